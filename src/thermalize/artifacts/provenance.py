@@ -1,0 +1,24 @@
+"""Where an artifact comes from: names and digests only, nothing that differs between two identical runs."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+
+from thermalize import __version__
+from thermalize.config import Experiment
+
+__all__ = ["config_digest", "provenance"]
+
+COSMETIC = {"simulation": {"dask"}}
+
+
+def config_digest(experiment: Experiment) -> str:
+    """SHA-256 of the resolved configuration in canonical JSON; how many Dask workers run, and where, does not count."""
+    settings = experiment.model_dump(mode="json", exclude=COSMETIC)
+    return "sha256:" + sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def provenance(experiment: Experiment) -> dict[str, str]:
+    """Experiment, configuration digest and package version, for captions and the metadata of files."""
+    return {"experiment": experiment.name, "config": config_digest(experiment), "version": __version__}

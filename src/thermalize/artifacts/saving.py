@@ -1,0 +1,26 @@
+"""Figures as files: PDF for print, PNG for screens, the same bytes whenever the same figure is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from thermalize.artifacts.style import styled
+from thermalize.store.atomic import replacing
+
+__all__ = ["save"]
+
+
+def save(figure: Figure, stem: Path, provenance: Mapping[str, str] | None = None) -> None:
+    """Write ``stem.pdf`` and ``stem.png`` atomically; `provenance` goes to the files' metadata, dates never do."""
+    origin = "; ".join(f"{key} {value}" for key, value in (provenance or {}).items())
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {
+        "pdf": {"Title": stem.name, "Subject": origin, "Creator": "thermalize", "Producer": None, "CreationDate": None},
+        "png": {"Title": stem.name, "Description": origin, "Software": "thermalize"},
+    }
+    for kind, entries in metadata.items():
+        with styled(), replacing(stem.with_name(f"{stem.name}.{kind}")) as partial:
+            figure.savefig(partial, format=kind, metadata=entries)

@@ -1,0 +1,113 @@
+"""One look for every figure: journal widths, colours that colour-blind readers tell apart, deterministic output.
+
+Lines follow Okabe and Ito (2008), and every line also has its own dash so that grey print works. Fields take a diverging map
+centred on zero. Settings come from matplotlib's defaults, never from a user's matplotlibrc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+
+from thermalize.config import Experiment, NoStabilizerConfig
+
+__all__ = [
+    "BAND",
+    "COLUMN",
+    "FIELD_MAP",
+    "LOST",
+    "MUTED",
+    "PAGE",
+    "TRUTH",
+    "Appearance",
+    "appearances",
+    "headline",
+    "note",
+    "styled",
+]
+
+COLUMN, PAGE = 3.5, 7.2
+"""Widths of one and of two journal columns in inches."""
+
+FIELD_MAP = "RdBu_r"
+TRUTH = "black"
+MUTED = "0.45"
+BAND = 0.22
+"""Opacity of an interval."""
+
+LOST: dict[str, Any] = {"facecolor": "0.90", "edgecolor": "0.68", "hatch": "/////", "linewidth": 0.0}
+"""How a stretch without states is painted: hatched grey, never blank."""
+
+RAW = "#D55E00"
+OTHERS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)))
+
+SETTINGS: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "lines.linewidth": 1.2,
+    "hatch.linewidth": 0.5,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "thermalize",
+    "figure.constrained_layout.h_pad": 0.03,
+    "figure.constrained_layout.w_pad": 0.03,
+}
+
+
+class Appearance(NamedTuple):
+    """Colour and dash of one stabilizer."""
+
+    color: str
+    linestyle: Any
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw and save inside this: the house style on top of matplotlib's own defaults."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(SETTINGS)
+        yield
+
+
+def appearances(experiment: Experiment) -> dict[str, Appearance]:
+    """One look per stabilizer, the same in every figure: raw rollouts are vermilion, the others follow the config."""
+    raw = [label for label, stabilizer in experiment.stabilizers.items() if isinstance(stabilizer, NoStabilizerConfig)]
+    others = [label for label in experiment.stabilizers if label not in raw]
+    looks = dict.fromkeys(raw, Appearance(RAW, (0, (4, 1.2, 1, 1.2))))
+    for number, label in enumerate(others):
+        turn, color = divmod(number, len(OTHERS))
+        looks[label] = Appearance(OTHERS[color], DASHES[(color + turn) % len(DASHES)])
+    return looks
+
+
+def headline(axes: Axes, text: str, aside: str = "") -> None:
+    """A panel's name at its upper left and, muted, a remark at its upper right."""
+    axes.set_title(text, loc="left", fontweight="bold", pad=3)
+    axes.set_title(aside, loc="right", color=MUTED, fontsize=6.5, pad=3)
+
+
+def note(axes: Axes, text: str) -> None:
+    """A sentence in the middle of a panel that has nothing to show."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED, wrap=True)

@@ -1,0 +1,35 @@
+"""Which device a stage runs on, and in which precision."""
+
+from __future__ import annotations
+
+import torch
+
+from thermalize.errors import UserError
+
+__all__ = ["autocast", "resolve"]
+
+
+def resolve(device: str, gpus: int | None = None) -> torch.device:
+    """The device for `device: auto|cpu|cuda|mps`; `gpus` is what the scheduler granted (None: not asked).
+
+    Raises UserError where a GPU is demanded but absent or not granted.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda was asked for, but this machine has no usable CUDA GPU; set device: auto or cpu")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device: mps was asked for, but this machine has no usable Apple GPU; set device: auto or cpu")
+    if device == "cuda" and gpus == 0:
+        raise UserError("device: cuda was asked for, but the scheduler granted no GPU; raise its limit, e.g. --resources gpu=1")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() and gpus != 0 else "cpu"
+    return torch.device(device)
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """bfloat16 autocast where asked for; `auto` takes it on CUDA devices that have it natively.
+
+    On a CPU without matrix units it would lose accuracy for a gain that small networks do not see, so `auto` keeps float32.
+    """
+    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    wanted = precision == "bfloat16" or (precision == "auto" and native)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)

@@ -1,0 +1,62 @@
+"""Progress of long work: a bar on a terminal, sparse lines with rate and remaining time in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+__all__ = ["track"]
+
+FIRST_LINE_AFTER = 2.0
+SECONDS_BETWEEN_LINES = 20.0
+
+
+class track:
+    """Context manager that counts units of work: ``with track(1000, "training") as bar: bar.update()``."""
+
+    def __init__(self, total: int, desc: str, initial: int = 0, unit: str = "step") -> None:
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm(total=total, desc=desc, initial=initial, unit=unit, disable=not terminal, dynamic_ncols=True)
+        self._lines = not terminal
+        self._total, self._desc, self._unit = total, desc, unit
+        self._initial = self._done = initial
+        self._note: dict[str, Any] = {}
+        self._started = time.monotonic()
+        self._next_line = self._started + FIRST_LINE_AFTER
+
+    def update(self, n: int = 1) -> None:
+        self._done += n
+        self._bar.update(n)
+        if self._lines and time.monotonic() >= self._next_line:
+            self._print()
+
+    def note(self, **values: Any) -> None:
+        """Values shown beside the count, such as the current loss."""
+        self._note = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in values.items()}
+        self._bar.set_postfix(self._note, refresh=False)
+
+    def _print(self) -> None:
+        self._next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+        meter = tqdm.format_meter(
+            self._done,
+            self._total,
+            time.monotonic() - self._started,
+            prefix=self._desc,
+            unit=self._unit,
+            initial=self._initial,
+            bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+            postfix=", ".join(f"{key}={value}" for key, value in self._note.items()),
+        )
+        print(meter, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> track:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None) -> None:
+        self._bar.close()
+        if self._lines and kind is None:
+            self._print()

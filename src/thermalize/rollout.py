@@ -1,0 +1,105 @@
+"""Autoregressive rollouts of a batch of members, stabilised after every emulator step.
+
+    x_{t+1} = stabilise(x_t + F(x_t))
+
+A member that becomes non-finite or grows beyond a bound is recorded as lost, with step and cause, and set to NaN from that
+step on; the others go on without it. The state after any step is all that is needed to continue bit-identically.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thermalize.seeds import sequence
+from thermalize.stabilizers.base import NOT_LOOKED_AT, MemberNoise, Stabilizer
+
+__all__ = ["NEVER", "Chunk", "Rollout", "State", "member_keys"]
+
+NEVER = -1
+
+
+@dataclass
+class State:
+    """Where a rollout stands: normalised states [member, channel, *grid] after `step` emulator steps, and who is lost."""
+
+    x: Tensor
+    step: int = 0
+    lost_step: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    lost_cause: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.lost_cause:
+            self.lost_step = np.full(len(self.x), NEVER)
+            self.lost_cause = [""] * len(self.x)
+
+    @property
+    def alive(self) -> Tensor:
+        return torch.from_numpy(np.flatnonzero(self.lost_step == NEVER))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive frames: x [member, step, channel, *grid] and per-step health [member, step]."""
+
+    x: Tensor
+    level: Tensor
+    reverse_steps: Tensor
+    displacement: Tensor
+
+    @classmethod
+    def empty(cls, state: Tensor, steps: int) -> Chunk:
+        members, shape = len(state), (len(state), steps)
+        return cls(
+            torch.full((members, steps, *state.shape[1:]), torch.nan, dtype=state.dtype),
+            torch.full(shape, NOT_LOOKED_AT),
+            torch.zeros(shape, dtype=torch.long),
+            torch.zeros(shape),
+        )
+
+
+def member_keys(root: int, seed: int, members: int) -> np.ndarray:
+    """Keys [member, 2] of the members' noise streams for one rollout seed."""
+    return np.stack([sequence(root, "rollout", seed, m).generate_state(2, np.uint64) for m in range(members)])
+
+
+class Rollout:
+    """Runs `emulator` (normalised state → next state) under `stabilizer`."""
+
+    def __init__(self, emulator: nn.Module, stabilizer: Stabilizer, keys: np.ndarray, lost_above: float) -> None:
+        """`keys` [member, 2] of the noise streams; `lost_above` in standard deviations of the data."""
+        self.emulator, self.stabilizer, self.keys, self.lost_above = emulator, stabilizer, keys, lost_above
+
+    @torch.inference_mode()
+    def advance(self, state: State, steps: int) -> Chunk:
+        """Moves `state` on by `steps` emulator steps and returns the frames on the way."""
+        chunk = Chunk.empty(state.x, steps)
+        for column in range(steps):
+            state.step += 1
+            alive = state.alive
+            if len(alive):
+                self._step(state, alive, chunk, column)
+        return chunk
+
+    def _step(self, state: State, alive: Tensor, chunk: Chunk, column: int) -> None:
+        x = self.emulator(state.x[alive])
+        lost = self._lost(x)
+        outcome = self.stabilizer(x, state.step, alive, MemberNoise(self.keys, state.step))
+        lost = [late or early for early, late in zip(lost, self._lost(outcome.x), strict=True)]
+        for row, cause in zip(alive.tolist(), lost, strict=True):
+            if cause:
+                state.lost_step[row], state.lost_cause[row] = state.step, cause
+        state.x[alive] = outcome.x
+        state.x[state.lost_step == state.step] = torch.nan
+        chunk.x[:, column] = state.x.cpu()
+        for name in ("level", "reverse_steps", "displacement"):
+            getattr(chunk, name)[alive, column] = getattr(outcome, name).to(getattr(chunk, name))
+
+    def _lost(self, x: Tensor) -> list[str]:
+        """Cause of loss by member, empty for the healthy."""
+        largest = x.flatten(1).abs().amax(1).cpu().numpy()
+        causes = np.where(np.isfinite(largest), np.where(largest > self.lost_above, "bound", ""), "nonfinite")
+        return causes.tolist()

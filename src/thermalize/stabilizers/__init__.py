@@ -1,0 +1,1 @@
+"""Ways to keep a rollout on the attractor, one file each, behind one protocol."""

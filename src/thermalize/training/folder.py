@@ -1,0 +1,80 @@
+"""A trained model on disk: one folder with weights, card and history; nothing in it is executed when it is read.
+
+    model.safetensors   weights
+    model.json          kind, hyperparameters, normalisation, system, metrics, fingerprint, digest of the weights
+    history.csv         one row per validation
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from thermalize.errors import UserError
+from thermalize.store.atomic import write_bytes, write_text
+
+__all__ = ["load_weights", "read_card", "save_model"]
+
+
+def save_model(folder: Path, model: nn.Module, card: dict[str, Any], history: list[dict[str, float]]) -> None:
+    """Weights and history first, the card last: a folder with a card is complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = save_tensors({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    write_bytes(folder / "model.safetensors", weights)
+    write_text(folder / "history.csv", pd.DataFrame(history).to_csv(index=False, float_format="%.8g"))
+    card = {**card, "parameters": sum(p.numel() for p in model.parameters()), "weights_digest": _digest(weights)}
+    write_text(folder / "model.json", json.dumps(card, indent=2) + "\n")
+
+
+def read_card(folder: Path, kind: str, system: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The card of a model of the given kind, refused by name when it is missing, foreign or of another system."""
+    path = folder / "model.json"
+    try:
+        card = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{folder} is not a model folder: it has no model.json; train the model first") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise UserError(f"{path} is not readable as JSON; delete the folder {folder} and train again") from None
+    if not isinstance(card, dict) or card.get("kind") != kind:
+        found = card.get("kind") if isinstance(card, dict) else type(card).__name__
+        raise UserError(f"{folder} holds a model of kind {found!r}, but one of kind {kind!r} is needed")
+    if system is not None and card["system"] != system:
+        raise UserError(
+            f"{folder} was trained on another system ({_short(card['system'])}) than this experiment's ({_short(system)}); "
+            f"name a model of this system or train one"
+        )
+    return card
+
+
+def load_weights(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:
+    """Fills `model` with the folder's weights after checking their digest."""
+    path = folder / "model.safetensors"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; delete the folder {folder} and train again") from None
+    if _digest(data) != card.get("weights_digest"):
+        raise UserError(f"{path} is damaged: it does not match the digest in model.json; delete {folder} and train again")
+    try:
+        model.load_state_dict(load_tensors(data))
+    except (SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path} does not fit the network that model.json describes: {error}") from None
+    model.eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _short(system: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in system.items())

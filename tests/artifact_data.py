@@ -1,0 +1,211 @@
+"""Synthetic inputs of the artifacts: waves that travel, a raw rollout that grows and is lost, diagnostics to match."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from thermalize.artifacts.inputs import FigureInputs, Key
+from thermalize.config import Experiment
+
+MEANINGS = "stable nonfinite energy enstrophy spectrum frozen"
+HORIZON = 40
+ENVELOPE = {"energy": [0.1, 2.0]}
+
+
+def experiment(stabilizers: int = 1, seeds: int = 1, emulators: int = 1, thermalizer: bool = True, members: int = 4) -> Experiment:
+    """`stabilizers` ways to run each emulator; the first is the raw one."""
+    training = {"updates": 40, "validate_every": 10}
+    known = {"raw": {"kind": "none"}}
+    if thermalizer:
+        known |= {f"thermalizer_{start}": {"kind": "thermalizer", "start": start} for start in range(5, 4 + stabilizers)}
+    splits = {name: {"members": members, "frames": 60} for name in ("train", "valid", "test")}
+    return Experiment.model_validate(
+        {
+            "name": "synthetic",
+            "seeds": tuple(range(seeds)),
+            "simulation": {
+                "system": {"kind": "ks", "length": 16.0, "points": 16},
+                "dt": 0.1,
+                "frame_interval": 0.5,
+                "block": 1,
+                "splits": splits,
+            },
+            "emulators": {f"unet_{number}": {"training": training} for number in range(emulators)},
+            "diffusion": {"small": {"training": training, "train_levels": 20}} if thermalizer else {},
+            "rollouts": {"members": members, "steps": 120, "stabilizers": known},
+        }
+    )
+
+
+def waves(config: Experiment, frames: int, phase: float = 0.0) -> np.ndarray:
+    """States [member, time, channel, x] of two waves that run against each other."""
+    system, members = config.simulation.system, config.rollouts.members
+    x = 2 * np.pi * np.arange(system.points) / system.points
+    time = np.arange(frames) * config.simulation.frame_interval
+    member = np.arange(members)[:, None, None]
+    u = np.sin(2 * x + 0.3 * time[:, None] + member + phase) + 0.7 * np.cos(3 * x - 0.2 * time[:, None] + 2 * member)
+    return u[:, :, None, :].astype(np.float32)
+
+
+def trajectory(config: Experiment, states: np.ndarray, **series: np.ndarray) -> xr.Dataset:
+    """States as a truth or rollout dataset, with further (member, time) series."""
+    system = config.simulation.system
+    axis = np.arange(system.points) * system.length / system.points
+    time = np.arange(states.shape[1]) * config.simulation.frame_interval
+    coordinates = {
+        "member": np.arange(states.shape[0]),
+        "time": ("time", time, {"units": "time units"}),
+        "channel": ["u"],
+        "x": ("x", axis, {"units": "length units"}),
+    }
+    variables = {"velocity": (("member", "time", "channel", "x"), states, {"long_name": "velocity", "units": "1"})}
+    variables |= {name: (("member", "time"), values) for name, values in series.items()}
+    return xr.Dataset(variables, coordinates, {"variable": "velocity", "frame_interval": config.simulation.frame_interval})
+
+
+def rollout(config: Experiment, stabilizer: str, seed: int, lost: int | None = HORIZON + 20) -> xr.Dataset:
+    """A rollout from the truth's first frame; a raw one grows from `HORIZON` on and has no states from `lost` on."""
+    frames = config.rollouts.steps + 1
+    states = waves(config, frames)
+    states[:, 1:] += 0.01 * np.float32(seed)
+    shape = states.shape[:2]
+    level = np.full(shape, -1, np.int16)
+    reverse = np.zeros(shape, np.int16)
+    if stabilizer == "raw" and lost is not None:
+        growth = np.exp(0.2 * np.maximum(np.arange(frames) - HORIZON, 0))
+        states *= growth[None, :, None, None].astype(np.float32)
+        states[:, lost:] = np.nan
+    elif stabilizer != "raw":
+        level[:, 1:] = (np.arange(frames - 1) * 7 + np.arange(shape[0])[:, None] * 3) % 13
+        reverse[:, 1:] = np.where(level[:, 1:] > 5, level[:, 1:], 0)
+    displacement = (0.01 * reverse).astype(np.float32)
+    return trajectory(config, states, level=level, reverse_steps=reverse, displacement=displacement)
+
+
+def spectra(raw: bool) -> dict[str, tuple]:
+    shell = np.arange(1, 9)
+    truth = np.exp(-0.8 * shell)
+    found = truth * (3.0 if raw else 1.05)
+    return {
+        "wavenumber": ("shell", shell * 2 * np.pi / 16, {"units": "radian / length unit"}),
+        "spectrum_truth": ("shell", truth),
+        "spectrum_truth_low": ("shell", truth * 0.9),
+        "spectrum_truth_high": ("shell", truth * 1.1),
+        "spectrum_rollout": ("shell", found),
+        "spectrum_rollout_low": ("shell", found * 0.85),
+        "spectrum_rollout_high": ("shell", found * 1.15),
+        "energy_containing": ("shell", (shell <= 5).astype(np.int8)),
+    }
+
+
+def distances(seed: int, raw: bool) -> dict[str, float]:
+    """Every distance with its interval, its floor and the tail; the raw ones are large."""
+    values: dict[str, float] = {}
+    for place, name in enumerate(("log_spectral_distance", "wasserstein_field", "wasserstein_increment")):
+        value = (0.9 if raw else 0.02) + 0.01 * place + 0.002 * seed
+        values |= {name: value, f"{name}_low": 0.8 * value, f"{name}_high": 1.3 * value}
+        values |= {f"{name}_floor": 0.031, f"{name}_floor_low": 0.02, f"{name}_floor_high": 0.04}
+    return values | {"log_spectral_distance_tail": 1.3, "log_spectral_distance_tail_floor": 0.05}
+
+
+def measures() -> dict[str, tuple]:
+    """Probability densities, autocorrelation and their coordinates."""
+    edges = np.linspace(-4, 4, 21)
+    density = np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi)
+    lag = np.arange(0, 30)
+    return {
+        "field_bin": ("bin", edges),
+        "field_pdf_truth": ("bin", density),
+        "field_pdf_rollout": ("bin", 0.95 * density),
+        "increment_bin": ("bin", edges / 3),
+        "increment_pdf_truth": ("bin", 3 * density),
+        "increment_pdf_rollout": ("bin", 2.9 * density),
+        "lag": ("lag", lag),
+        "autocorrelation_truth": ("lag", np.exp(-lag / 8)),
+        "autocorrelation_rollout": ("lag", np.exp(-lag / 7)),
+    }
+
+
+def diagnostics(config: Experiment, key: Key) -> xr.Dataset:
+    """Diagnostics of one rollout; raw members leave at HORIZON, HORIZON + 2, …, all others stay to the end."""
+    _, stabilizer, seed = key
+    raw, members, steps = stabilizer == "raw", config.rollouts.members, config.rollouts.steps
+    horizon = HORIZON + 2.0 * np.arange(members) + seed if raw else np.full(members, float(steps))
+    thresholds = list(config.diagnostics.correlation_thresholds)
+    correlation_time = np.add.outer(-10.0 * np.arange(len(thresholds)), 30.0 + np.arange(members) + seed)
+    flags = {"flag_values": np.arange(6, dtype=np.int8), "flag_meanings": MEANINGS}
+    variables = {
+        **spectra(raw),
+        **measures(),
+        **distances(seed, raw),
+        "stable_horizon": ("member", horizon),
+        "horizon_observed": ("member", np.full(members, int(raw), np.int8)),
+        "horizon_cause": ("member", np.full(members, 2 if raw else 0, np.int8), flags),
+        "stable_fraction": 0.0 if raw else 1.0,
+        "truth_stable_fraction": 1.0,
+        "correlation_threshold": ("threshold", thresholds),
+        "correlation_time": (("threshold", "member"), correlation_time),
+        "integral_time_truth": 8.0,
+        "integral_time_rollout": 7.0,
+        "trigger_rate": 0.0 if raw else 0.25,
+        "reverse_steps_per_step": 0.0 if raw else 0.5 + 0.1 * seed,
+        "network_evaluations_per_step": 1.0 if raw else 1.5 + 0.1 * seed,
+        "level_evaluations_per_step": 0.0 if raw else 1.0,
+    }
+    attributes = {"experiment": config.name, "steps": steps, "members": members, "envelope": json.dumps(ENVELOPE)}
+    return xr.Dataset(variables, attrs=attributes)
+
+
+def history(kind: str, updates: int = 40) -> pd.DataFrame:
+    """A training history as the training writes it: validation every tenth update."""
+    update = np.arange(1, updates + 1)
+    loss = 1.0 / update + 0.05 * (1 + np.sin(update))
+    valid = np.where(update % 10 == 0, 1.1 / update, np.nan)
+    table = {"update": update, "train_loss": loss, "valid_loss": valid, "learning_rate": 1e-3, "grad_norm": 1.0}
+    if kind == "emulators":
+        table |= {"unroll": np.where(update > updates // 2, 2, 1), "valid_rollout_error": valid * 2}
+    else:
+        table |= {"valid_noise_mse": valid / 2, "valid_level_cross_entropy": valid * 3}
+    return pd.DataFrame(table)
+
+
+def card(thresholds: bool = True) -> dict:
+    level = list(range(20))
+    calibration = {
+        "level": level,
+        "predicted_mean": [0.9 * value + 0.5 for value in level],
+        "predicted_low": [max(0.0, 0.9 * value - 1.0) for value in level],
+        "predicted_high": [0.9 * value + 2.0 for value in level],
+        "accuracy_within": {"1": 0.7, "3": 0.95},
+    }
+    return {"calibration": calibration} | ({"thresholds": {"start": 6, "stop": 2}} if thresholds else {})
+
+
+COSTS = {
+    "raw": {"seconds_per_step": 0.002, "low": 0.0019, "high": 0.0021, "ratio": 1.0, "ratio_low": 1.0, "ratio_high": 1.0},
+    "other": {"seconds_per_step": 0.005, "low": 0.0045, "high": 0.0055, "ratio": 2.5, "ratio_low": 2.3, "ratio_high": 2.7},
+}
+
+
+def costs(config: Experiment) -> dict[str, dict]:
+    """Timing of every emulator as its cost file holds it."""
+    per_stabilizer = {name: COSTS["raw" if name == "raw" else "other"] for name in config.stabilizers}
+    return {emulator: per_stabilizer for emulator in config.emulators}
+
+
+def inputs(config: Experiment) -> FigureInputs:
+    """Everything that the figures of an experiment read."""
+    keys = [(emulator, stabilizer, seed) for emulator in config.emulators for stabilizer in config.stabilizers for seed in config.seeds]
+    return FigureInputs(
+        experiment=config,
+        truth=trajectory(config, waves(config, 60)),
+        rollouts={key: rollout(config, key[1], key[2]) for key in keys},
+        diagnostics={key: diagnostics(config, key) for key in keys},
+        histories={f"emulators/{name}": history("emulators") for name in config.emulators}
+        | {f"diffusion/{name}": history("diffusion") for name in config.diffusion},
+        cards={f"diffusion/{name}": card() for name in config.diffusion},
+    )
