@@ -164,6 +164,9 @@ class EmulatorConfig(Strict):
     kind: Literal["residual"] = "residual"
     network: UNetConfig = UNetConfig()
     unroll: UnrollConfig = UnrollConfig()
+    conserve_mean: bool = Field(
+        True, description="remove the domain mean of every increment: the equation conserves the mean of the state"
+    )
     noise: float = quantity(
         "standard deviations of the data", "noise added to the state from the second unrolled step on", 0.0, ge=0
     )

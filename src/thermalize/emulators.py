@@ -4,6 +4,7 @@
 
     loss = Σ_m ‖F(x̂_m) − (x_{m+1} − x_m)‖² / N,   x̂_0 = x_0,   x̂_{m+1} = x̂_m + F(x̂_m) + σξ
 
+Where the equation conserves the domain mean, ⟨F⟩ = 0 is built in: a drift of the mean is invisible to a noise level.
 The target is the *true* residual, gradients flow through the unrolled states, and noise σξ enters from the second
 unrolled step on (Pedersen, Zanna, Bruna, arXiv 2503.18731 and its reference implementation).
 """
@@ -29,13 +30,15 @@ class ResidualEmulator(nn.Module):
     def __init__(self, config: EmulatorConfig, dims: int, channels: int, normalization: Normalization) -> None:
         super().__init__()
         self.network = UNet(dims, channels, channels, config.network)
+        self.conserve_mean = config.conserve_mean
         mean, std = normalization.tensors(dims)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
 
     def residual(self, x: Tensor) -> Tensor:
         """F(x) of the normalised state [batch, channel, *grid]."""
-        return self.network(x)
+        increment = self.network(x)
+        return increment - increment.mean(tuple(range(2, x.ndim)), keepdim=True) if self.conserve_mean else increment
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.residual(x)

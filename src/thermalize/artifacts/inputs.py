@@ -6,8 +6,9 @@ and model cards by ``emulators/{name}`` and ``diffusion/{name}``. The order of e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import xarray as xr
 
 from thermalize.config import Experiment
 
-__all__ = ["FigureInputs", "Key", "describe_cause", "state", "strip"]
+__all__ = ["FigureInputs", "Key", "describe_cause", "envelope", "state", "strip"]
 
 Key = tuple[str, str, int]
 
@@ -61,6 +62,14 @@ class FigureInputs:
         """The diagnostics of one emulator and stabilizer, one dataset per seed."""
         return [self.diagnostics[emulator, stabilizer, seed] for seed in self.seeds(emulator, stabilizer)]
 
+    def only(self, emulator: str, stabilizers: Collection[str]) -> FigureInputs:
+        """The same inputs with the rollouts and diagnostics of one emulator and of some stabilizers."""
+        parts = (self.rollouts, self.diagnostics)
+        rollouts, diagnostics = (
+            {key: part[key] for key in part if key[0] == emulator and key[1] in stabilizers} for part in parts
+        )
+        return replace(self, rollouts=rollouts, diagnostics=diagnostics)
+
     @property
     def interval(self) -> float:
         """Emulator step in time units."""
@@ -87,6 +96,11 @@ def strip(dataset: xr.Dataset, member: int, start: int, stop: int) -> np.ndarray
     found = np.asarray(values.isel(cut).values, dtype=np.float64)
     missing = (stop - start) - found.shape[0]
     return np.pad(found, ((0, missing), (0, 0)), constant_values=np.nan)
+
+
+def envelope(diagnostics: xr.Dataset) -> dict[str, Any]:
+    """Thresholds of the truth's envelope by quantity, as the diagnostics recorded them; empty where they did not."""
+    return dict(json.loads(diagnostics.attrs.get("envelope", "{}")))
 
 
 def describe_cause(diagnostics: xr.Dataset, member: int) -> str:

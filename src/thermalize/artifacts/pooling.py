@@ -43,3 +43,25 @@ def horizons(datasets: Sequence[xr.Dataset]) -> tuple[np.ndarray, np.ndarray]:
     steps = np.concatenate([dataset["stable_horizon"].values for dataset in datasets])
     observed = np.concatenate([dataset["horizon_observed"].values for dataset in datasets])
     return steps.astype(np.float64), observed.astype(bool)
+
+
+class SurvivalCurve(NamedTuple):
+    step: np.ndarray
+    share: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    
+def survival_curve(datasets, confidence):
+    from scipy.stats import norm
+    t, o = horizons(datasets)
+    ev = np.unique(t[o])
+    n = np.array([(t >= e).sum() for e in ev]); d = np.array([((t == e) & o).sum() for e in ev])
+    S = np.cumprod(1 - d / n)
+    z = norm.ppf(.5 + confidence / 2)
+    with np.errstate(all="ignore"):
+        v = np.cumsum(d / (n * (n - d))) / np.log(S)**2
+        low, high = S ** np.exp(z * np.sqrt(v)), S ** np.exp(-z * np.sqrt(v))
+    bad = ~np.isfinite(low)
+    low[bad] = S[bad]; high[bad] = S[bad]
+    return SurvivalCurve(np.r_[0, ev], np.r_[1, S], np.r_[1, low], np.r_[1, high])

@@ -1,0 +1,81 @@
+# Everything a user or a developer runs, from a clean clone: `make demo`, `make test`, `make help`.
+# Needs Python 3.11-3.13, GNU make >= 3.81 and network access to a Python package index.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PATH := $(abspath $(BIN)):$(PATH)
+
+PYTEST := $(BIN)/python -m pytest
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo venv test test-slow test-all lint format lock envs schema clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
+
+demo: $(STAMP) ## run the CPU demonstration and print its summary table
+	$(BIN)/snakemake --cores all
+	$(BIN)/thermalize show results/demo/tables/summary.csv
+
+venv: $(STAMP) ## make the virtual environment from the lock
+
+test: $(STAMP) ## the fast tests
+	$(PYTEST) -m "not slow" -n $(WORKERS)
+
+test-slow: $(STAMP) ## the slow tests: killed and resumed runs, the workflow end to end
+	$(PYTEST) -m slow -n $(WORKERS)
+
+test-all: $(STAMP) ## every test
+	$(PYTEST) -n $(WORKERS)
+
+lint: $(STAMP) ## format, style, types, import directions, workflow, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python envs/generate.py --check
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+format: $(STAMP) ## put code and workflow into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile rules
+
+# Pins that still fit are kept; `make lock LOCK_FLAGS=--upgrade` takes the newest versions. Left out are packages that the
+# GPU build of torch brings by itself and what only Windows needs.
+lock: | $(BIN)/uv ## resolve requirements.lock anew from pyproject.toml
+	cp requirements.lock requirements.lock.new
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --no-annotate \
+	    --no-emit-index-url --quiet $(LOCK_FLAGS) --output-file requirements.lock.new
+	grep -Ev "^(nvidia-|cuda-|triton)|; sys_platform == 'win32'" requirements.lock.new > requirements.lock
+	rm requirements.lock.new
+
+$(BIN)/uv:
+	$(MAKE) venv
+
+envs: $(STAMP) ## write envs/*.yaml from the lock
+	$(BIN)/python envs/generate.py
+
+schema: $(STAMP) ## write docs/config.schema.json and docs/configuration.md from the models
+	$(BIN)/python docs/generate.py
+
+clean: ## remove caches and the virtual environment; results stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build src/*.egg-info
+	find src tests envs docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) > /dev/null || { \
+	    echo "'$(PYTHON)' was not found; install Python 3.11, 3.12 or 3.13, or name it: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	    echo "thermalize needs Python 3.11, 3.12 or 3.13, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1);" \
+	         "install one of them or name it: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing the locked packages into $(VENV); the first time this takes some minutes."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,30 @@
+# Simulation → emulator and diffusion training → raw and stabilised rollouts → diagnostics → figures, tables, report.
+# What runs is said by the configuration: config.yaml, or the file given with --configfile.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/simulate.smk"
+include: "rules/emulator.smk"
+include: "rules/diffusion.smk"
+include: "rules/rollout.smk"
+include: "rules/diagnostics.smk"
+include: "rules/artifacts.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        str(RESULTS.config),
+        expand(f"{RESULTS.figure('{figure}')}.{{suffix}}", figure=FIGURES, suffix=("pdf", "png")),
+        expand(str(RESULTS.table("{suffix}")), suffix=("csv", "tex")),

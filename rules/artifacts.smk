@@ -1,0 +1,67 @@
+ARTIFACT_INPUTS = dict(
+    config=ancient(str(RESULTS.config)),
+    test=str(RESULTS.simulation("test")),
+    rollouts=expand(str(RESULTS.rollout(*ROLLOUT)), **ROLLOUTS),
+    diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **ROLLOUTS),
+    emulators=[path for name in EXPERIMENT.emulators for path in model_files(RESULTS.emulator(name))],
+    diffusion=[path for name in EXPERIMENT.diffusion for path in model_files(RESULTS.diffusion(name))],
+    code=code("artifacts"),
+)
+
+
+for figure in FIGURES:
+
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            **ARTIFACT_INPUTS,
+        output:
+            pdf=f"{RESULTS.figure(figure)}.pdf",
+            png=report(
+                f"{RESULTS.figure(figure)}.png",
+                caption=f"../report/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure},
+            ),
+        log:
+            log_of(RESULTS.figure(figure)),
+        benchmark:
+            benchmark_of(RESULTS.figure(figure))
+        conda:
+            "../envs/analyse.yaml"
+        threads: 1
+        resources:
+            mem_mb=1500,
+            runtime=30,
+        params:
+            figure=figure,
+            settings=settings("artifacts"),
+        shell:
+            "python -m thermalize figure {input.config} --name {params.figure} > {log} 2>&1"
+
+
+rule summary:
+    """One row per emulator and stabilizer."""
+    input:
+        **ARTIFACT_INPUTS,
+        cost=expand(str(RESULTS.cost("{emulator}")), emulator=EXPERIMENT.emulators),
+    output:
+        csv=report(
+            str(RESULTS.table("csv")), caption="../report/summary.rst", category="Tables", labels={"table": "summary"}
+        ),
+        tex=str(RESULTS.table("tex")),
+    log:
+        log_of(RESULTS.table("csv")),
+    benchmark:
+        benchmark_of(RESULTS.table("csv"))
+    conda:
+        "../envs/analyse.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        settings=settings("artifacts"),
+    shell:
+        "python -m thermalize summary {input.config} > {log} 2>&1"

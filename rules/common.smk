@@ -1,0 +1,72 @@
+"""The checked configuration, the paths of the results and what every rule shares."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+
+from thermalize.configfile import parse_experiment, resolved_yaml
+from thermalize.errors import UserError
+from thermalize.paths import MODEL_FILES, Results
+from thermalize.sources import sources
+from thermalize.workflow import figures_of, gpus_of, settings_of
+
+shell.executable("bash")
+# Rules run the package of this checkout, also inside conda environments that do not have it installed.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/src${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
+
+try:
+    EXPERIMENT = parse_experiment(config, workflow.configfiles[-1])
+except UserError as error:
+    sys.exit(f"Error: {error}")
+
+RESULTS = Results(EXPERIMENT.name)
+LOGS = Path("logs") / EXPERIMENT.name
+STABILIZERS = EXPERIMENT.stabilizers
+FIGURES = figures_of(EXPERIMENT)
+ROLLOUTS = dict(emulator=EXPERIMENT.emulators, stabilizer=STABILIZERS, seed=EXPERIMENT.seeds)
+GPU = gpus_of(EXPERIMENT)
+
+
+wildcard_constraints:
+    split="train|valid|test",
+    emulator="|".join(map(re.escape, EXPERIMENT.emulators)),
+    diffusion="|".join(map(re.escape, EXPERIMENT.diffusion)) or "none",
+    stabilizer="|".join(map(re.escape, STABILIZERS)),
+    seed=r"\d+",
+
+
+def code(stage):
+    """The modules that a stage runs, as input: a change of code reruns what it touches."""
+    return [os.path.relpath(path) for path in sources(stage)]
+
+
+def settings(stage):
+    """The part of the configuration that a stage reads, as a parameter: a change of it reruns the stage."""
+    return lambda wildcards: settings_of(EXPERIMENT, stage, dict(wildcards))
+
+
+def log_of(path):
+    """Where a result's log lies: logs mirror the results, `….log` and `….benchmark.tsv` beside each other."""
+    return str(LOGS / Path(path).relative_to(RESULTS.folder)).removesuffix(".manifest.json") + ".log"
+
+
+def benchmark_of(path):
+    return log_of(path).removesuffix(".log") + ".benchmark.tsv"
+
+
+def model_files(folder):
+    return [str(folder / name) for name in MODEL_FILES]
+
+
+def diffusion_of(wildcards):
+    """Files of the diffusion model that a stabilizer needs, if any."""
+    model = getattr(STABILIZERS[wildcards.stabilizer], "diffusion", None)
+    return [] if model is None else model_files(RESULTS.diffusion(model))
+
+
+localrules:
+    all,
+    resolve,

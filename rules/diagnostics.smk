@@ -1,0 +1,24 @@
+rule diagnose:
+    """Compare a rollout with held-out truth: spectra, distributions, horizons, health."""
+    input:
+        config=ancient(str(RESULTS.config)),
+        test=str(RESULTS.simulation("test")),
+        rollout=str(RESULTS.rollout(*ROLLOUT)),
+        code=code("diagnose"),
+    output:
+        str(RESULTS.diagnostics(*ROLLOUT)),
+    log:
+        log_of(RESULTS.diagnostics(*ROLLOUT)),
+    benchmark:
+        benchmark_of(RESULTS.diagnostics(*ROLLOUT))
+    conda:
+        "../envs/analyse.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=settings("diagnose"),
+    shell:
+        "python -m thermalize diagnose {input.config} --emulator {wildcards.emulator}"
+        " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed} > {log} 2>&1"

@@ -1,0 +1,61 @@
+ROLLOUT = ("{emulator}", "{stabilizer}", "{seed}")
+
+
+rule rollout:
+    """Run an emulator under a stabilizer, streamed to a Zarr store; an interrupted rollout is continued."""
+    input:
+        config=ancient(str(RESULTS.config)),
+        test=str(RESULTS.simulation("test")),
+        emulator=model_files(RESULTS.emulator("{emulator}")),
+        diffusion=diffusion_of,
+        code=code("rollout"),
+    output:
+        str(RESULTS.rollout(*ROLLOUT)),
+    log:
+        log_of(RESULTS.rollout(*ROLLOUT)),
+    benchmark:
+        benchmark_of(RESULTS.rollout(*ROLLOUT))
+    conda:
+        "../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=720,
+        gpu=GPU,
+    params:
+        settings=settings("rollout"),
+    shell:
+        "python -m thermalize rollout {input.config} --emulator {wildcards.emulator}"
+        " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed}"
+        " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
+
+
+rule cost:
+    """Time every stabilizer of an emulator side by side; takes all cores so that nothing else runs meanwhile."""
+    input:
+        config=ancient(str(RESULTS.config)),
+        test=str(RESULTS.simulation("test")),
+        emulator=model_files(RESULTS.emulator("{emulator}")),
+        diffusion=[path for name in EXPERIMENT.diffusion for path in model_files(RESULTS.diffusion(name))],
+        rollouts=expand(
+            str(RESULTS.rollout("{{emulator}}", "{stabilizer}", EXPERIMENT.seeds[0])), stabilizer=STABILIZERS
+        ),
+        code=code("cost"),
+    output:
+        str(RESULTS.cost("{emulator}")),
+    log:
+        log_of(RESULTS.cost("{emulator}")),
+    benchmark:
+        benchmark_of(RESULTS.cost("{emulator}"))
+    conda:
+        "../envs/train.yaml"
+    threads: workflow.cores or 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=GPU,
+    params:
+        settings=settings("cost"),
+    shell:
+        "python -m thermalize cost {input.config} --emulator {wildcards.emulator}"
+        " --threads 1 --gpus {resources.gpu} > {log} 2>&1"

@@ -1,0 +1,41 @@
+rule resolve:
+    """The configuration in full, beside its results."""
+    output:
+        str(RESULTS.config),
+    log:
+        log_of(RESULTS.config),
+    params:
+        text=resolved_yaml(EXPERIMENT),
+    conda:
+        "../envs/simulate.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    benchmark:
+        benchmark_of(RESULTS.config)
+    shell:
+        "printf %s {params.text:q} | python -m thermalize resolve - > {log} 2>&1"
+
+
+rule simulate:
+    """Integrate the members of one split through Dask into a Zarr store."""
+    input:
+        config=ancient(str(RESULTS.config)),
+        code=code("simulate"),
+    output:
+        str(RESULTS.simulation("{split}")),
+    log:
+        log_of(RESULTS.simulation("{split}")),
+    benchmark:
+        benchmark_of(RESULTS.simulation("{split}"))
+    conda:
+        "../envs/simulate.yaml"
+    threads: EXPERIMENT.simulation.dask.workers
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        settings=settings("simulate"),
+    shell:
+        "python -m thermalize simulate {input.config} --split {wildcards.split} --workers {threads} > {log} 2>&1"

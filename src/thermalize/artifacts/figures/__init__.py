@@ -1,0 +1,34 @@
+"""Every figure of an experiment: importing this package registers them, ``FIGURES`` names them, ``save`` writes them."""
+
+from __future__ import annotations
+
+from thermalize.artifacts.figures import (
+    calibration,
+    distributions,
+    health,
+    overview,
+    spacetime,
+    spectra,
+    survival,
+    training,
+)
+from thermalize.artifacts.figures.registry import FIGURES, Draw, draw, register
+from thermalize.artifacts.inputs import FigureInputs
+from thermalize.artifacts.saving import save
+
+__all__ = [
+    "FIGURES",
+    "Draw",
+    "FigureInputs",
+    "calibration",
+    "distributions",
+    "draw",
+    "health",
+    "overview",
+    "register",
+    "save",
+    "spacetime",
+    "spectra",
+    "survival",
+    "training",
+]

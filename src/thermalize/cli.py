@@ -1,0 +1,217 @@
+"""The command ``thermalize``: one subcommand per stage. A stage reads files, writes files, and needs no Snakemake."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thermalize.configfile import load_experiment, resolved_yaml, schema_text
+from thermalize.errors import UserError
+from thermalize.paths import Results
+
+if TYPE_CHECKING:
+    import torch
+
+    from thermalize.config import Experiment
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="thermalize",
+    help="Long, stable rollouts of neural emulators: simulate, train, thermalize, diagnose.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path, typer.Argument(help="configuration of the experiment (YAML)")]
+Root = Annotated[Path, typer.Option("--results", help="folder of all results")]
+EmulatorName = Annotated[str, typer.Option("--emulator", help="name under `emulators`")]
+StabilizerName = Annotated[str, typer.Option("--stabilizer", help="name under `rollouts.stabilizers`")]
+Seed = Annotated[int, typer.Option("--seed", help="one of `seeds`")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the networks")]
+Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs that the scheduler granted")]
+RESULTS = Path("results")
+
+
+@app.command()
+def resolve(config: Config, root: Root = RESULTS) -> None:
+    """Check a configuration (- reads it from standard input) and write it out in full beside its results."""
+    from thermalize.store.atomic import explaining, write_text
+
+    experiment = load_experiment(Path("/dev/stdin") if config == Path("-") else config)
+    path = Results(experiment.name, root).config
+    with explaining(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, resolved_yaml(experiment))
+
+
+@app.command()
+def simulate(
+    config: Config,
+    split: Annotated[str, typer.Option("--split", help="train, valid or test")],
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="processes instead of the configured ones")] = None,
+    root: Root = RESULTS,
+) -> None:
+    """Integrate the ensemble of one split into a Zarr store through Dask."""
+    from thermalize.simulate import simulate as run
+
+    experiment, paths = _load(config, root)
+    run(experiment, split, paths.simulation(split), workers)
+
+
+@app.command("train-emulator")
+def train_emulator(
+    config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
+) -> None:
+    """Train an emulator; continues an interrupted training."""
+    experiment, paths = _load(config, root)
+    _known("emulators", emulator, experiment.emulators)
+    device = _device(experiment, threads, gpus)
+    from thermalize.stages.emulator import train_emulator as run
+
+    run(experiment, emulator, paths.simulation("train"), paths.simulation("valid"), paths.emulator(emulator), device)
+
+
+@app.command("train-diffusion")
+def train_diffusion(
+    config: Config,
+    diffusion: Annotated[str, typer.Option("--diffusion", help="name under `diffusion`")],
+    threads: Threads = 1,
+    gpus: Gpus = None,
+    root: Root = RESULTS,
+) -> None:
+    """Train and calibrate a diffusion model; continues an interrupted training."""
+    experiment, paths = _load(config, root)
+    _known("diffusion", diffusion, experiment.diffusion)
+    device = _device(experiment, threads, gpus)
+    from thermalize.stages.diffusion import train_diffusion as run
+
+    run(experiment, diffusion, paths.simulation("train"), paths.simulation("valid"), paths.diffusion(diffusion), device)
+
+
+@app.command()
+def rollout(
+    config: Config,
+    emulator: EmulatorName,
+    stabilizer: StabilizerName,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    gpus: Gpus = None,
+    root: Root = RESULTS,
+) -> None:
+    """Run an emulator under a stabilizer; continues an interrupted rollout."""
+    experiment, paths = _load(config, root)
+    _known("emulators", emulator, experiment.emulators)
+    _known("rollouts.stabilizers", stabilizer, experiment.stabilizers)
+    device = _device(experiment, threads, gpus)
+    from thermalize.stages.rollouts import Job
+    from thermalize.stages.rollouts import rollout as run
+
+    model = getattr(experiment.stabilizers[stabilizer], "diffusion", None)
+    diffusion = None if model is None else paths.diffusion(model)
+    job = Job(experiment, emulator, stabilizer, seed, paths.emulator(emulator), diffusion, paths.simulation("test"))
+    run(job, paths.rollout(emulator, stabilizer, seed), device)
+
+
+@app.command()
+def cost(config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS) -> None:
+    """Time every stabilizer of an emulator side by side."""
+    experiment, paths = _load(config, root)
+    _known("emulators", emulator, experiment.emulators)
+    device = _device(experiment, threads, gpus)
+    from thermalize.stages.cost import Sources, measure_cost
+
+    seed = experiment.seeds[0]
+    sources = Sources(
+        paths.emulator(emulator),
+        {name: paths.diffusion(name) for name in experiment.diffusion},
+        paths.simulation("test"),
+        {label: paths.rollout(emulator, label, seed) for label in experiment.stabilizers},
+    )
+    measure_cost(experiment, emulator, sources, paths.cost(emulator), device)
+
+
+@app.command()
+def diagnose(
+    config: Config, emulator: EmulatorName, stabilizer: StabilizerName, seed: Seed = 0, root: Root = RESULTS
+) -> None:
+    """Compare a rollout with held-out truth and write the diagnostics as NetCDF."""
+    from thermalize.stages.diagnose import diagnose_rollout
+
+    experiment, paths = _load(config, root)
+    where = (emulator, stabilizer, seed)
+    diagnose_rollout(experiment, paths.rollout(*where), paths.simulation("test"), paths.diagnostics(*where))
+
+
+@app.command()
+def figure(
+    config: Config, name: Annotated[str, typer.Option("--name", help="which figure")], root: Root = RESULTS
+) -> None:
+    """Draw one figure as PDF and PNG."""
+    from thermalize.stages.artifacts import draw
+
+    draw(*_load(config, root), name)
+
+
+@app.command()
+def summary(config: Config, root: Root = RESULTS) -> None:
+    """Write the summary table as CSV and LaTeX."""
+    from thermalize.stages.artifacts import tabulate
+
+    tabulate(*_load(config, root))
+
+
+@app.command()
+def show(table: Annotated[Path, typer.Argument(help="a summary.csv")]) -> None:
+    """Print a summary table."""
+    from thermalize.stages.artifacts import print_table
+
+    print_table(table)
+
+
+@app.command()
+def verify(path: Annotated[Path, typer.Argument(help="a store or its manifest")]) -> None:
+    """Compare a store with the digests in its manifest."""
+    from thermalize.store.manifest import verify as check
+
+    manifest = check(path)
+    typer.echo(f"{path}: {len(manifest.digests)} files match their digests")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration."""
+    typer.echo(schema_text(), nl=False)
+
+
+def main() -> None:
+    """Run the command; an error that the user can mend is one sentence and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _load(config: Path, root: Path) -> tuple[Experiment, Results]:
+    experiment = load_experiment(config)
+    return experiment, Results(experiment.name, root)
+
+
+def _known(section: str, name: str, available: dict[str, object]) -> None:  # type: ignore[type-arg]
+    if name not in available:
+        raise UserError(f"{name!r} is not under {section}; there is {', '.join(available) or 'nothing'}")
+
+
+def _device(experiment: Experiment, threads: int, gpus: int | None) -> torch.device:
+    import torch
+
+    from thermalize.device import resolve as resolve_device
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return resolve_device(experiment.device, gpus)

@@ -1,0 +1,92 @@
+"""All diagnostics of one rollout as one CF dataset; definitions are in docs/diagnostics.md and in the modules beside.
+
+The stage opens the trajectories and writes the result; nothing here touches a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from thermalize.config import Experiment
+from thermalize.diagnostics.attributes import COORDINATES, VARIABLES, attributes
+from thermalize.diagnostics.health import health
+from thermalize.diagnostics.sections import correlations, densities, distances, memory, stability, windows
+from thermalize.diagnostics.study import Truth, field_of, measure_rollout, measure_truth
+from thermalize.errors import UserError
+from thermalize.seeds import stream
+
+__all__ = ["diagnose"]
+
+
+def diagnose(
+    truth: xr.Dataset,
+    rollout: xr.Dataset,
+    experiment: Experiment,
+    labels: Mapping[str, Any],
+    rollout_attributes: Mapping[str, Any],
+) -> xr.Dataset:
+    """Diagnostics of a rollout (frame 0 is its initial condition) against the test truth, both opened lazily.
+
+    `labels` names emulator, stabilizer and seed; `rollout_attributes` holds, per member, `initial_member` (position in
+    the truth) and `initial_frame`, and optionally `lost_step` (−1 if never). Raises UserError where the two do not fit.
+    """
+    config = experiment.diagnostics
+    reality, field = field_of(truth), field_of(rollout)
+    if field.shape[2:] != reality.shape[2:]:
+        raise UserError(f"the rollout's channels and grid {field.shape[2:]} are not the truth's {reality.shape[2:]}")
+    frames = min(reality.shape[1], field.shape[1] - 1)
+    rod = measure_truth(reality, frames, config)
+    starts = list(zip(rollout_attributes["initial_member"], rollout_attributes["initial_frame"], strict=True))
+    run = measure_rollout(field, rod, frames, starts)
+    lost = np.asarray(rollout_attributes.get("lost_step", [-1] * len(starts)))
+    labels = {"emulator": str(labels["emulator"]), "stabilizer": str(labels["stabilizer"]), "seed": int(labels["seed"])}
+
+    def rng(purpose: str, *keys: str | int) -> np.random.Generator:
+        return stream(experiment.seed, "diagnostics", purpose, *keys)
+
+    numbers = {
+        "member": rollout["member"].to_numpy() if "member" in rollout.coords else np.arange(len(starts)),
+        **distances(rod, run, config, rng("truth"), rng("rollout", *labels.values())),
+        **windows(rod, run),
+        **stability(rod, run, lost, config.confidence),
+        **correlations(rod, run, config, rng("correlation", *labels.values())),
+        **densities(rod.reference, run.sample, config.pdf_bins),
+        **memory(rod, run),
+        **health(rollout["level"].to_numpy(), rollout["reverse_steps"].to_numpy(), run.last_finite),
+    }
+    return _dataset(numbers, reality, {**_attributes(experiment, field, rod), **labels})
+
+
+def _attributes(experiment: Experiment, field: xr.DataArray, rod: Truth) -> dict[str, Any]:
+    return {
+        "Conventions": "CF-1.11",
+        "title": "Diagnostics of a rollout against held-out truth",
+        "experiment": experiment.name,
+        "steps": field.shape[1] - 1,
+        "members": field.shape[0],
+        "frame_interval": experiment.simulation.frame_interval,
+        "confidence": experiment.diagnostics.confidence,
+        "block_frames": rod.block,
+        "envelope": json.dumps(rod.envelope.published(), sort_keys=True),
+    }
+
+
+def _dataset(numbers: Mapping[str, Any], field: xr.DataArray, attrs: Mapping[str, Any]) -> xr.Dataset:
+    """The numbers with dimensions and CF attributes."""
+    field_units = str(field.attrs.get("units", "1"))
+    length_units = str(field[field.dims[-1]].attrs.get("units", "1"))
+    wavenumber_units = "1" if length_units == "1" else f"rad ({length_units})-1"
+
+    def entry(name: str, dims: tuple[str, ...]) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
+        return dims, numbers[name], attributes(name, field_units, wavenumber_units)
+
+    return xr.Dataset(
+        {name: entry(name, dims) for name, (dims, _, _) in VARIABLES.items()},
+        {name: entry(name, dims) for name, (dims, _, _) in COORDINATES.items()},
+        attrs,
+    )

@@ -1,0 +1,56 @@
+"""Where every result lies, for the stages and for the workflow alike.
+
+Arguments may be Snakemake wildcards: ``Results("demo").rollout("{emulator}", "{stabilizer}", "{seed}")``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["MODEL_FILES", "Results"]
+
+MODEL_FILES = ("model.json", "model.safetensors", "history.csv")
+
+
+@dataclass(frozen=True)
+class Results:
+    """Paths of one experiment below `root`/{name}."""
+
+    name: str
+    root: Path = Path("results")
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.name
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+    def simulation(self, split: str) -> Path:
+        """Manifest of a split; its store lies beside it."""
+        return self.folder / "simulation" / f"{split}.manifest.json"
+
+    def emulator(self, emulator: str) -> Path:
+        return self.folder / "emulators" / emulator
+
+    def diffusion(self, diffusion: str) -> Path:
+        return self.folder / "diffusion" / diffusion
+
+    def rollout(self, emulator: str, stabilizer: str, seed: int | str) -> Path:
+        """Manifest of a rollout; its store lies beside it."""
+        return self.folder / "rollouts" / emulator / stabilizer / f"seed{seed}.manifest.json"
+
+    def cost(self, emulator: str) -> Path:
+        return self.folder / "cost" / f"{emulator}.json"
+
+    def diagnostics(self, emulator: str, stabilizer: str, seed: int | str) -> Path:
+        return self.folder / "diagnostics" / emulator / stabilizer / f"seed{seed}.nc"
+
+    def table(self, suffix: str) -> Path:
+        return self.folder / "tables" / f"summary.{suffix}"
+
+    def figure(self, figure: str) -> Path:
+        """Stem of a figure, without suffix."""
+        return self.folder / "figures" / figure

@@ -1,0 +1,55 @@
+"""From configuration to stabilizer: kinds are registered here by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from thermalize.config import NoStabilizerConfig, ThermalizerConfig
+from thermalize.diffusion.calibration import auto_start, auto_stop
+from thermalize.diffusion.denoiser import NoiseModel
+from thermalize.diffusion.sampler import Sampler
+from thermalize.diffusion.schedule import CLEAN, Schedule
+from thermalize.stabilizers.base import Raw, Stabilizer
+from thermalize.stabilizers.thermalizer import Thermalizer
+
+__all__ = ["TrainedDiffusion", "build", "thresholds"]
+
+ETA = {"ddpm": 1.0, "ddim": 0.0}
+
+
+@dataclass(frozen=True)
+class TrainedDiffusion:
+    """A noise model with its schedule and the calibration from its card."""
+
+    model: NoiseModel
+    schedule: Schedule
+    calibration: dict[str, Any]
+
+
+def thresholds(config: ThermalizerConfig, diffusion: TrainedDiffusion) -> tuple[int, int]:
+    """(start, stop) as noise levels, `auto` resolved from the calibration; stop −1 is clean."""
+    start = auto_start(diffusion.calibration, config.false_trigger_rate) if config.start == "auto" else config.start
+    if config.stop == "auto":
+        return start, auto_stop(diffusion.calibration, diffusion.schedule, start)
+    return start, CLEAN if config.stop == "clean" else min(config.stop, start)
+
+
+def build(config: NoStabilizerConfig | ThermalizerConfig, diffusion: TrainedDiffusion | None) -> Stabilizer:
+    """The stabilizer that the configuration names."""
+    return BUILDERS[config.kind](config, diffusion)
+
+
+def raw(config: NoStabilizerConfig, diffusion: TrainedDiffusion | None) -> Stabilizer:  # noqa: ARG001
+    return Raw()
+
+
+def thermalizer(config: ThermalizerConfig, diffusion: TrainedDiffusion | None) -> Stabilizer:
+    assert diffusion is not None, "a thermalizer needs a diffusion model"
+    start, stop = thresholds(config, diffusion)
+    sampler = Sampler(diffusion.schedule, ETA[config.sampler], config.reverse_steps)
+    return Thermalizer(diffusion.model, sampler, start, stop, config.forward_noise, config.check_every)
+
+
+BUILDERS: dict[str, Callable[[Any, TrainedDiffusion | None], Stabilizer]] = {"none": raw, "thermalizer": thermalizer}

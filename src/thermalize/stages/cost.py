@@ -1,0 +1,123 @@
+"""What a step costs: every stabilizer of one emulator timed side by side, in turns, in one process.
+
+Times on a shared machine drift, so each repeat times all stabilizers one after another and ratios are taken within a
+repeat; medians and quartiles over the repeats are reported. Thermalized members start from where their rollout ended, the
+raw emulator from the truth, because it has no healthy state of its own to continue from.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from thermalize.config import Experiment, NoStabilizerConfig
+from thermalize.progress import track
+from thermalize.rollout import Rollout, State, member_keys
+from thermalize.stabilizers.base import Raw, Stabilizer
+from thermalize.stabilizers.build import build
+from thermalize.stages.diffusion import load_diffusion
+from thermalize.stages.emulator import load_emulator
+from thermalize.store.atomic import write_text
+from thermalize.store.manifest import open_store
+
+__all__ = ["Sources", "measure_cost"]
+
+REPEATS = 7
+STEPS = 100
+QUARTILES = (25, 50, 75)
+BASELINE = "raw emulator"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Files that a cost measurement reads: models, the truth to start from and the rollouts to continue."""
+
+    emulator: Path
+    diffusion: dict[str, Path]
+    test: Path
+    rollouts: dict[str, Path]
+
+
+def measure_cost(experiment: Experiment, emulator: str, sources: Sources, output: Path, device: torch.device) -> None:
+    """Writes seconds per step of the whole batch and the ratio to the raw emulator, by stabilizer, as JSON."""
+    seconds = _time(experiment, sources, device)
+    base = np.array(seconds.pop(BASELINE))
+    report = {label: _summary(np.array(times), base) for label, times in seconds.items()}
+    note = {"members": experiment.rollouts.members, "threads": torch.get_num_threads(), "device": str(device)}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(output, json.dumps({**report, "_": {**note, "emulator": emulator, "repeats": REPEATS}}, indent=2) + "\n")
+
+
+def _time(experiment: Experiment, sources: Sources, device: torch.device) -> dict[str, list[float]]:
+    runs = _runs(experiment, sources, device)
+    starts = {label: _start(experiment, sources, label, device) for label in runs}
+    seconds: dict[str, list[float]] = {label: [] for label in runs}
+    with track(REPEATS, "cost", unit="repeat") as bar:
+        for repeat in range(-1, REPEATS):
+            for label, run in runs.items():
+                elapsed = _elapsed(run, starts[label], device)
+                if repeat >= 0:
+                    seconds[label].append(elapsed / STEPS)
+            bar.update(repeat >= 0)
+    return seconds
+
+
+def _elapsed(run: Rollout, start: torch.Tensor, device: torch.device) -> float:
+    state = State(start.clone())
+    began = perf_counter()
+    run.advance(state, STEPS)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return perf_counter() - began
+
+
+def _runs(experiment: Experiment, sources: Sources, device: torch.device) -> dict[str, Rollout]:
+    keys = member_keys(experiment.seed, experiment.seeds[0], experiment.rollouts.members)
+    model = load_emulator(sources.emulator).to(device)
+    stabilizers: dict[str, Stabilizer] = {BASELINE: Raw()}
+    for label, config in experiment.stabilizers.items():
+        diffusion = None
+        if not isinstance(config, NoStabilizerConfig):
+            assert config.diffusion is not None
+            diffusion = load_diffusion(sources.diffusion[config.diffusion], device=device)
+        stabilizers[label] = build(config, diffusion)
+    return {label: Rollout(model, s, keys, experiment.rollouts.lost_above) for label, s in stabilizers.items()}
+
+
+def _start(experiment: Experiment, sources: Sources, label: str, device: torch.device) -> torch.Tensor:
+    model = load_emulator(sources.emulator)
+    u = None
+    if label in sources.rollouts:
+        u = _last_frame(sources.rollouts[label])
+    if u is None or not np.isfinite(u).all() or isinstance(experiment.stabilizers.get(label), NoStabilizerConfig):
+        u = _first_frame(sources.test, experiment.rollouts.members)
+    return ((torch.from_numpy(u) - model.mean) / model.std).to(device)
+
+
+def _last_frame(manifest: Path) -> np.ndarray:
+    dataset = open_store(manifest, verify=False)
+    return dataset[dataset.attrs["variable"]].isel(time=-1).values
+
+
+def _first_frame(manifest: Path, members: int) -> np.ndarray:
+    dataset = open_store(manifest, verify=False)
+    return dataset[dataset.attrs["variable"]].isel(time=0, member=slice(members)).values
+
+
+def _summary(seconds: np.ndarray, base: np.ndarray) -> dict[str, Any]:
+    low, median, high = np.percentile(seconds, QUARTILES)
+    ratio_low, ratio, ratio_high = np.percentile(seconds / base, QUARTILES)
+    return {
+        "seconds_per_step": median,
+        "low": low,
+        "high": high,
+        "ratio": ratio,
+        "ratio_low": ratio_low,
+        "ratio_high": ratio_high,
+    }

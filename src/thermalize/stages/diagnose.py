@@ -1,0 +1,25 @@
+"""Diagnostics of one rollout against held-out truth, written as NetCDF with CF attributes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from thermalize.config import Experiment
+from thermalize.diagnostics.dataset import diagnose
+from thermalize.store.atomic import replacing
+from thermalize.store.manifest import check_system, open_store, read_manifest
+
+__all__ = ["diagnose_rollout"]
+
+
+def diagnose_rollout(experiment: Experiment, rollout: Path, test: Path, output: Path) -> None:
+    """Reads and verifies both stores and writes `output` atomically."""
+    manifests = [read_manifest(path) for path in (rollout, test)]
+    for manifest in manifests:
+        check_system(manifest, experiment)
+    attributes = manifests[0].attributes
+    labels = {name: attributes[name] for name in ("emulator", "stabilizer", "seed")}
+    result = diagnose(open_store(test), open_store(rollout), experiment, labels, attributes)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as path:
+        result.to_netcdf(path, engine="netcdf4")

@@ -1,0 +1,54 @@
+"""Training and calibrating a diffusion model into a model folder, and reading it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from thermalize.config import DiffusionConfig, Experiment
+from thermalize.diffusion import schedule as schedules
+from thermalize.diffusion.calibration import calibrate
+from thermalize.diffusion.denoiser import Denoiser, DiffusionObjective
+from thermalize.seeds import torch_seed
+from thermalize.stabilizers.build import TrainedDiffusion
+from thermalize.stages.training import Run, TrainingData, read_data
+from thermalize.training.folder import load_weights, read_card
+
+__all__ = ["load_diffusion", "train_diffusion"]
+
+CALIBRATION_STATES = 4096
+
+
+def train_diffusion(
+    experiment: Experiment, name: str, train: Path, valid: Path, folder: Path, device: torch.device
+) -> None:
+    """Trains `diffusion.{name}` into `folder` and calibrates its level head on held-out truth."""
+    config = experiment.diffusion[name]
+    data = read_data(experiment, train, valid, device)
+    seed = torch_seed(experiment.seed, "diffusion", name)
+    run = Run("diffusion", name, experiment, config, data, seed, folder, device, "thermalize.diffusion")
+    run(
+        lambda: Denoiser(config, data.dims, data.channels),
+        DiffusionObjective(config, schedules.build(config.schedule), data.train, data.valid, seed),
+        lambda model: {"calibration": _calibration(model, config, data, seed)},
+    )
+
+
+def _calibration(model: nn.Module, config: DiffusionConfig, data: TrainingData, seed: int) -> dict[str, Any]:
+    assert isinstance(model, Denoiser)
+    truth = data.valid.spread(CALIBRATION_STATES, 1)[:, 0]
+    return calibrate(model, schedules.build(config.schedule), truth, config.train_levels, seed)
+
+
+def load_diffusion(
+    folder: Path, system: dict[str, Any] | None = None, device: torch.device | str = "cpu"
+) -> TrainedDiffusion:
+    """Denoiser, schedule and calibration of a model folder."""
+    card = read_card(folder, "diffusion", system)
+    config = DiffusionConfig.model_validate(card["config"])
+    model = Denoiser(config, card["dims"], card["channels"])
+    load_weights(folder, model, card)
+    return TrainedDiffusion(model.to(device), schedules.build(config.schedule), card["calibration"])

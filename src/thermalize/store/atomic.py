@@ -1,0 +1,104 @@
+"""Files that are either the old one or the new one, never half of each.
+
+A file is written under a temporary name in its own folder, synced to disk, and renamed over the old one; the rename is
+atomic within a file system, and the folder is synced so that the rename itself survives a power cut.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from thermalize.errors import UserError
+
+__all__ = ["exclusive", "explaining", "remove", "replacing", "sync", "write_bytes", "write_text"]
+
+REASONS = {
+    errno.ENOSPC: "no space is left on the device; free some and run the same command again, finished work is kept",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again, finished work is kept",
+    errno.EFBIG: "the file is larger than this system allows; lower shard_frames or lift the limit (ulimit -f)",
+    errno.EROFS: "the file system is read-only; choose another folder for the results",
+    errno.EACCES: "permission denied; make the folder writable or choose another one",
+    errno.EPERM: "the operation is not permitted here; make the folder writable or choose another one",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; move it away or choose another folder",
+    errno.EIO: "the disk reports an input/output error; check it and run the same command again",
+}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path with the same suffix; what is written there takes the place of `path` if no error occurs."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace the file `path` by one that holds `data`."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, data: str) -> None:
+    """Replace the file `path` by one that holds `data` in UTF-8."""
+    write_bytes(path, data.encode())
+
+
+def sync(path: Path) -> None:
+    """Return once a file, or the names within a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder with all it holds, or nothing where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Turn a full disk, a read-only folder and their like into a `UserError` that names the file and what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = REASONS.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise UserError(f"Cannot write {error.filename or path}: {reason}") from error
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file of `path`; a second job with the same output waits until the first is done.
+
+    The lock belongs to the process, so the system drops it when the process is killed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"Another job is writing {path}; waiting for it.", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

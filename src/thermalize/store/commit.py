@@ -1,0 +1,135 @@
+"""From an unfinished store to a finished one with a manifest.
+
+Whatever moment it is killed at, a reader finds the old store, no store, or the new one:
+
+    every shard there, decodable, finite → statistics and consolidated metadata → sync → old manifest away →
+    copy of the new manifest → old store aside → rename → manifest → old store deleted
+
+The copy (`.<name>.manifest.json`) lets the next run finish what was interrupted, and recognise a finished store whose
+manifest was deleted, as Snakemake does with declared outputs before it runs a rule.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.core.metadata import ArrayV3Metadata
+
+from thermalize import __version__
+from thermalize.errors import UserError
+from thermalize.store import shards
+from thermalize.store.atomic import remove, sync, write_text
+from thermalize.store.record import Manifest, compare, read_manifest, store_path
+
+__all__ = ["completed", "seal"]
+
+
+def seal(
+    partial: Path,
+    final: Path,
+    manifest: Path,
+    fingerprint: str,
+    statistics: dict[str, Any] | None = None,
+    attributes: dict[str, Any] | None = None,
+    allow_nan: bool = False,
+    digests: dict[str, str] | None = None,
+) -> Manifest:
+    """Verify the unfinished store `partial`, make it the store `final` and write its manifest.
+
+    Args:
+        partial, final, manifest: paths in one folder. What `final` held is deleted once the new store is in its place.
+        fingerprint: of everything the contents depend on.
+        statistics: per-channel "mean" and "std" and the like; also become attributes of the store.
+        attributes: further JSON values, known only now; also become attributes of the store.
+        allow_nan: accept NaN in the data, as in rollouts that lost a member.
+        digests: of shards when they were written, to be compared with what is found.
+
+    Raises:
+        UserError: a shard is missing, broken, changed since it was written, or not finite.
+    """
+    shards.sweep(partial)
+    shards.check(partial, allow_nan)
+    _finish_metadata(partial, {**(statistics or {}), **(attributes or {})})
+    found = shards.digests(partial, shards.files(partial))
+    changed = [name for name, digest in (digests or {}).items() if found.get(name) != digest]
+    if changed:
+        raise UserError(f"{partial / changed[0]} changed after it was written; run the same command again")
+    record = _describe(partial, final.name, fingerprint, statistics or {}, found)
+    shards.sync_tree(partial)
+    _publish(partial, final, manifest, record)
+    return record
+
+
+def completed(manifest: Path, fingerprint: str) -> Manifest | None:
+    """The manifest of the finished, intact store of this fingerprint, if there is one; restores it from its copy."""
+    for path in (manifest, _copy(manifest)):
+        try:
+            record = read_manifest(path)
+            if record.fingerprint != fingerprint:
+                continue
+            compare(record, manifest.parent)
+        except UserError:
+            continue
+        if path != manifest:
+            write_text(manifest, record.text())
+        remove(_aside(store_path(manifest)))
+        return record
+    return None
+
+
+def _finish_metadata(partial: Path, attributes: dict[str, Any]) -> None:
+    group = zarr.open_group(partial, mode="r+", use_consolidated=False)
+    group.attrs.update(attributes)
+    with warnings.catch_warnings():
+        # xarray and zarr both read consolidated metadata of version 3, the specification has yet to name it
+        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+        zarr.consolidate_metadata(partial)
+
+
+def _describe(
+    partial: Path, store: str, fingerprint: str, statistics: dict[str, Any], digests: dict[str, str]
+) -> Manifest:
+    group = zarr.open_group(partial, mode="r", use_consolidated=False)
+    attributes = dict(group.attrs)
+    array = group[str(attributes["variable"])]
+    assert isinstance(array, zarr.Array)
+    assert isinstance(array.metadata, ArrayV3Metadata)
+    return Manifest(
+        store=store,
+        variable=array.basename,
+        dims=tuple(str(name) for name in array.metadata.dimension_names or ()),
+        shape=array.shape,
+        chunks=array.chunks,
+        shards=array.shards or array.chunks,
+        dtype=np.dtype(array.dtype).name,
+        fingerprint=fingerprint,
+        code_version=__version__,
+        statistics=statistics,
+        attributes=attributes,
+        digests=digests,
+    )
+
+
+def _publish(partial: Path, final: Path, manifest: Path, record: Manifest) -> None:
+    aside = _aside(final)
+    remove(manifest)
+    write_text(_copy(manifest), record.text())
+    if final.exists():
+        remove(aside)
+        final.rename(aside)
+    partial.rename(final)
+    sync(final.parent)
+    write_text(manifest, record.text())
+    remove(aside)
+
+
+def _copy(manifest: Path) -> Path:
+    return manifest.with_name(f".{manifest.name}")
+
+
+def _aside(final: Path) -> Path:
+    return final.with_name(f"{final.name}.old")

@@ -1,0 +1,74 @@
+"""The manifest beside a store, and the store through it: only what has an intact manifest is ever read as data.
+
+`seal` makes a finished store of an unfinished one, `verify` compares every file with its digest, `open_store` does both
+that and the opening with xarray, and `check_system` refuses a store of another system than the experiment's.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from thermalize.config import Experiment
+from thermalize.errors import UserError
+from thermalize.store.commit import completed, seal
+from thermalize.store.record import Manifest, compare, partial_path, read_manifest, store_path, verify
+
+__all__ = [
+    "Manifest",
+    "check_system",
+    "completed",
+    "open_store",
+    "partial_path",
+    "read_manifest",
+    "seal",
+    "store_path",
+    "verify",
+]
+
+
+def open_store(manifest: Path, verify: bool = True) -> xr.Dataset:
+    """The store of a manifest, lazily: dims (member, time, channel, …space), coordinates and attributes with units.
+
+    Args:
+        manifest: the manifest file.
+        verify: compare every file with its digest first, else only the metadata.
+    """
+    record = read_manifest(manifest)
+    compare(record, manifest.parent, None if verify else ["zarr.json"])
+    path = manifest.parent / record.store
+    dataset: xr.Dataset = xr.open_zarr(path, consolidated=True, chunks=None, decode_times=False)
+    channel = dataset["channel"]
+    # NetCDF and most of xarray's users know strings of fixed width only
+    return dataset.assign_coords(channel=("channel", np.array(channel.to_numpy().tolist()), channel.attrs))
+
+
+def check_system(dataset: xr.Dataset | Manifest, experiment: Experiment) -> None:
+    """Refuse a store of another system, or of another time between frames, than the experiment's.
+
+    Args:
+        dataset: what `open_store` or `read_manifest` gave.
+        experiment: the configuration it is to be used with.
+    """
+    attributes = dataset.attributes if isinstance(dataset, Manifest) else dataset.attrs
+    simulation = experiment.simulation
+    expected = simulation.system.model_dump(mode="json")
+    found = json.loads(attributes.get("system", "{}"))
+    if found != expected:
+        raise UserError(
+            f"The store holds {_words(found)}, but the configuration describes {_words(expected)}; simulate again"
+        )
+    interval = attributes.get("frame_interval")
+    if interval != simulation.frame_interval:
+        raise UserError(
+            f"The store has frame_interval = {interval}, but the configuration says {simulation.frame_interval:g}; "
+            "simulate again"
+        )
+
+
+def _words(system: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in system.items()) or "no known system"

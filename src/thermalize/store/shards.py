@@ -1,0 +1,106 @@
+"""The files of a Zarr v3 store: which there must be, whether they hold finite numbers, and their digests.
+
+An array of shape n in shards of shape s consists of ∏ ⌈nᵢ/sᵢ⌉ files `<array>/c/<i₁>/<i₂>/…`. Zarr reads a missing one
+as fill values without a word, so stores are counted before they are sealed and digested before they are read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import file_digest
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from thermalize.errors import UserError
+from thermalize.store.atomic import remove, sync
+
+__all__ = ["Region", "check", "digests", "files", "shards", "sweep", "sync_tree"]
+
+Region = tuple[slice, ...]
+HASHING_THREADS = 4
+
+
+def shards(array: zarr.Array[Any], within: Region = ()) -> Iterator[tuple[str, Region]]:
+    """Every shard file, relative to the store, with the region of the array that it holds.
+
+    Args:
+        array: an array of the store.
+        within: leading index ranges, aligned to shards, to stay in; everything when left out.
+    """
+    shape, size = array.shape, array.shards or array.chunks
+    bounds = [*((part.start, part.stop) for part in within), *((0, n) for n in shape[len(within) :])]
+    for index in product(*(range(start // s, -(-stop // s)) for (start, stop), s in zip(bounds, size, strict=True))):
+        region = tuple(slice(i * s, min((i + 1) * s, n)) for i, s, n in zip(index, size, shape, strict=True))
+        yield f"{array.path}/{array.metadata.encode_chunk_key(index)}", region
+
+
+def files(root: Path) -> list[str]:
+    """Every file that the store at `root` consists of, relative to it, sorted: metadata and shards."""
+    found = ["zarr.json"]
+    for array in _arrays(root):
+        found.append(f"{array.path}/zarr.json")
+        found += [name for name, _ in shards(array)]
+    return sorted(found)
+
+
+def check(root: Path, allow_nan: bool = False) -> None:
+    """Read the whole store once, one shard at a time.
+
+    Raises:
+        UserError: a shard is missing, cannot be decoded, or (unless allowed) holds NaN or infinity; names it.
+    """
+    for array in _arrays(root):
+        for name, region in shards(array):
+            values = _read(root / name, array, region)
+            if values.dtype.kind == "f" and not allow_nan and not np.isfinite(values).all():
+                raise UserError(f"{root / name} holds NaN or infinity; run the stage that writes it again")
+
+
+def digests(root: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of the named files as "sha256:…"; a missing one raises FileNotFoundError."""
+    names = list(names)
+    with ThreadPoolExecutor(HASHING_THREADS) as pool:
+        return dict(zip(names, pool.map(lambda name: _digest(root / name), names), strict=True))
+
+
+def sweep(root: Path) -> None:
+    """Delete whatever does not belong to the store, such as temporary files of a writer that was killed."""
+    wanted = set(files(root))
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder) / name
+            if path.relative_to(root).as_posix() not in wanted:
+                remove(path)
+
+
+def sync_tree(root: Path) -> None:
+    """Return once every file and folder below `root` is on the disk."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            sync(Path(folder) / name)
+        sync(Path(folder))
+
+
+def _arrays(root: Path) -> list[zarr.Array[Any]]:
+    group = zarr.open_group(root, mode="r", use_consolidated=False)
+    return [array for _, array in sorted(group.arrays())]
+
+
+def _read(path: Path, array: zarr.Array[Any], region: Region) -> np.ndarray:
+    if not path.is_file():
+        raise UserError(f"{path} is missing: the store is not complete; run the stage that writes it again")
+    try:
+        return np.asarray(array[region])
+    except Exception as error:
+        raise UserError(f"{path} cannot be decoded ({error}); run the stage that writes it again") from error
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return f"sha256:{file_digest(file, 'sha256').hexdigest()}"

@@ -1,0 +1,105 @@
+"""Exponential time differencing of fourth order for stiff û_t = σû + N(û) with diagonal σ.
+
+With z = hσ and Q = (e^{z/2} − 1)/z, one step of length h is
+
+    a = e^{z/2} û + hQ N(û)
+    b = e^{z/2} û + hQ N(a)
+    c = e^{z/2} a + hQ [2N(b) − N(û)]
+    û⁺ = e^z û + h { f₁ N(û) + 2f₂ [N(a) + N(b)] + f₃ N(c) }
+
+    f₁ = [−4 − z + e^z (4 − 3z + z²)] / z³
+    f₂ = [2 + z + e^z (z − 2)] / z³
+    f₃ = [−4 − 3z − z² + e^z (4 − z)] / z³
+
+The linear part is exact. Near z = 0 the quotients cancel catastrophically although the functions are entire, so each
+is the mean of its values over a circle around z. On stiff problems such as Kuramoto–Sivashinsky the observed order at
+practical steps lies between 3 and 4 and rises as h falls.
+
+References:
+    Cox & Matthews, J. Comput. Phys. 176 (2002) 430; Kassam & Trefethen, SIAM J. Sci. Comput. 26 (2005) 1214.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import pi
+
+import torch
+from torch import Tensor
+
+__all__ = ["ETDRK4", "coefficients"]
+
+
+def coefficients(z: Tensor, contour_points: int = 64) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Q, f₁, f₂ and f₃ at z, accurate to round-off for every z.
+
+    Kassam & Trefethen average over the unit circle, which meets the origin when |z| = 1. Radius 2 for |z| < 1 and ½
+    elsewhere keep every node at least ½ away from it, where the quotients lose no more than a digit.
+
+    Args:
+        z: any shape, float64 or complex128.
+        contour_points: nodes M on the circle; the error falls like 2^M/M!, 32 are enough.
+    """
+    centre = z.to(torch.complex128)
+    radius = torch.where(centre.abs() < 1, 2.0, 0.5).to(torch.float64)
+    angles = 2 * pi * (torch.arange(contour_points, dtype=torch.float64) + 0.5) / contour_points
+    means = [torch.zeros_like(centre) for _ in range(4)]
+    for node in torch.polar(torch.ones_like(angles), angles):
+        values = _quotients(centre + radius * node)
+        means = [mean + value / contour_points for mean, value in zip(means, values, strict=True)]
+    q, f1, f2, f3 = (mean if z.is_complex() else mean.real for mean in means)
+    return q, f1, f2, f3
+
+
+def _quotients(r: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Q, f₁, f₂ and f₃ as they are written, away from r = 0."""
+    e, cube = torch.exp(r), r**3
+    return (
+        (torch.exp(r / 2) - 1) / r,
+        (-4 - r + e * (4 - 3 * r + r**2)) / cube,
+        (2 + r + e * (r - 2)) / cube,
+        (-4 - 3 * r - r**2 + e * (4 - r)) / cube,
+    )
+
+
+class ETDRK4:
+    """The scheme above with its coefficients tabulated for one σ and one step.
+
+    Args:
+        linear: σ, real or complex, in double precision where that matters, broadcastable against the state.
+        nonlinear: û ↦ N(û), same shape.
+        dt: step h, in time units.
+        contour_points: nodes for `coefficients`.
+        dtype: complex type of the state; the coefficients are computed in double precision and then cast to it.
+        device: where the state lives.
+    """
+
+    order = 4
+
+    def __init__(
+        self,
+        linear: Tensor,
+        nonlinear: Callable[[Tensor], Tensor],
+        dt: float,
+        contour_points: int = 64,
+        *,
+        dtype: torch.dtype = torch.complex128,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        z = dt * linear.cpu().to(torch.promote_types(linear.dtype, torch.float64))
+        q, f1, f2, f3 = coefficients(z, contour_points)
+        tables = (torch.exp(z), torch.exp(z / 2), dt * q, dt * f1, 2 * dt * f2, dt * f3)
+        # complex tables: a real table would be converted again in every product
+        self._exp, self._half, self._q, self._f1, self._f2, self._f3 = (t.to(dtype).to(device) for t in tables)
+        self._nonlinear = nonlinear
+
+    def step(self, u_hat: Tensor) -> Tensor:
+        """û at t + h from û at t."""
+        n_u = self._nonlinear(u_hat)
+        half = self._half * u_hat
+        a = torch.addcmul(half, self._q, n_u)
+        n_a = self._nonlinear(a)
+        n_b = self._nonlinear(torch.addcmul(half, self._q, n_a))
+        n_c = self._nonlinear(torch.addcmul(self._half * a, self._q, 2 * n_b - n_u))
+        new = torch.addcmul(self._exp * u_hat, self._f1, n_u)
+        return new.addcmul_(self._f2, n_a + n_b).addcmul_(self._f3, n_c)

@@ -1,0 +1,347 @@
+"""A configuration is read as it was meant, or refused in sentences that a user can act on."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thermalize.config import Experiment
+from thermalize.configfile import json_schema, load_experiment, parse_experiment, resolved_yaml
+from thermalize.errors import UserError
+
+SPLIT = {"members": 8, "frames": 10}
+VALID: dict[str, Any] = {
+    "name": "demo",
+    "simulation": {
+        "system": {"kind": "ks", "length": 64.0, "points": 128},
+        "dt": 0.1,
+        "frame_interval": 1.0,
+        "splits": {"train": SPLIT, "valid": SPLIT, "test": SPLIT},
+    },
+    "emulators": {"unet": {"training": {"updates": 10}}},
+    "diffusion": {"snapshot": {"training": {"updates": 10}}},
+    "rollouts": {
+        "members": 8,
+        "steps": 100,
+        "stabilizers": {"raw": {"kind": "none"}, "thermalized": {"kind": "thermalizer", "start": 10, "stop": 4}},
+    },
+}
+REMOVED = object()
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """The valid mapping with dotted keys (`simulation__dt`) set, or removed."""
+    mapping = copy.deepcopy(VALID)
+    for dotted, value in changes.items():
+        *sections, last = dotted.split("__")
+        section = mapping
+        for key in sections:
+            section = section[key]
+        if value is REMOVED:
+            del section[last]
+        else:
+            section[last] = value
+    return mapping
+
+
+def complaint(mapping: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        parse_experiment(mapping, "my.yaml")
+    return str(caught.value)
+
+
+def test_the_valid_mapping_is_read():
+    experiment = parse_experiment(VALID, "my.yaml")
+    assert experiment.simulation.dt == 0.1
+    assert experiment.emulators["unet"].training.updates == 10
+
+
+UNITS = "it is in time units (the system is non-dimensional)"
+NAMES = "use letters, digits, '.', '_' and '-', beginning with a letter or digit"
+ONE_FAULT = [
+    # wrong type or unit
+    ({"simulation__dt": "0.1 s"}, f"simulation.dt: '0.1 s' is not a plain number; {UNITS}"),
+    ({"simulation__dt": True}, f"simulation.dt: true is not a plain number; {UNITS}"),
+    ({"simulation__dt": None}, f"simulation.dt: an empty value is not a plain number; {UNITS}"),
+    ({"simulation__dt": [0.1]}, f"simulation.dt: [0.1] is not a plain number; {UNITS}"),
+    (
+        {"simulation__system__length": "64 km"},
+        f"simulation.system.length: '64 km' is not a plain number; {UNITS.replace('time', 'length')}",
+    ),
+    (
+        {"simulation__splits__train": {"members": 8.5, "frames": 10}},
+        "simulation.splits.train.members: 8.5 is not a whole number; it has no unit",
+    ),
+    (
+        {"simulation__splits__train": {"members": "8 members", "frames": 10}},
+        "simulation.splits.train.members: '8 members' is not a whole number; it has no unit",
+    ),
+    ({"rollouts__steps": False}, "rollouts.steps: false is not a whole number; it is in emulator steps"),
+    (
+        {"rollouts__stabilizers__thermalized__start": "hot"},
+        "rollouts.stabilizers.thermalized.start: 'hot' is not a whole number or auto; it is in levels",
+    ),
+    (
+        {"rollouts__stabilizers__thermalized__start": True},
+        "rollouts.stabilizers.thermalized.start: true is not a whole number or auto; it is in levels",
+    ),
+    (
+        {"rollouts__stabilizers__thermalized__forward_noise": "often"},
+        "rollouts.stabilizers.thermalized.forward_noise: 'often' is not true or false",
+    ),
+    ({"name": 2024}, "name: 2024 is not text; put it in quotes"),
+    ({"seeds": 3}, "seeds: 3 is not a list; write [3]"),
+    ({"seeds": [0, "one"]}, "seeds[1]: 'one' is not a whole number"),
+    ({"simulation__system": "ks"}, "simulation.system: 'ks' is not a section; write `kind:` below it, one of ks"),
+    (
+        {"simulation": 0.1},
+        "simulation: 0.1 is not a section; its keys are "
+        + ", ".join(Experiment.model_fields["simulation"].annotation.model_fields),
+    ),
+    (
+        {"rollouts__stabilizers__raw": None},
+        "rollouts.stabilizers.raw: an empty value is not a section; write `kind:` below it, one of none, thermalizer",
+    ),
+    (
+        {"rollouts__stabilizers": ["raw"]},
+        'rollouts.stabilizers: ["raw"] is not a section; write named entries below it',
+    ),
+    # out of bounds
+    ({"simulation__dt": 0}, "simulation.dt: 0 is out of bounds; it must be above 0 time units"),
+    ({"simulation__dt": float("nan")}, f"simulation.dt: NaN is not a finite number; {UNITS}"),
+    ({"simulation__system__points": 8}, "simulation.system.points: 8 is out of bounds; it must be at least 16"),
+    ({"simulation__system__points": 129}, "simulation.system.points: 129 is not a multiple of 2; try 130"),
+    ({"diagnostics": {"confidence": 1}}, "diagnostics.confidence: 1 is out of bounds; it must be below 1"),
+    ({"seeds": [0, -1]}, "seeds[1]: -1 is out of bounds; it must be at least 0"),
+    ({"seeds": []}, "seeds: [] is too short; write at least 1 entry"),
+    ({"emulators": {}}, "emulators: {} is too short; write at least 1 entry"),
+    ({"name": "my run"}, f"name: 'my run' is not a name; {NAMES}"),
+    ({"emulators": {"a b": {"training": {"updates": 1}}}}, f"emulators: 'a b' is not a name; {NAMES}"),
+    # unknown words
+    ({"device": "gpu"}, "device: 'gpu' is unknown; known: auto, cpu, cuda, mps"),
+    ({"device": "CUDA"}, "device: 'CUDA' is unknown; did you mean 'cuda'? Known: auto, cpu, cuda, mps"),
+    ({"simulation__system__kind": "qg"}, "simulation.system.kind: 'qg' is unknown; known: ks"),
+    (
+        {"simulation__splits__tst": SPLIT},
+        "simulation.splits: 'tst' is unknown; did you mean 'test'? Known: train, valid, test",
+    ),
+    (
+        {"rollouts__stabilizers__thermalized__kind": "thermaliser"},
+        "rollouts.stabilizers.thermalized.kind: 'thermaliser' is unknown; did you mean 'thermalizer'? "
+        "Known: none, thermalizer",
+    ),
+    # unknown and missing keys
+    ({"simulation__spinup": 100}, "simulation.spinup: this key is unknown; did you mean 'spin_up'?"),
+    ({"simulation__DT": 0.1}, "simulation.DT: this key is unknown; did you mean 'dt'?"),
+    (
+        {"rollouts__stabilizers__thermalized__strat": 3},
+        "rollouts.stabilizers.thermalized.strat: this key is unknown; did you mean 'start'?",
+    ),
+    ({"rollouts__stabilizers__raw__speed": 3}, "rollouts.stabilizers.raw.speed: this key is unknown; known: kind"),
+    ({"simulation__dt": REMOVED}, "simulation.dt: this key is missing; add it (step of the solver [time units])"),
+    ({"simulation__system__kind": REMOVED}, "simulation.system.kind: this key is missing; known: ks"),
+    (
+        {"rollouts__stabilizers__raw": {}},
+        "rollouts.stabilizers.raw.kind: this key is missing; known: none, thermalizer",
+    ),
+    ({"emulators__unet": {}}, "emulators.unet.training: this section is missing; add it with at least updates"),
+    (
+        {"emulators__unet__training": {"update": 10}},
+        "emulators.unet.training.update: this key is unknown; did you mean 'updates'?",
+    ),
+    # what one key says about another
+    (
+        {"simulation__dt": 0.3},
+        "simulation.dt = 0.3 time units is above the stability limit 0.25 of this system and solver; try dt = 0.25",
+    ),
+    ({"emulators__unet__network": {"kernel_size": 4}}, "emulators.unet.network.kernel_size = 4 is even; try 5"),
+    (
+        {"emulators__unet__unroll": {"start": 3, "maximum": 2}},
+        "emulators.unet.unroll: unroll.maximum = 2 is below unroll.start = 3",
+    ),
+    ({"rollouts__members": 9}, "rollouts.members = 9 exceeds simulation.splits.test.members = 8"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), ONE_FAULT, ids=[sentence[:40] for _, sentence in ONE_FAULT])
+def test_one_fault_gives_one_sentence(changes: dict[str, Any], sentence: str):
+    assert complaint(changed(**changes)) == f"my.yaml: {sentence}"
+
+
+def test_several_faults_are_all_named_the_deepest_first():
+    mapping = changed(nmae="x", simulation__dt="fast", simulation__system__points=8)
+    assert complaint(mapping).splitlines() == [
+        "my.yaml has 3 faults:",
+        "  simulation.system.points: 8 is out of bounds; it must be at least 16",
+        f"  simulation.dt: 'fast' is not a plain number; {UNITS}",
+        "  nmae: this key is unknown; did you mean 'name'?",
+    ]
+
+
+def test_a_long_value_is_shortened():
+    assert complaint(changed(name="a " * 100)).split(" is not")[0] == f"my.yaml: name: '{'a ' * 29}a…"
+
+
+@pytest.mark.parametrize(
+    ("dotted", "given", "read"),
+    [
+        ("simulation__dt", "1e-1", 0.1),
+        ("simulation__frame_interval", 1, 1.0),
+        ("rollouts__steps", "1e3", 1000),
+        ("rollouts__steps", 1e3, 1000),
+        ("rollouts__steps", "100", 100),
+        ("rollouts__stabilizers__thermalized__start", "12", 12),
+        ("name", "2024", "2024"),
+    ],
+)
+def test_numbers_are_read_however_they_are_written(dotted: str, given: Any, read: Any):
+    value: Any = parse_experiment(changed(**{dotted: given}), "my.yaml")
+    for key in dotted.split("__"):
+        value = value[key] if isinstance(value, dict) else getattr(value, key)
+    assert value == read
+    assert type(value) is type(read)
+
+
+def test_the_mapping_is_left_as_it_was():
+    mapping = changed(simulation__dt="1e-1")
+    parse_experiment(mapping, "my.yaml")
+    assert mapping == changed(simulation__dt="1e-1")
+
+
+def test_resolved_text_reads_back_as_the_same_experiment(tmp_path: Path):
+    experiment = parse_experiment(changed(simulation__dt=1e-5, simulation__frame_interval=1e-5), "my.yaml")
+    path = tmp_path / "resolved.yaml"
+    path.write_text(resolved_yaml(experiment), encoding="utf-8")
+    assert load_experiment(path) == experiment
+    assert "validate_every:" in path.read_text(encoding="utf-8")
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "my.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_file_is_read_with_yaml_1_2_numbers(tmp_path: Path):
+    text = yaml.safe_dump(VALID).replace("dt: 0.1", "dt: 1e-1")
+    assert load_experiment(written(tmp_path, text)).simulation.dt == 0.1
+
+
+BAD_FILES = [
+    ("", "{path} is empty; begin with one of the files in configs/"),
+    ("# only a comment\n", "{path} is empty; begin with one of the files in configs/"),
+    ("- a\n- b\n", "{path} holds no sections; write `name: …`, `simulation: …` and so on, as in configs/"),
+    ("name: a\nseed: 1\nname: b\n", "{path}, line 3: the key 'name' stands here and in line 1; keep one of the two"),
+    ("a:\n  b: 1\n  b: 2\n", "{path}, line 3: the key 'b' stands here and in line 2; keep one of the two"),
+    ("name: a\n\tseed: 1\n", "{path}, line 2: a tab stands where YAML allows only spaces; indent with spaces"),
+    ("name: a: b\n", "{path}, line 1: a ':' stands where none may; put the text in quotes or mend the indentation"),
+    (
+        "a:\n    b: 1\n  c: 2\n",
+        "{path}, line 3: the indentation does not fit the lines above; align the keys of one section",
+    ),
+    ("a: [1, 2\nb: 3\n", "{path}, line 2: a bracket is not closed or a comma is missing; mend the list"),
+    ('name: "a\n', "{path}, line 2: a quote is not closed; close it"),
+    (
+        "name: !python/object/apply:os.getcwd []\n",
+        "{path}, line 1: a tag such as !name is not allowed here; write a plain value",
+    ),
+    ("name: *other\n", "{path}, line 1: an alias (*name) has no anchor (&name); write the value out"),
+    ("a: &a [*a]\n", "{path}: a YAML alias (*name) refers to itself; write the values out"),
+    ("name: a\x00b\n", "{path}: it is not text that YAML allows; save it as plain UTF-8 text"),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence"), BAD_FILES, ids=[sentence[7:40] for _, sentence in BAD_FILES])
+def test_a_bad_file_gives_one_sentence(tmp_path: Path, text: str, sentence: str):
+    path = written(tmp_path, text)
+    with pytest.raises(UserError) as caught:
+        load_experiment(path)
+    assert str(caught.value) == sentence.format(path=path)
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path):
+    path = tmp_path / "my.yaml"
+    path.write_bytes(b"name: \xff\xfe\n")
+    with pytest.raises(UserError, match=r"is not UTF-8 text; save it as plain UTF-8 text$"):
+        load_experiment(path)
+
+
+def test_a_missing_file_is_named_with_its_nearest_neighbour(tmp_path: Path):
+    written(tmp_path, "name: a\n")
+    with pytest.raises(UserError, match=r"my\.yml does not exist; did you mean .*my\.yaml\?$"):
+        load_experiment(tmp_path / "my.yml")
+    with pytest.raises(UserError, match=r"nothing does not exist; name a YAML file"):
+        load_experiment(tmp_path / "elsewhere" / "nothing")
+    with pytest.raises(UserError, match=r"is a folder; name the YAML file in it$"):
+        load_experiment(tmp_path)
+
+
+def test_merge_keys_and_aliases_still_work(tmp_path: Path):
+    text = (
+        json.dumps(VALID)
+        .replace('"train": ', '"train": &split ')
+        .replace(f'"valid": {json.dumps(SPLIT)}', '"valid": *split')
+    )
+    assert load_experiment(written(tmp_path, text)) == parse_experiment(VALID, "my.yaml")
+    merged = "base: &base {members: 8, frames: 10}\nother:\n  <<: *base\n  frames: 20\n"
+    with pytest.raises(UserError, match="other: this key is unknown"):
+        load_experiment(written(tmp_path, merged))
+
+
+def leaves(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The path of every key of a nested mapping."""
+    inner = (
+        [leaf for key, item in value.items() for leaf in leaves(item, (*path, key))] if isinstance(value, dict) else []
+    )
+    return [*([path] if path else []), *inner]
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=3,
+)
+JARGON = ("pydantic", "http", "input should", "tuple", "literal[", "value error", "validation", "nonetype", "traceback")
+
+
+@settings(max_examples=100)
+@given(path=st.sampled_from(leaves(VALID)), junk=JUNK)
+def test_junk_anywhere_is_read_or_refused_in_plain_words(path: tuple[str, ...], junk: Any):
+    mapping = copy.deepcopy(VALID)
+    section = mapping
+    for key in path[:-1]:
+        section = section[key]
+    section[path[-1]] = junk
+    try:
+        experiment = parse_experiment(mapping, "my.yaml")
+    except UserError as error:
+        message = str(error)
+        assert path[0] in message
+        assert not [word for word in JARGON if word in message.lower()]
+    else:
+        assert isinstance(experiment, Experiment)
+
+
+def test_the_schema_accepts_what_the_models_accept_and_refuses_an_unknown_key():
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(VALID, schema)
+    with pytest.raises(jsonschema.ValidationError, match="spinup"):
+        jsonschema.validate(changed(simulation__spinup=1), schema)
+
+
+def test_importing_it_loads_nothing_heavy():
+    heavy = ("torch", "xarray", "numpy", "zarr", "dask", "pandas", "matplotlib", "scipy")
+    script = f"import sys, thermalize.configfile; sys.exit(', '.join(set({heavy!r}) & set(sys.modules)) or None)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
