@@ -20,7 +20,7 @@ LOCK = HERE.parent / "requirements.lock"
 PYTHON = "3.12"
 COMMON = ("filelock", "numpy", "pydantic", "pyyaml", "tqdm", "typer", "xarray", "zarr")
 ROLES = {
-    "simulate": (*COMMON, "dask", "distributed", "scipy", "torch"),
+    "simulate": (*COMMON, "dask", "distributed", "torch"),
     "train": (*COMMON, "pandas", "safetensors", "torch"),
     "analyse": (*COMMON, "matplotlib", "netcdf4", "pandas", "scipy", "torch"),
 }
@@ -42,7 +42,7 @@ def conda_name(package: str) -> str:
 
 
 def conda_spec(package: str, version: str) -> str:
-    """An exact pin; wheels rebuilt as `.postN` have no counterpart there, so such a pin admits any build of its base."""
+    """An exact pin; rebuilt wheels (`.postN`) have no counterpart there, so such a pin admits any build of its base."""
     base, rebuilt, _ = version.partition(".post")
     return f"{conda_name(package)}{'=' if rebuilt else '=='}{base}"
 

@@ -1,21 +1,23 @@
-"""The conda environments follow from the lock, name what their stages import, and are specifications conda understands."""
+"""The conda environments follow from the lock, hold what their stages import, and are valid conda specifications."""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
-import re
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import yaml
-from rattler import GenericVirtualPackage, MatchSpec, PackageName, PackageRecord, Version
+from rattler import BuildString, MatchSpec, PackageRecord
 
 from thermalize.sources import STAGES, sources
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "thermalize"
 ROLE_OF = {
     "simulate": "simulate",
     "emulator": "train",
@@ -25,12 +27,119 @@ ROLE_OF = {
     "diagnose": "analyse",
     "artifacts": "analyse",
 }
-EVERY_COMMAND = ("__main__", "cli", "config", "configfile", "configmessages", "configpage", "configplaces", "errors", "paths", "progress")
+EVERY_COMMAND = (
+    "cli",
+    "config",
+    "configfile",
+    "configmessages",
+    "configpage",
+    "configplaces",
+    "errors",
+    "paths",
+    "progress",
+)
+PACKAGE_OF = {"yaml": "pyyaml", "netCDF4": "netcdf4"}
 
 
 def load() -> ModuleType:
     spec = importlib.util.spec_from_file_location("generate_environments", ROOT / "envs" / "generate.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+generate = load()
+
+
+def foreign(nodes: Iterator[ast.AST]) -> set[str]:
+    """Packages of the lock that import statements name."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return {PACKAGE_OF.get(name, name) for name in names - sys.stdlib_module_names - {"thermalize"}}
+
+
+def imported(stage: str) -> set[str]:
+    everywhere = [ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))) for path in sources(stage)]
+    at_start = [iter(ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8")).body) for name in EVERY_COMMAND]
+    return set().union(*map(foreign, [*everywhere, *at_start]))
+
+
+def specs(role: str) -> list[str]:
+    return yaml.safe_load((ROOT / "envs" / f"{role}.yaml").read_text(encoding="utf-8"))["dependencies"]
+
+
+def test_every_stage_has_a_role():
+    assert set(ROLE_OF) == set(STAGES)
+    assert set(ROLE_OF.values()) == set(generate.ROLES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_environment_holds_what_its_stages_import(stage: str):
+    assert {"pydantic", "pyyaml", "typer"} <= imported(stage)
+    assert imported(stage) <= set(generate.ROLES[ROLE_OF[stage]])
+
+
+@pytest.mark.parametrize("role", generate.ROLES)
+def test_an_environment_holds_nothing_that_no_stage_needs(role: str):
+    needed = set().union(*(imported(stage) for stage in STAGES if ROLE_OF[stage] == role))
+    behind_others = {"netcdf4", "dask"}  # xarray writes through the one, distributed computes with the other
+    assert set(generate.ROLES[role]) <= needed | behind_others
+
+
+@pytest.mark.parametrize("role", generate.ROLES)
+def test_the_channels_are_conda_forge_alone(role: str):
+    text = yaml.safe_load((ROOT / "envs" / f"{role}.yaml").read_text(encoding="utf-8"))
+    assert set(text) == {"channels", "dependencies"}
+    assert text["channels"] == ["conda-forge", "nodefaults"]
+
+
+@pytest.mark.parametrize("role", generate.ROLES)
+def test_every_specification_admits_the_locked_version_and_not_another(role: str):
+    versions = {generate.conda_name(name): version for name, version in generate.locked().items()}
+    for text in specs(role):
+        spec, name = MatchSpec(text), text.split("=")[0]
+        version = {"python": "3.12.4", "pip": "26.0"}.get(name) or versions[name]
+        assert spec.matches(record(name, version)), text
+        if name != "pip":
+            assert not spec.matches(record(name, f"9{version}")), text
+
+
+def record(name: str, version: str) -> PackageRecord:
+    return PackageRecord(name, version, BuildString("0"), 0, "noarch")
+
+
+def test_the_files_follow_from_the_lock():
+    assert generate.main(["--check"]) == 0
+
+
+def test_a_changed_lock_or_file_is_noticed(tmp_path: Path, monkeypatch, capsys):
+    shutil.copytree(ROOT / "envs", tmp_path / "envs")
+    monkeypatch.setattr(generate, "HERE", tmp_path / "envs")
+    (tmp_path / "envs" / "train.yaml").unlink()
+    (tmp_path / "envs" / "simulate.yaml").write_text("dependencies: []\n", encoding="utf-8")
+    assert generate.main(["--check"]) == 1
+    complaint = capsys.readouterr().err
+    assert "envs/simulate.yaml does not follow from requirements.lock; run `make envs`" in complaint
+    assert "envs/train.yaml" in complaint
+    assert "envs/analyse.yaml" not in complaint
+    assert generate.main([]) == 0
+    assert generate.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("package", "version", "spec"),
+    [
+        ("torch", "2.13.0", "pytorch==2.13.0"),
+        ("matplotlib", "3.11.2", "matplotlib-base==3.11.2"),
+        ("netcdf4", "1.7.5.1.post1", "netcdf4=1.7.5.1"),
+        ("numpy", "2.4.6", "numpy==2.4.6"),
+    ],
+)
+def test_names_and_versions_are_those_of_conda_forge(package: str, version: str, spec: str):
+    assert generate.conda_spec(package, version) == spec

@@ -114,6 +114,12 @@ def test_single_precision_tables_are_rounded_from_double(sigma: float) -> None:
     assert abs(complex(step) - exact) < 3e-7 * abs(exact)
 
 
+def test_a_rate_in_single_precision_loses_nothing_more() -> None:
+    rate = torch.tensor([-0.3], dtype=torch.float32)
+    step = ETDRK4(rate, torch.zeros_like, 0.1).step(torch.ones(1, dtype=torch.complex128))
+    assert abs(complex(step) - cmath.exp(0.1 * float(rate))) < 1e-15
+
+
 def test_a_step_leaves_its_argument_alone() -> None:
     u = torch.tensor([1 + 1j, 2.0], dtype=torch.complex128)
     before = u.clone()

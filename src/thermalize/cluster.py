@@ -14,10 +14,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from multiprocessing import current_process
+from socket import create_connection
 from types import FrameType
 from typing import Any, TypeVar
 
 from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed.comm.addressing import get_address_host_port
 
 from thermalize.errors import UserError
 
@@ -27,6 +29,7 @@ Task = TypeVar("Task")
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 SECONDS_TO_CONNECT = 30
+GUARD = "a script that simulates needs `if __name__ == '__main__':` around its main part, because the workers import it"
 
 
 def each(function: Callable[[Task], Any], tasks: Sequence[Task], workers: int, scheduler: str | None) -> Generator[Any]:
@@ -51,7 +54,7 @@ def each(function: Callable[[Task], Any], tasks: Sequence[Task], workers: int, s
 def refuse_within_worker() -> None:
     """A script without `if __name__ == "__main__":` starts over in each worker that imports it; stop it there."""
     if getattr(current_process(), "_inheriting", False):
-        raise UserError("A script that simulates needs `if __name__ == '__main__':`, because Dask's workers import it")
+        raise UserError(f"This is a Dask worker; {GUARD}")
 
 
 @contextmanager
@@ -92,27 +95,27 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Client]:
     # Dask tells of every connection that ends, also after its own silence is over
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
+        if scheduler is not None:
+            _knock(scheduler)
         address = scheduler if scheduler is not None else stack.enter_context(_local_cluster(workers))
-        try:
-            client = Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)  # type: ignore[no-untyped-call]
-        except (OSError, ValueError) as error:
-            raise UserError(f"No Dask scheduler answers at {scheduler}; check simulation.dask.scheduler") from error
+        client = Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)  # type: ignore[no-untyped-call]
         yield stack.enter_context(client)
+
+
+def _knock(scheduler: str) -> None:
+    """A `Client` that reaches nobody hangs for a minute when it is thrown away, so look for a listener first."""
+    try:
+        host, port = get_address_host_port(scheduler)
+        create_connection((host, port), timeout=SECONDS_TO_CONNECT).close()
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"No Dask scheduler answers at {scheduler} ({error}); check simulation.dask.scheduler"
+        ) from error
 
 
 @contextmanager
 def _local_cluster(workers: int) -> Iterator[LocalCluster]:
-    with _environment(dict.fromkeys(THREADS, "1")), _signals_later():
-        cluster = LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            scheduler_kwargs={"dashboard": False},
-            silence_logs=logging.CRITICAL,
-            memory_limit=0,
-            env=dict.fromkeys(THREADS, "1"),
-        )
+    cluster = _start(workers)
     try:
         yield cluster
     except BaseException:
@@ -120,6 +123,24 @@ def _local_cluster(workers: int) -> Iterator[LocalCluster]:
         raise
     finally:
         cluster.close()
+
+
+def _start(workers: int) -> LocalCluster:
+    threads = dict.fromkeys(THREADS, "1")
+    with _environment(threads), _signals_later():
+        try:
+            return LocalCluster(  # type: ignore[no-untyped-call]
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                silence_logs=logging.CRITICAL,
+                memory_limit=0,
+                env=threads,
+            )
+        except RuntimeError as error:
+            raise UserError(f"Dask's worker processes did not start; {GUARD}") from error
 
 
 def _kill_workers(cluster: LocalCluster) -> None:

@@ -6,7 +6,7 @@ through them. Quantities of the Kuramoto–Sivashinsky system are non-dimensiona
 
 from __future__ import annotations
 
-from math import isclose
+from math import ceil, isclose, pi
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -48,6 +48,16 @@ class KuramotoSivashinskyConfig(Strict):
     kind: Literal["ks"]
     length: float = quantity("length units", "period L of the domain", gt=0)
     points: int = quantity("1", "even number N of equidistant grid points", ge=16, multiple_of=2)
+
+    @model_validator(mode="after")
+    def _resolved(self) -> KuramotoSivashinskyConfig:
+        if 2 * pi * ((self.points - 1) // 3) / self.length < 2:
+            needed = 2 * ceil((3 * 2.5 * self.length / (2 * pi) + 1) / 2)
+            raise ValueError(
+                f"points = {self.points} leaves no resolved wavenumber beyond 2, where the dissipation acts, on a domain of "
+                f"length {self.length:g}; try points: {needed}"
+            )
+        return self
 
     @property
     def dt_limit(self) -> float:

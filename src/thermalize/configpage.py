@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
-from annotated_types import MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -16,7 +15,7 @@ from thermalize.configplaces import bare, choices, fields_of, kinds, members, un
 __all__ = ["configuration_page", "json_schema", "schema_text"]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-SYMBOLS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of"}
+SYMBOLS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of", "min_length": "of at least"}
 HEADER = """# Configuration
 
 An experiment is one YAML file. `configs/` holds complete examples; the sections below say everything a file may hold.
@@ -97,8 +96,6 @@ def _bounds(field: FieldInfo) -> Iterator[str]:
         for attribute, symbol in SYMBOLS.items():
             if (limit := getattr(constraint, attribute, None)) is not None:
                 yield f"{symbol} {limit:g}"
-        if isinstance(constraint, MinLen):
-            yield f"of at least {constraint.min_length}"
 
 
 def _default(field: FieldInfo) -> str:

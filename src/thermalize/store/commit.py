@@ -51,6 +51,8 @@ def seal(
     Raises:
         UserError: a shard is missing, broken, changed since it was written, or not finite.
     """
+    if not (partial / "zarr.json").is_file():
+        raise UserError(f"{partial} is no unfinished store; run the stage that writes it again")
     shards.sweep(partial)
     shards.check(partial, allow_nan)
     _finish_metadata(partial, {**(statistics or {}), **(attributes or {})})

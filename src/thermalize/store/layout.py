@@ -128,7 +128,9 @@ def write(path: Path, name: str, member: slice, time: slice, values: np.ndarray)
     Raises:
         ValueError: the ranges are not aligned to shards, or the values have another shape.
     """
-    array = zarr.open_array(path, path=name, mode="r+", config={"write_empty_chunks": True})
+    # `open_array(config=…)` would be ignored
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        array = zarr.open_array(path, path=name, mode="r+")
     region = (_aligned(array, 0, member), _aligned(array, 1, time))
     expected = tuple(part.stop - part.start for part in region) + array.shape[2:]
     if values.shape != expected:

@@ -54,18 +54,21 @@ def check_system(dataset: xr.Dataset | Manifest, experiment: Experiment) -> None
         dataset: what `open_store` or `read_manifest` gave.
         experiment: the configuration it is to be used with.
     """
-    attributes = dataset.attributes if isinstance(dataset, Manifest) else dataset.attrs
+    if isinstance(dataset, Manifest):
+        name, attributes = dataset.store, dataset.attributes
+    else:
+        name, attributes = Path(dataset.encoding.get("source", "The store")).name, dataset.attrs
     simulation = experiment.simulation
     expected = simulation.system.model_dump(mode="json")
     found = json.loads(attributes.get("system", "{}"))
     if found != expected:
         raise UserError(
-            f"The store holds {_words(found)}, but the configuration describes {_words(expected)}; simulate again"
+            f"{name} holds {_words(found)}, but the configuration describes {_words(expected)}; simulate again"
         )
     interval = attributes.get("frame_interval")
     if interval != simulation.frame_interval:
         raise UserError(
-            f"The store has frame_interval = {interval}, but the configuration says {simulation.frame_interval:g}; "
+            f"{name} has frame_interval = {interval}, but the configuration says {simulation.frame_interval:g}; "
             "simulate again"
         )
 

@@ -64,6 +64,8 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the stage that makes this store first") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except (ValidationError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a manifest of this version of thermalize; run the stage again") from error
 
@@ -89,8 +91,8 @@ def compare(record: Manifest, folder: Path, names: Iterable[str] | None = None) 
     root = folder / record.store
     try:
         found = digests(root, names or record.digests)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{error.filename} is missing; run the stage that makes {root} again") from None
+    except OSError as error:
+        raise UserError(f"{error.filename} is missing ({error.strerror}); run the stage that makes it again") from None
     for name, digest in found.items():
         if record.digests.get(name) != digest:
             raise UserError(f"{root / name} was changed or damaged after it was written; run its stage again")

@@ -66,7 +66,7 @@ class KuramotoSivashinsky:
         self.linear = k**2 - k**4
         mask = spectral.retained(self.points)
         self._mask = self._table(mask)
-        self._flux = self._table(-0.5 * mask * spectral.derivative(self.points, self.length))
+        self._flux = self._table(-0.5 * spectral.derivative(self.points, self.length) * mask)
 
     def _table(self, symbol: Tensor) -> Tensor:
         return symbol.to(self.dtype.to_complex()).to(self.device)

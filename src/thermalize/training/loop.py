@@ -7,6 +7,7 @@ that a checkpoint must hold is small and a resumed training is bit-identical to 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from math import cos, isfinite, pi
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from thermalize.config import TrainingConfig
 from thermalize.errors import UserError
@@ -47,6 +48,17 @@ def learning_rate(config: TrainingConfig, update: int) -> float:
     )
 
 
+def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """θ̄ ← d θ̄ + (1 − d) θ with d = min(decay, (1 + n)/(10 + n)) after n updates, so that a short training is not behind."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        n = int(count)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return update
+
+
 class Trainer:
     """Trains `model` on `objective`; ``run`` returns the averaged model and the history."""
 
@@ -62,7 +74,7 @@ class Trainer:
     ) -> None:
         self.model, self.objective, self.config, self.seed = model, objective, config, seed
         self.checkpoints, self.autocast, self.label = checkpoints, autocast, label
-        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+        self.average = AveragedModel(model, multi_avg_fn=moving_average(config.ema), use_buffers=False)
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
