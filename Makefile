@@ -12,6 +12,7 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo venv test test-slow test-all lint format lock envs schema clean
+.PHONY: lint-format lint-style lint-types lint-imports lint-generated lint-workflow
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -31,13 +32,25 @@ test-slow: $(STAMP) ## the slow tests: killed and resumed runs, the workflow end
 test-all: $(STAMP) ## every test
 	$(PYTEST) -n $(WORKERS)
 
-lint: $(STAMP) ## format, style, types, import directions, workflow, generated files
+lint: lint-format lint-style lint-types lint-imports lint-generated lint-workflow ## all linters and generated files
+
+lint-format: $(STAMP)
 	$(BIN)/ruff format --check .
+
+lint-style: $(STAMP)
 	$(BIN)/ruff check .
+
+lint-types: $(STAMP)
 	$(BIN)/mypy
+
+lint-imports: $(STAMP)
 	$(BIN)/lint-imports --no-logo
+
+lint-generated: $(STAMP)
 	$(BIN)/python envs/generate.py --check
 	$(BIN)/python docs/generate.py --check
+
+lint-workflow: $(STAMP)
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 

@@ -11,11 +11,11 @@ rule train_diffusion:
         log_of(RESULTS.diffusion("{diffusion}")),
     benchmark:
         benchmark_of(RESULTS.diffusion("{diffusion}"))
+    # Usually the longest of all: it starts before the emulators where both are ready.
+    priority: 10
     conda:
         "../envs/train.yaml"
     threads: 1
-    # Usually the longest of all: it starts before the emulators where both are ready.
-    priority: 10
     resources:
         mem_mb=2000,
         runtime=1440,

@@ -4,24 +4,48 @@ rule resolve:
         str(RESULTS.config),
     log:
         log_of(RESULTS.config),
-    params:
-        text=resolved_yaml(EXPERIMENT),
+    benchmark:
+        benchmark_of(RESULTS.config)
     conda:
         "../envs/simulate.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=5,
-    benchmark:
-        benchmark_of(RESULTS.config)
+    params:
+        text=resolved_yaml(EXPERIMENT),
     shell:
         "printf %s {params.text:q} | python -m thermalize resolve - > {log} 2>&1"
+
+
+rule device:
+    """A demanded GPU must be there before anything is computed, also on the nodes of a cluster."""
+    input:
+        config=ancient(str(RESULTS.config)),
+    output:
+        str(RESULTS.device),
+    log:
+        log_of(RESULTS.device),
+    benchmark:
+        benchmark_of(RESULTS.device)
+    conda:
+        "../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=5,
+        gpu=GPU,
+    params:
+        device=EXPERIMENT.device,
+    shell:
+        "python -m thermalize device {input.config} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule simulate:
     """Integrate the members of one split through Dask into a Zarr store."""
     input:
         config=ancient(str(RESULTS.config)),
+        device=ancient(str(RESULTS.device)) if EXPERIMENT.device in ("cuda", "mps") else [],
         code=code("simulate"),
     output:
         str(RESULTS.simulation("{split}")),

@@ -16,12 +16,16 @@ HORIZON = 40
 ENVELOPE = {"energy": [0.1, 2.0]}
 
 
-def experiment(stabilizers: int = 1, seeds: int = 1, emulators: int = 1, thermalizer: bool = True, members: int = 4) -> Experiment:
+def experiment(
+    stabilizers: int = 1, seeds: int = 1, emulators: int = 1, thermalizer: bool = True, members: int = 4
+) -> Experiment:
     """`stabilizers` ways to run each emulator; the first is the raw one."""
     training = {"updates": 40, "validate_every": 10}
     known = {"raw": {"kind": "none"}}
     if thermalizer:
-        known |= {f"thermalizer_{start}": {"kind": "thermalizer", "start": start} for start in range(5, 4 + stabilizers)}
+        known |= {
+            f"thermalizer_{start}": {"kind": "thermalizer", "start": start} for start in range(5, 4 + stabilizers)
+        }
     splits = {name: {"members": members, "frames": 60} for name in ("train", "valid", "test")}
     return Experiment.model_validate(
         {
@@ -64,7 +68,9 @@ def trajectory(config: Experiment, states: np.ndarray, **series: np.ndarray) -> 
     }
     variables = {"velocity": (("member", "time", "channel", "x"), states, {"long_name": "velocity", "units": "1"})}
     variables |= {name: (("member", "time"), values) for name, values in series.items()}
-    return xr.Dataset(variables, coordinates, {"variable": "velocity", "frame_interval": config.simulation.frame_interval})
+    return xr.Dataset(
+        variables, coordinates, {"variable": "velocity", "frame_interval": config.simulation.frame_interval}
+    )
 
 
 def rollout(config: Experiment, stabilizer: str, seed: int, lost: int | None = HORIZON + 20) -> xr.Dataset:
@@ -186,8 +192,22 @@ def card(thresholds: bool = True) -> dict:
 
 
 COSTS = {
-    "raw": {"seconds_per_step": 0.002, "low": 0.0019, "high": 0.0021, "ratio": 1.0, "ratio_low": 1.0, "ratio_high": 1.0},
-    "other": {"seconds_per_step": 0.005, "low": 0.0045, "high": 0.0055, "ratio": 2.5, "ratio_low": 2.3, "ratio_high": 2.7},
+    "raw": {
+        "seconds_per_step": 0.002,
+        "low": 0.0019,
+        "high": 0.0021,
+        "ratio": 1.0,
+        "ratio_low": 1.0,
+        "ratio_high": 1.0,
+    },
+    "other": {
+        "seconds_per_step": 0.005,
+        "low": 0.0045,
+        "high": 0.0055,
+        "ratio": 2.5,
+        "ratio_low": 2.3,
+        "ratio_high": 2.7,
+    },
 }
 
 
@@ -199,7 +219,12 @@ def costs(config: Experiment) -> dict[str, dict]:
 
 def inputs(config: Experiment) -> FigureInputs:
     """Everything that the figures of an experiment read."""
-    keys = [(emulator, stabilizer, seed) for emulator in config.emulators for stabilizer in config.stabilizers for seed in config.seeds]
+    keys = [
+        (emulator, stabilizer, seed)
+        for emulator in config.emulators
+        for stabilizer in config.stabilizers
+        for seed in config.seeds
+    ]
     return FigureInputs(
         experiment=config,
         truth=trajectory(config, waves(config, 60)),

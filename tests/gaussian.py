@@ -1,6 +1,8 @@
 """The Gaussian world: x ~ N(0, diag λ), where the optimal noise prediction and the level's posterior are known exactly.
 
-With c_s = ᾱ_s λ + u_s and u_s = 1 − ᾱ_s:  ε*(x, s) = √u_s x / c_s,  log p(x | s) = −½ Σ_k [log c_sk + x_k² / c_sk] + const.
+With c_s = ᾱ_s λ + u_s and u_s = 1 − ᾱ_s:
+
+    ε*(x, s) = √u_s x / c_s,      log p(x | s) = −½ Σ_k [log c_sk + x_k² / c_sk] + const
 """
 
 from __future__ import annotations

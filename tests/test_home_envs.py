@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,15 @@ def specs(role: str) -> list[str]:
 def test_every_stage_has_a_role():
     assert set(ROLE_OF) == set(STAGES)
     assert set(ROLE_OF.values()) == set(generate.ROLES)
+
+
+def test_every_rule_uses_the_environment_of_its_stage():
+    used = set()
+    for path in (ROOT / "rules").glob("*.smk"):
+        text = path.read_text(encoding="utf-8")
+        environments = re.findall(r"envs/(\w+)\.yaml", text)
+        used |= {(stage, role) for stage in re.findall(r'code\("(\w+)"\)', text) for role in environments}
+    assert used == set(ROLE_OF.items())
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -46,7 +46,10 @@ def test_unet_without_downsampling_commutes_with_every_shift():
 
 @pytest.mark.parametrize("dims", [1, 2])
 def test_noise_moves_with_the_state_and_its_level_does_not(dims):
-    model, x = stirred(Denoiser(DiffusionConfig(network=NETWORK, training=TRAINING), dims, 1)), state(3, 1, *(16,) * dims)
+    model, x = (
+        stirred(Denoiser(DiffusionConfig(network=NETWORK, training=TRAINING), dims, 1)),
+        state(3, 1, *(16,) * dims),
+    )
     noise, logits = model(x)
     moved, same = model(x.roll(4, 2))
     torch.testing.assert_close(moved, noise.roll(4, 2), rtol=1e-10, atol=1e-10)

@@ -19,7 +19,7 @@ class Growing(nn.Module):
 class Shaking:
     """A stabilizer that adds member noise, for tests of the random streams."""
 
-    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: MemberNoise) -> Outcome:
+    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: MemberNoise) -> Outcome:  # noqa: ARG002
         return Outcome.untouched(x + 0.1 * noise.draw(rows, x))
 
 

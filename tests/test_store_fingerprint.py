@@ -64,7 +64,12 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_digest_follows_every_source_file(package: Path) -> None:
     seen = {code_digest("fragile_package")}
-    for path, text in [("inner/deep.py", "x = 2\n"), ("__init__.py", "\n"), ("inner/more.py", ""), ("inner/data.py", "")]:
+    for path, text in [
+        ("inner/deep.py", "x = 2\n"),
+        ("__init__.py", "\n"),
+        ("inner/more.py", ""),
+        ("inner/data.py", ""),
+    ]:
         (package / path).write_text(text)
         seen.add(code_digest("fragile_package"))
     assert len(seen) == 5

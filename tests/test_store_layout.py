@@ -94,9 +94,9 @@ def test_what_is_written_is_read(store: Path, name: str) -> None:
 
 
 def test_shards_of_fill_values_are_written_too(store: Path) -> None:
-    names = write(store, "velocity", slice(0, 2), slice(0, 4), np.full((2, 4, 1, POINTS), np.nan, np.float32))
-    names += write(store, "level", slice(0, 2), slice(0, 4), np.full((2, 4), -1, np.int16))
-    assert names == ["velocity/c/0/0/0/0", "level/c/0/0"]
+    names = write(store, "velocity", *ALL, np.full(layout().shape, np.nan))
+    names += write(store, "level", *ALL, np.full((MEMBERS, FRAMES), -1))
+    assert len(names) == 12
     assert all((store / name).is_file() for name in names)
 
 

@@ -50,7 +50,9 @@ def run(stabilizer, emulator: nn.Module, x: Tensor, steps: int, lost_above: floa
     return rollout.advance(state, steps), state
 
 
-@pytest.mark.parametrize(("level", "expected", "tolerance"), [(10, 9.8, 0.4), (50, 49.5, 0.9), (100, 99.3, 1.5), (300, 299, 4)])
+@pytest.mark.parametrize(
+    ("level", "expected", "tolerance"), [(10, 9.8, 0.4), (50, 49.5, 0.9), (100, 99.3, 1.5), (300, 299, 4)]
+)
 def test_level_posterior_recovers_the_level(level, expected, tolerance):
     variance = steep_spectrum(MODES)
     clean = draws(variance, 1000)
@@ -117,7 +119,7 @@ def test_adaptive_thermalization_bounds_a_small_scale_bias():
 
 
 def test_the_noise_level_is_blind_to_large_scale_growth():
-    """Known limit of the method: inflating the energetic modes lowers the predicted level, so a large-scale bias escapes."""
+    """Known limit: inflating the energetic modes lowers the predicted level, so a large-scale bias escapes."""
     variance, phi = steep_spectrum(MODES), 0.95
     inflated = draws(variance, 500)
     before = GaussianModel(variance).level(inflated).double().mean()

@@ -35,12 +35,16 @@ def travelling_waves(members: int = 6, frames: int = 30, points: int = 16) -> np
 
 
 def emulator_trainer(tmp_path, training: TrainingConfig = TRAINING, fingerprint: str = "a") -> Trainer:
-    config = EmulatorConfig(network=NETWORK, unroll=UnrollConfig(maximum=3, grow_every=8), noise=0.01, training=training)
+    config = EmulatorConfig(
+        network=NETWORK, unroll=UnrollConfig(maximum=3, grow_every=8), noise=0.01, training=training
+    )
     data = Trajectories(travelling_waves(), UNIT)
     torch.manual_seed(0)
     model = ResidualEmulator(config, 1, 1, UNIT)
     objective = EmulatorObjective(config, data, data, seed=1)
-    return Trainer(model, objective, training, 1, Checkpoints(tmp_path / "p", fingerprint), contextlib.nullcontext(), "t")
+    return Trainer(
+        model, objective, training, 1, Checkpoints(tmp_path / "p", fingerprint), contextlib.nullcontext(), "t"
+    )
 
 
 def diffusion_trainer(tmp_path, training: TrainingConfig = TRAINING) -> Trainer:
@@ -117,8 +121,8 @@ def test_training_learns_and_reports(tmp_path):
     assert history[-1]["valid_loss"] < 0.2 * history[0]["valid_loss"]
     assert history[-1]["unroll"] == 3
     _, history = diffusion_trainer(tmp_path / "d", config).run()
-    assert history[-1]["valid_noise_mse"] < 0.9
-    assert history[-1]["valid_level_cross_entropy"] < np.log(400)
+    assert history[-1]["valid_noise_mse"] < 0.6
+    assert history[-1]["valid_loss"] < history[0]["valid_loss"]
 
 
 def test_clipping_bounds_the_update(tmp_path):
@@ -172,10 +176,10 @@ def test_unroll_grows():
 
 def test_a_perfect_emulator_has_no_loss(tmp_path):
     class Exact(nn.Module):
-        def residual(self, x):
+        def forward(self, x):
             spectrum = torch.fft.rfft(x)
             turned = spectrum * torch.exp(-0.3j * torch.arange(spectrum.shape[-1]))
-            return torch.fft.irfft(turned, n=x.shape[-1]) - x
+            return torch.fft.irfft(turned, n=x.shape[-1])
 
     data = Trajectories(travelling_waves(), UNIT)
     config = EmulatorConfig(network=NETWORK, unroll=UnrollConfig(start=4, maximum=4), training=TRAINING)
@@ -202,7 +206,7 @@ def test_foreign_and_damaged_model_folders_are_refused_by_name(tmp_path):
     model = model_folder(tmp_path)
     with pytest.raises(UserError, match="trained on another system"):
         read_card(tmp_path, "emulator", {"kind": "ks", "points": 32})
-    with pytest.raises(UserError, match="kind 'emulator', but one of kind 'diffusion'"):
+    with pytest.raises(UserError, match="kind 'emulator', but a 'diffusion'"):
         read_card(tmp_path, "diffusion")
     with pytest.raises(UserError, match="not a model folder"):
         read_card(tmp_path / "nowhere", "emulator")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,10 +52,24 @@ def resolve(config: Config, root: Root = RESULTS) -> None:
 
 
 @app.command()
+def device(config: Config, gpus: Gpus = None, root: Root = RESULTS) -> None:
+    """Check that the device of the configuration is there, before anything is computed."""
+    from thermalize.store.atomic import explaining, write_text
+
+    experiment, paths = _load(config, root)
+    found = _device(experiment, 1, gpus)
+    with explaining(paths.device):
+        paths.device.parent.mkdir(parents=True, exist_ok=True)
+        write_text(paths.device, json.dumps({"device": found.type}) + "\n")
+
+
+@app.command()
 def simulate(
     config: Config,
     split: Annotated[str, typer.Option("--split", help="train, valid or test")],
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="processes instead of the configured ones")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="processes instead of the configured ones")
+    ] = None,
     root: Root = RESULTS,
 ) -> None:
     """Integrate the ensemble of one split into a Zarr store through Dask."""
@@ -152,9 +168,9 @@ def figure(
     config: Config, name: Annotated[str, typer.Option("--name", help="which figure")], root: Root = RESULTS
 ) -> None:
     """Draw one figure as PDF and PNG."""
-    from thermalize.stages.artifacts import draw
+    from thermalize.stages.artifacts import draw_figure
 
-    draw(*_load(config, root), name)
+    draw_figure(*_load(config, root), name)
 
 
 @app.command()
@@ -202,7 +218,7 @@ def _load(config: Path, root: Path) -> tuple[Experiment, Results]:
     return experiment, Results(experiment.name, root)
 
 
-def _known(section: str, name: str, available: dict[str, object]) -> None:  # type: ignore[type-arg]
+def _known(section: str, name: str, available: Mapping[str, object]) -> None:
     if name not in available:
         raise UserError(f"{name!r} is not under {section}; there is {', '.join(available) or 'nothing'}")
 

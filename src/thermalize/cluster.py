@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed.comm import CommClosedError
 from distributed.comm.addressing import get_address_host_port
 
 from thermalize.errors import UserError
@@ -84,7 +85,7 @@ def _gather(client: Client, function: Callable[[Task], Any], tasks: Sequence[Tas
             "Dask workers were killed again and again on the same block, most likely for lack of memory; "
             "lower simulation.block or simulation.shard_frames"
         ) from error
-    except CancelledError as error:
+    except (CancelledError, CommClosedError) as error:
         raise UserError(
             "The Dask scheduler was lost; start it and run the same command, finished work is kept"
         ) from error

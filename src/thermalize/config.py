@@ -54,8 +54,8 @@ class KuramotoSivashinskyConfig(Strict):
         if 2 * pi * ((self.points - 1) // 3) / self.length < 2:
             needed = 2 * ceil((3 * 2.5 * self.length / (2 * pi) + 1) / 2)
             raise ValueError(
-                f"points = {self.points} leaves no resolved wavenumber beyond 2, where the dissipation acts, on a domain of "
-                f"length {self.length:g}; try points: {needed}"
+                f"points = {self.points} resolves no wavenumber beyond 2, where the dissipation acts, "
+                f"on a domain of length {self.length:g}; try points: {needed}"
             )
         return self
 
@@ -126,7 +126,9 @@ class UNetConfig(Strict):
     kind: Literal["unet"] = "unet"
     width: int = quantity("channels", "channels of the finest level", 16, gt=0)
     multipliers: tuple[int, ...] = Field(
-        (1, 2, 4), min_length=1, description="channels of each level in units of width; each further level halves the grid"
+        (1, 2, 4),
+        min_length=1,
+        description="channels of each level in units of width; each further level halves the grid",
     )
     blocks: int = quantity("1", "residual blocks per level", 1, gt=0)
     kernel_size: int = quantity("grid points", "odd width of every convolution", 5, ge=3)
@@ -139,7 +141,7 @@ class UNetConfig(Strict):
 
 
 class TrainingConfig(Strict):
-    """AdamW with linear warm-up and cosine decay, gradient clipping and an exponential moving average of the weights."""
+    """AdamW with linear warm-up and cosine decay, gradient clipping and a moving average of the weights."""
 
     updates: int = quantity("updates", "length of the training", gt=0)
     batch_size: int = quantity("samples", "samples per update", 32, gt=0)
@@ -193,7 +195,9 @@ class DiffusionConfig(Strict):
 
     network: UNetConfig = UNetConfig(width=24)
     schedule: ScheduleConfig = ScheduleConfig()
-    train_levels: int = quantity("levels", "training sees levels 0 … train_levels−1, those thermalization uses", 200, gt=1)
+    train_levels: int = quantity(
+        "levels", "training sees levels 0 … train_levels−1, those thermalization uses", 200, gt=1
+    )
     level_weight: float = quantity("1", "weight of the level head's cross-entropy in the loss", 1.0, ge=0)
     training: TrainingConfig
 
@@ -218,12 +222,20 @@ class ThermalizerConfig(Strict):
     kind: Literal["thermalizer"]
     diffusion: Name | None = Field(None, description="model under `diffusion`; all of them when left out")
     start: int | Literal["auto"] = Field("auto", description="thermalize above this noise level [levels]")
-    stop: int | Literal["auto", "clean"] = Field("clean", description="denoise down to this level; clean goes to none [levels]")
-    false_trigger_rate: float = quantity("1", "share of held-out true states that `start: auto` lets trigger", 1e-3, gt=0, lt=1)
+    stop: int | Literal["auto", "clean"] = Field(
+        "clean", description="denoise down to this level; clean goes to none [levels]"
+    )
+    false_trigger_rate: float = quantity(
+        "1", "share of held-out true states that `start: auto` lets trigger", 1e-3, gt=0, lt=1
+    )
     forward_noise: bool = Field(True, description="add the noise of the predicted level before denoising")
-    sampler: Literal["ddpm", "ddim"] = Field("ddpm", description="reverse steps with (ddpm) or without (ddim) fresh noise")
+    sampler: Literal["ddpm", "ddim"] = Field(
+        "ddpm", description="reverse steps with (ddpm) or without (ddim) fresh noise"
+    )
     reverse_steps: int | None = Field(
-        None, gt=0, description="most network evaluations of one thermalization; every level when left out [evaluations]"
+        None,
+        gt=0,
+        description="most network evaluations of one thermalization; every level when left out [evaluations]",
     )
     check_every: int = quantity("emulator steps", "steps between two looks at the noise level", 1, gt=0)
 
@@ -255,7 +267,9 @@ class RolloutsConfig(Strict):
 
 
 class DiagnosticsConfig(Strict):
-    energy_fraction: float = quantity("1", "share of the truth's variance in the energy-containing shells", 0.999, gt=0, lt=1)
+    energy_fraction: float = quantity(
+        "1", "share of the truth's variance in the energy-containing shells", 0.999, gt=0, lt=1
+    )
     correlation_thresholds: tuple[float, ...] = Field((0.8, 0.9, 0.95), description="high-correlation thresholds [1]")
     spectrum_window: int = quantity("frames", "frames averaged for a member's spectrum in the envelope", 50, gt=0)
     frozen_steps: int = quantity("emulator steps", "consecutive motionless steps that count as frozen", 20, gt=0)
@@ -283,7 +297,9 @@ class Experiment(Strict):
     def _consistent(self) -> Experiment:
         available = self.simulation.splits["test"].members
         if self.rollouts.members > available:
-            raise ValueError(f"rollouts.members = {self.rollouts.members} exceeds simulation.splits.test.members = {available}")
+            raise ValueError(
+                f"rollouts.members = {self.rollouts.members} exceeds simulation.splits.test.members = {available}"
+            )
         self._check_grid()
         for label, stabilizer in self.stabilizers.items():
             if isinstance(stabilizer, ThermalizerConfig):
@@ -306,10 +322,14 @@ class Experiment(Strict):
     def _check_thermalizer(self, label: str, stabilizer: ThermalizerConfig) -> None:
         if stabilizer.diffusion not in self.diffusion:
             known = ", ".join(self.diffusion) or "none is configured"
-            raise ValueError(f"rollouts.stabilizers.{label}.diffusion = {stabilizer.diffusion!r} is not under diffusion ({known})")
+            raise ValueError(
+                f"rollouts.stabilizers.{label}.diffusion = {stabilizer.diffusion!r} is not under diffusion ({known})"
+            )
         top = self.diffusion[stabilizer.diffusion].train_levels
         if isinstance(stabilizer.start, int) and stabilizer.start >= top - 1:
-            raise ValueError(f"rollouts.stabilizers.{label}.start = {stabilizer.start} is not below train_levels − 1 = {top - 1}")
+            raise ValueError(
+                f"rollouts.stabilizers.{label}.start = {stabilizer.start} is not below train_levels − 1 = {top - 1}"
+            )
 
     @property
     def stabilizers(self) -> dict[str, NoStabilizerConfig | ThermalizerConfig]:
@@ -319,7 +339,7 @@ class Experiment(Strict):
             if isinstance(stabilizer, NoStabilizerConfig) or stabilizer.diffusion is not None:
                 resolved[label] = stabilizer
                 continue
-            names = list(self.diffusion) or [None]
+            names: list[str | None] = [*self.diffusion] or [None]
             for name in names:
                 key = label if len(names) == 1 else f"{label}-{name}"
                 resolved[key] = stabilizer.model_copy(update={"diffusion": name})

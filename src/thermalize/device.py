@@ -19,7 +19,9 @@ def resolve(device: str, gpus: int | None = None) -> torch.device:
     if device == "mps" and not torch.backends.mps.is_available():
         raise UserError("device: mps was asked for, but this machine has no usable Apple GPU; set device: auto or cpu")
     if device == "cuda" and gpus == 0:
-        raise UserError("device: cuda was asked for, but the scheduler granted no GPU; raise its limit, e.g. --resources gpu=1")
+        raise UserError(
+            "device: cuda was asked for, but the scheduler granted none; raise its limit: --resources gpu=1"
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() and gpus != 0 else "cpu"
     return torch.device(device)
@@ -28,7 +30,7 @@ def resolve(device: str, gpus: int | None = None) -> torch.device:
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """bfloat16 autocast where asked for; `auto` takes it on CUDA devices that have it natively.
 
-    On a CPU without matrix units it would lose accuracy for a gain that small networks do not see, so `auto` keeps float32.
+    On a CPU it would cost accuracy at the lowest noise levels for a small gain, so there `auto` keeps float32.
     """
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     wanted = precision == "bfloat16" or (precision == "auto" and native)

@@ -27,6 +27,9 @@ VALIDATION_ROLLOUT = 20
 class ResidualEmulator(nn.Module):
     """x → x + F(x) in normalised units; `step` does the same in physical units."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: EmulatorConfig, dims: int, channels: int, normalization: Normalization) -> None:
         super().__init__()
         self.network = UNet(dims, channels, channels, config.network)
@@ -45,7 +48,11 @@ class ResidualEmulator(nn.Module):
 
     def step(self, u: Tensor) -> Tensor:
         """The state [batch, channel, *grid] one frame interval later, in physical units."""
-        return self.forward((u - self.mean) / self.std) * self.std + self.mean
+        return self.forward(self.normalize(u)) * self.std + self.mean
+
+    def normalize(self, u: Tensor) -> Tensor:
+        """x = (u − mean) / std of physical states [..., channel, *grid]."""
+        return (u - self.mean.to(u.device)) / self.std.to(u.device)
 
 
 def unroll_length(config: UnrollConfig, update: int) -> int:
@@ -66,9 +73,9 @@ class EmulatorObjective:
         window = self.train.windows(order.batch(update), length + 1)
         state, total = window[:, 0], torch.zeros((), device=window.device)
         for m in range(length):
-            residual = model.residual(state).float()
-            total = total + (residual - (window[:, m + 1] - window[:, m])).square().mean()
-            state = state + residual
+            following = model(state).float()
+            total = total + ((following - state) - (window[:, m + 1] - window[:, m])).square().mean()
+            state = following
             if self.config.noise:
                 state = state + self.config.noise * torch.randn(state.shape, generator=generator).to(state)
         return total / length

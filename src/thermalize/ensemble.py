@@ -110,7 +110,7 @@ def _attributes(experiment: Experiment, split: str, system: systems.System) -> d
         "dt": simulation.dt,
         "spin_up": simulation.spin_up,
         "precision": simulation.precision,
-        "solver": f"{type(system.stepper(simulation.dt)).__name__}, order {system.order}",
+        "solver_order": system.order,
         "code_version": __version__,
     }
 

@@ -28,6 +28,11 @@ class Results:
     def config(self) -> Path:
         return self.folder / "config.yaml"
 
+    @property
+    def device(self) -> Path:
+        """Proof that the demanded device is there."""
+        return self.folder / "device.json"
+
     def simulation(self, split: str) -> Path:
         """Manifest of a split; its store lies beside it."""
         return self.folder / "simulation" / f"{split}.manifest.json"

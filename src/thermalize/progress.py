@@ -56,7 +56,9 @@ class track:
     def __enter__(self) -> track:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
+    ) -> None:
         self._bar.close()
         if self._lines and kind is None:
             self._print()

@@ -2,8 +2,8 @@
 
     x_{t+1} = stabilise(x_t + F(x_t))
 
-A member that becomes non-finite or grows beyond a bound is recorded as lost, with step and cause, and set to NaN from that
-step on; the others go on without it. The state after any step is all that is needed to continue bit-identically.
+A member that becomes non-finite or grows beyond a bound is recorded as lost, with step and cause, and set to NaN from
+that step on; the others go on without it. The state after any step is all that is needed to continue bit-identically.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NEVER = -1
 
 @dataclass
 class State:
-    """Where a rollout stands: normalised states [member, channel, *grid] after `step` emulator steps, and who is lost."""
+    """Where a rollout stands: normalised states [member, channel, *grid] after `step` steps, and who is lost."""
 
     x: Tensor
     step: int = 0

@@ -1,7 +1,7 @@
 """Which modules a stage runs, so that the workflow can declare them as input and rerun what a change of code touches.
 
-The map is read from the import statements themselves, without importing anything. Left out are modules whose effect on a
-stage is tracked otherwise (the configuration through the rules' parameters) or that cannot touch a result.
+The map is read from the import statements themselves, without importing anything. Left out are modules whose effect on
+a stage is tracked otherwise (the configuration through the rules' parameters) or that cannot touch a result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ STAGES = {
     "diagnose": "thermalize.stages.diagnose",
     "artifacts": "thermalize.stages.artifacts",
 }
-UNTRACKED = frozenset({"thermalize", "thermalize.config", "thermalize.errors", "thermalize.progress", "thermalize.paths"})
+UNTRACKED = frozenset(
+    {"thermalize", "thermalize.config", "thermalize.errors", "thermalize.progress", "thermalize.paths"}
+)
 
 
 def sources(stage: str) -> list[str]:

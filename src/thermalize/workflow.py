@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from thermalize.config import Experiment, ThermalizerConfig
 
 __all__ = ["figures_of", "gpus_of", "settings_of"]
 
 FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
-COSMETIC = {"simulation": {"dask"}, "device": True}
+COSMETIC: Any = {"simulation": {"dask"}, "device": True}
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
@@ -36,7 +37,7 @@ def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]
     simulation = whole["simulation"]
     physics = {name: value for name, value in simulation.items() if name != "splits"}
     rollouts = {name: value for name, value in whole["rollouts"].items() if name != "stabilizers"}
-    choose = {
+    choose: dict[str, Callable[[], object]] = {
         "simulate": lambda: (physics, simulation["splits"][wildcards["split"]], experiment.seed),
         "emulator": lambda: (simulation, whole["emulators"][wildcards["emulator"]], experiment.seed),
         "diffusion": lambda: (simulation, whole["diffusion"][wildcards["diffusion"]], experiment.seed),

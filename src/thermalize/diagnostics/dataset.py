@@ -22,6 +22,8 @@ from thermalize.seeds import stream
 
 __all__ = ["diagnose"]
 
+NON_DIMENSIONAL = ("1", "length units")
+
 
 def diagnose(
     truth: xr.Dataset,
@@ -80,7 +82,7 @@ def _dataset(numbers: Mapping[str, Any], field: xr.DataArray, attrs: Mapping[str
     """The numbers with dimensions and CF attributes."""
     field_units = str(field.attrs.get("units", "1"))
     length_units = str(field[field.dims[-1]].attrs.get("units", "1"))
-    wavenumber_units = "1" if length_units == "1" else f"rad ({length_units})-1"
+    wavenumber_units = "1" if length_units in NON_DIMENSIONAL else f"rad ({length_units})-1"
 
     def entry(name: str, dims: tuple[str, ...]) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
         return dims, numbers[name], attributes(name, field_units, wavenumber_units)

@@ -3,8 +3,9 @@
 * reliability: predicted against true noise level on noised held-out states;
 * false triggers: the distribution of the predicted level on clean held-out states. `start: auto` is the lowest level
   that at most a share α of them exceeds;
-* displacement: one denoising jump from level s to clean moves a clean held-out state by √(1−ᾱ_s)/√ᾱ_s · rms ε̂. `stop: auto`
-  is the highest level from which that stays below the finest noise of the schedule, √(1−ᾱ_0), or clean if there is none.
+* displacement: one denoising jump from level s to clean moves a clean held-out state by √(1−ᾱ_s)/√ᾱ_s · rms ε̂.
+  `stop: auto` is the highest level from which that stays below the finest noise of the schedule, √(1−ᾱ_0), or clean
+  if there is none.
 """
 
 from __future__ import annotations

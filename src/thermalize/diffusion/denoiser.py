@@ -2,8 +2,8 @@
 
     loss = ‖ε̂(x_s) − ξ‖² / N + λ · cross-entropy(level logits, s),   s uniform on 0 … train_levels − 1
 
-There is no level input: the network infers the level from x_s alone (Pedersen, Zanna, Bruna, arXiv 2503.18731). Only the
-levels that thermalization uses are trained. The level needs the encoder alone.
+There is no level input: the network infers the level from x_s alone (Pedersen, Zanna, Bruna, arXiv 2503.18731). Only
+the levels that thermalization uses are trained. The level needs the encoder alone.
 """
 
 from __future__ import annotations
@@ -76,9 +76,7 @@ class DiffusionObjective:
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         generator = torch.Generator().manual_seed(self.seed)
-        parts = [
-            torch.stack(self._parts(model, x, generator)) * len(x) for x in self.held_out.split(VALIDATION_BATCH)
-        ]
+        parts = [torch.stack(self._parts(model, x, generator)) * len(x) for x in self.held_out.split(VALIDATION_BATCH)]
         mse, entropy = (float(value) for value in torch.stack(parts).sum(0) / len(self.held_out))
         return {
             "valid_loss": mse + self.config.level_weight * entropy,

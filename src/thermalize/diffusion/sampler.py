@@ -5,8 +5,8 @@ One step from level i to level r < i, with u = 1 − ᾱ and the state's estimat
     x_r = √ᾱ_r x̂ + √(u_r − σ²) ε̂ + σ z,      σ² = η² (u_r/u_i)(1 − ᾱ_i/ᾱ_r)
 
 η = 1 on every level is DDPM (Ho, Jain, Abbeel, arXiv 2006.11239), η = 0 is DDIM (Song, Meng, Ermon, arXiv 2010.02502);
-one deterministic step to clean is the posterior mean E[x | x_i]. Members of a batch have levels of their own, take their own
-steps and draw their own noise: nobody's trajectory depends on who shares the batch.
+one deterministic step to clean is the posterior mean E[x | x_i]. Members of a batch have levels of their own, take
+their own steps and draw their own noise: nobody's trajectory depends on who shares the batch.
 """
 
 from __future__ import annotations

@@ -15,9 +15,7 @@ class LevelHead(nn.Module):
 
     def __init__(self, features: int, levels: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.Linear(2 * features, 2 * features), nn.GELU(), nn.Linear(2 * features, levels)
-        )
+        self.net = nn.Sequential(nn.Linear(2 * features, 2 * features), nn.GELU(), nn.Linear(2 * features, levels))
 
     def forward(self, features: Tensor) -> Tensor:
         flat = features.flatten(2)

@@ -10,6 +10,7 @@ The encoder can be evaluated alone: the level head of a denoiser needs no more.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, cat, nn
@@ -45,7 +46,7 @@ class ResidualBlock(nn.Module):
 
 def residual_blocks(dims: int, inputs: int, outputs: int, config: UNetConfig) -> nn.Sequential:
     sizes = [inputs] + [outputs] * config.blocks
-    return nn.Sequential(*(ResidualBlock(dims, a, b, config.kernel_size) for a, b in zip(sizes, sizes[1:], strict=False)))
+    return nn.Sequential(*(ResidualBlock(dims, a, b, config.kernel_size) for a, b in pairwise(sizes)))
 
 
 class Encoder(nn.Module):
@@ -62,7 +63,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         features = [self.levels[0](self.lift(x))]
-        for down, level in zip(self.down, self.levels[1:], strict=True):  # type: ignore[arg-type]
+        for down, level in zip(self.down, self.levels[1:], strict=True):
             features.append(level(down(features[-1])))
         return features
 
@@ -73,7 +74,7 @@ class Decoder(nn.Module):
     def __init__(self, dims: int, channels: int, config: UNetConfig) -> None:
         super().__init__()
         widths = [config.width * m for m in config.multipliers]
-        pairs = list(zip(widths, widths[1:], strict=False))[::-1]
+        pairs = list(pairwise(widths))[::-1]
         self.up = nn.ModuleList(CONVOLUTIONS[dims](coarse, fine, 1) for fine, coarse in pairs)
         self.levels = nn.ModuleList(residual_blocks(dims, 2 * fine, fine, config) for fine, _ in pairs)
         self.enlarge = nn.Upsample(scale_factor=2, mode="nearest")
@@ -83,7 +84,7 @@ class Decoder(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         x = features[-1]
-        for up, level, skip in zip(self.up, self.levels, reversed(features[:-1]), strict=True):  # type: ignore[arg-type]
+        for up, level, skip in zip(self.up, self.levels, reversed(features[:-1]), strict=True):
             x = level(cat((self.enlarge(up(x)), skip), dim=1))
         return self.project(x)
 

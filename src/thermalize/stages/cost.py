@@ -1,8 +1,8 @@
 """What a step costs: every stabilizer of one emulator timed side by side, in turns, in one process.
 
 Times on a shared machine drift, so each repeat times all stabilizers one after another and ratios are taken within a
-repeat; medians and quartiles over the repeats are reported. Thermalized members start from where their rollout ended, the
-raw emulator from the truth, because it has no healthy state of its own to continue from.
+repeat; medians and quartiles over the repeats are reported. Thermalized members start from where their rollout ended,
+the raw emulator from the truth, because it has no healthy state of its own to continue from.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Sources:
 def measure_cost(experiment: Experiment, emulator: str, sources: Sources, output: Path, device: torch.device) -> None:
     """Writes seconds per step of the whole batch and the ratio to the raw emulator, by stabilizer, as JSON."""
     seconds = _time(experiment, sources, device)
-    base = np.array(seconds.pop(BASELINE))
-    report = {label: _summary(np.array(times), base) for label, times in seconds.items()}
+    base = np.array(seconds[BASELINE])
+    report = {label: _summary(np.array(seconds.get(label, base)), base) for label in experiment.stabilizers}
     note = {"members": experiment.rollouts.members, "threads": torch.get_num_threads(), "device": str(device)}
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, json.dumps({**report, "_": {**note, "emulator": emulator, "repeats": REPEATS}}, indent=2) + "\n")
@@ -82,22 +82,20 @@ def _runs(experiment: Experiment, sources: Sources, device: torch.device) -> dic
     model = load_emulator(sources.emulator).to(device)
     stabilizers: dict[str, Stabilizer] = {BASELINE: Raw()}
     for label, config in experiment.stabilizers.items():
-        diffusion = None
         if not isinstance(config, NoStabilizerConfig):
             assert config.diffusion is not None
-            diffusion = load_diffusion(sources.diffusion[config.diffusion], device=device)
-        stabilizers[label] = build(config, diffusion)
+            stabilizers[label] = build(config, load_diffusion(sources.diffusion[config.diffusion], device=device))
     return {label: Rollout(model, s, keys, experiment.rollouts.lost_above) for label, s in stabilizers.items()}
 
 
 def _start(experiment: Experiment, sources: Sources, label: str, device: torch.device) -> torch.Tensor:
     model = load_emulator(sources.emulator)
     u = None
-    if label in sources.rollouts:
+    if label != BASELINE:
         u = _last_frame(sources.rollouts[label])
-    if u is None or not np.isfinite(u).all() or isinstance(experiment.stabilizers.get(label), NoStabilizerConfig):
+    if u is None or not np.isfinite(u).all():
         u = _first_frame(sources.test, experiment.rollouts.members)
-    return ((torch.from_numpy(u) - model.mean) / model.std).to(device)
+    return model.normalize(torch.from_numpy(u)).to(device)
 
 
 def _last_frame(manifest: Path) -> np.ndarray:

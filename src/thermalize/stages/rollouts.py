@@ -1,7 +1,7 @@
 """Rollouts streamed to a store, chunk of time by chunk of time, resumable after any of them.
 
-After each chunk the state of the rollout is saved beside the unfinished store; an interrupted rollout continues from there
-and ends bit-identically. Memory does not depend on the length.
+After each chunk the state of the rollout is saved beside the unfinished store; an interrupted rollout continues from
+there and ends bit-identically. Memory does not depend on the length.
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ from thermalize.training.folder import read_card
 
 __all__ = ["Job", "initial_frames", "rollout"]
 
-CODE = ("thermalize.rollout", "thermalize.stabilizers", "thermalize.diffusion", "thermalize.emulators", "thermalize.models")
+CODE = (
+    "thermalize.rollout",
+    "thermalize.stabilizers",
+    "thermalize.diffusion",
+    "thermalize.emulators",
+    "thermalize.models",
+)
 SERIES = {
     "level": ("int16", "predicted noise level, -1 where it was not looked at", "1"),
     "reverse_steps": ("int16", "network evaluations spent on denoising", "1"),
@@ -141,9 +147,10 @@ class _Stream:
         member, frame = (xr.DataArray(index, dims="member") for index in self._starts())
         u = self.truth[self.variable].isel(member=member, time=frame).transpose("member", "channel", ...).values
         if not np.isfinite(u).all():
-            raise UserError(f"{self.job.test} holds initial conditions that are not finite; simulate the test split again")
-        x = torch.from_numpy(u).to(self.device)
-        return (x - self.emulator.mean) / self.emulator.std
+            raise UserError(
+                f"{self.job.test} holds initial conditions that are not finite; simulate the test split again"
+            )
+        return self.emulator.normalize(torch.from_numpy(u).to(self.device))
 
     def _starts(self) -> tuple[list[int], list[int]]:
         return initial_frames(self.job.experiment, self.job.seed)

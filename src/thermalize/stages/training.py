@@ -83,13 +83,13 @@ class Run:
         self,
         build: Callable[[], nn.Module],
         objective: Objective,
-        describe: Callable[[nn.Module], dict[str, Any]] = lambda model: {},
+        describe: Callable[[nn.Module], dict[str, Any]] | None = None,
     ) -> None:
         """Trains what `build` makes, or goes on where a killed training stopped, and writes the model folder."""
         with exclusive(self.folder), explaining(self.folder):
             checkpoints = Checkpoints(self.folder.with_name(f"{self.folder.name}.partial"), self._fingerprint())
             model, history = self._train(build, objective, checkpoints)
-            save_model(self.folder, model, {**self._card(history), **describe(model)}, history)
+            save_model(self.folder, model, {**self._card(history), **(describe(model) if describe else {})}, history)
             checkpoints.discard()
 
     def _train(

@@ -67,10 +67,10 @@ class Ledger:
             UserError: there is no record of this block for our fingerprint.
         """
         path = self._entry(block)
-        with suppress(FileNotFoundError, ValueError):
+        with suppress(FileNotFoundError, ValueError, TypeError):
             entry = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(entry, dict) and entry.get("fingerprint") == self.fingerprint:
-                return entry
+            if set(entry) == {"fingerprint", "digests", "notes"} and entry["fingerprint"] == self.fingerprint:
+                return dict(entry)
         raise UserError(f"{path} is missing or damaged; run the same command again")
 
     def discard(self) -> None:

@@ -88,8 +88,8 @@ def sync_tree(root: Path) -> None:
 
 
 def _arrays(root: Path) -> list[zarr.Array[Any]]:
-    group = zarr.open_group(root, mode="r", use_consolidated=False)
-    return [array for _, array in sorted(group.arrays())]
+    names = sorted(path.parent.name for path in root.glob("*/zarr.json"))
+    return [zarr.open_array(root, path=name, mode="r") for name in names]
 
 
 def _read(path: Path, array: zarr.Array[Any], region: Region) -> np.ndarray:

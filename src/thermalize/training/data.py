@@ -1,4 +1,4 @@
-"""Batches whose order is a stateless function of seed and epoch, so a resumed training sees what a straight one sees."""
+"""Batches whose order is a stateless function of seed and epoch: a resumed training sees what a straight one sees."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A trained model on disk: one folder with weights, card and history; nothing in it is executed when it is read.
 
-    model.safetensors   weights
-    model.json          kind, hyperparameters, normalisation, system, metrics, fingerprint, digest of the weights
-    history.csv         one row per validation
+model.safetensors   weights
+model.json          kind, hyperparameters, normalisation, system, metrics, fingerprint, digest of the weights
+history.csv         one row per validation
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def read_card(folder: Path, kind: str, system: dict[str, Any] | None = None) -> 
         raise UserError(f"{path} is not readable as JSON; delete the folder {folder} and train again") from None
     if not isinstance(card, dict) or card.get("kind") != kind:
         found = card.get("kind") if isinstance(card, dict) else type(card).__name__
-        raise UserError(f"{folder} holds a model of kind {found!r}, but one of kind {kind!r} is needed")
+        raise UserError(f"{folder} holds a model of kind {found!r}, but a {kind!r} is needed")
     if system is not None and card["system"] != system:
         raise UserError(
-            f"{folder} was trained on another system ({_short(card['system'])}) than this experiment's ({_short(system)}); "
-            f"name a model of this system or train one"
+            f"{folder} was trained on another system ({_short(card['system'])}) "
+            f"than this experiment's ({_short(system)}); name a model of this system or train one"
         )
     return card
 
@@ -62,7 +62,9 @@ def load_weights(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:
     except FileNotFoundError:
         raise UserError(f"{path} is missing; delete the folder {folder} and train again") from None
     if _digest(data) != card.get("weights_digest"):
-        raise UserError(f"{path} is damaged: it does not match the digest in model.json; delete {folder} and train again")
+        raise UserError(
+            f"{path} is damaged: it does not match the digest in model.json; delete {folder} and train again"
+        )
     try:
         model.load_state_dict(load_tensors(data))
     except (SafetensorError, RuntimeError) as error:

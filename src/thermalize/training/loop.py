@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from math import cos, isfinite, pi
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -26,6 +25,7 @@ from thermalize.training.checkpoint import Checkpoints
 __all__ = ["Objective", "Trainer", "learning_rate"]
 
 History = list[dict[str, float]]
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class Objective(Protocol):
@@ -48,11 +48,11 @@ def learning_rate(config: TrainingConfig, update: int) -> float:
     )
 
 
-def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
-    """θ̄ ← d θ̄ + (1 − d) θ with d = min(decay, (1 + n)/(10 + n)) after n updates, so that a short training is not behind."""
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """θ̄ ← d θ̄ + (1 − d) θ with d = min(decay, (1 + n)/(10 + n)) after n updates: short trainings are not left behind."""
 
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
         n = int(count)
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
 

@@ -1,0 +1,75 @@
+"""Figures and tables of an experiment, from the files that the earlier stages wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from thermalize.artifacts.figures import FigureInputs, draw, save
+from thermalize.artifacts.provenance import provenance
+from thermalize.artifacts.tables import format_terminal, summarise, write_csv, write_tex
+from thermalize.config import Experiment
+from thermalize.errors import UserError
+from thermalize.paths import Results
+from thermalize.store.manifest import open_store
+
+__all__ = ["draw_figure", "print_table", "tabulate"]
+
+Key = tuple[str, str, int]
+
+
+def draw_figure(experiment: Experiment, paths: Results, name: str) -> None:
+    """Draws the figure `name` as PDF and PNG."""
+    inputs = FigureInputs(
+        experiment=experiment,
+        truth=open_store(paths.simulation("test"), verify=False),
+        rollouts={key: open_store(paths.rollout(*key), verify=False) for key in _keys(experiment)},
+        diagnostics=_diagnostics(experiment, paths),
+        histories={label: pd.read_csv(folder / "history.csv") for label, folder in _models(experiment, paths).items()},
+        cards={label: _json(folder / "model.json") for label, folder in _models(experiment, paths).items()},
+    )
+    save(draw(name, inputs), paths.figure(name), provenance(experiment))
+
+
+def tabulate(experiment: Experiment, paths: Results) -> None:
+    """Writes the summary table as CSV and LaTeX."""
+    costs = {emulator: _json(paths.cost(emulator)) for emulator in experiment.emulators}
+    table = summarise(_diagnostics(experiment, paths), costs, experiment)
+    paths.table("csv").parent.mkdir(parents=True, exist_ok=True)
+    write_csv(table, paths.table("csv"))
+    write_tex(table, paths.table("tex"))
+
+
+def print_table(path: Path) -> None:
+    """Prints a summary table, read from its CSV file."""
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run the workflow first") from None
+    print(format_terminal(table))
+
+
+def _keys(experiment: Experiment) -> list[Key]:
+    return [
+        (emulator, stabilizer, seed)
+        for emulator in experiment.emulators
+        for stabilizer in experiment.stabilizers
+        for seed in experiment.seeds
+    ]
+
+
+def _diagnostics(experiment: Experiment, paths: Results) -> dict[Key, xr.Dataset]:
+    return {key: xr.load_dataset(paths.diagnostics(*key), engine="netcdf4") for key in _keys(experiment)}
+
+
+def _models(experiment: Experiment, paths: Results) -> dict[str, Path]:
+    emulators = {f"emulators/{name}": paths.emulator(name) for name in experiment.emulators}
+    return {**emulators, **{f"diffusion/{name}": paths.diffusion(name) for name in experiment.diffusion}}
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())

@@ -1,0 +1,274 @@
+"""Simulation through Dask and through the command: kills, signals, two jobs at once, and never a bit of difference."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import LocalCluster
+from store_data import experiment, settings, tree
+
+from thermalize.cluster import each
+from thermalize.errors import UserError
+from thermalize.simulate import simulate
+from thermalize.store.manifest import open_store, verify
+from thermalize.systems import Diverged
+
+pytestmark = [
+    pytest.mark.slow,
+    # Dask leaves sockets of its own to the garbage collector
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+# so long that a kill meets blocks that are finished, in work and not yet begun
+LONG = {
+    "block": 2,
+    "shard_frames": 100,
+    "splits": {s: {"members": 12, "frames": 750} for s in ("train", "valid", "test")},
+}
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The files of an undisturbed simulation by one process."""
+    folder = tmp_path_factory.mktemp("expected")
+    simulate(experiment(**LONG), "train", folder / "train.manifest.json", workers=1)
+    return tree(folder)
+
+
+class Command:
+    """`thermalize simulate`, in a process group of its own."""
+
+    def __init__(self, folder: Path, workers: int, **simulation: Any) -> None:
+        self.folder, self.workers = folder, workers
+        self.store = folder / "results" / "small" / "simulation"
+        self.config = folder / "config.yaml"
+        self.config.write_text(json.dumps(settings(**(simulation or LONG))))
+
+    def start(self, **options: Any) -> subprocess.Popen[str]:
+        arguments = ["simulate", str(self.config), "--split", "train", "--workers", str(self.workers)]
+        return subprocess.Popen(
+            [sys.executable, "-m", "thermalize", *arguments, "--results", str(self.folder / "results")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            **options,
+        )
+
+    def blocks(self) -> int:
+        return len(list(self.store.glob("train.zarr.partial.blocks/block-*.json")))
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """Make commands; whatever they started is gone when the test ends."""
+    yield lambda workers=1, **simulation: Command(tmp_path, workers, **simulation)
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    for _ in range(6000):
+        if condition():
+            return
+        assert process is None or process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    pytest.fail("waited a minute in vain")
+
+
+def alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_two_processes_give_the_bits_of_one(tmp_path: Path, expected: dict[str, str]) -> None:
+    before = dict(os.environ)
+    simulate(experiment(**LONG), "train", tmp_path / "train.manifest.json", workers=2)
+    assert tree(tmp_path) == expected
+    assert dict(os.environ) == before
+    assert multiprocessing.active_children() == []
+
+
+def test_a_running_scheduler_is_used_and_left_alone(tmp_path: Path, expected: dict[str, str]) -> None:
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
+    ) as cluster:
+        for name in ("a", "b"):
+            config = experiment(**LONG, dask={"scheduler": cluster.scheduler_address})
+            simulate(config, "train", tmp_path / name / "train.manifest.json")
+            assert tree(tmp_path / name) == expected
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nobody"])
+def test_a_scheduler_that_does_not_answer_is_named(tmp_path: Path, address: str) -> None:
+    with pytest.raises(UserError, match=rf"No Dask scheduler answers at {address} .*simulation\.dask\.scheduler"):
+        simulate(experiment(dask={"scheduler": address}), "train", tmp_path / "train.manifest.json")
+
+
+SCHEDULER = """
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+        print(cluster.scheduler_address, flush=True)
+        input()
+"""
+
+
+def test_a_lost_scheduler_is_one_sentence_and_no_lost_work(tmp_path: Path, expected: dict[str, str]) -> None:
+    script, folder = tmp_path / "scheduler.py", tmp_path / "store"
+    script.write_text(SCHEDULER)
+    scheduler = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert scheduler.stdout is not None
+    address = scheduler.stdout.readline().strip()
+
+    def kill() -> None:
+        wait_for((folder / "train.zarr.partial.blocks" / "block-0000.json").exists)
+        scheduler.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(UserError, match="The Dask scheduler was lost; start it and run the same command"):
+        simulate(experiment(**LONG, dask={"scheduler": address}), "train", folder / "train.manifest.json")
+    thread.join()
+    scheduler.communicate()
+    simulate(experiment(**LONG), "train", folder / "train.manifest.json", workers=1)
+    assert tree(folder) == expected
+
+
+def test_a_killed_worker_costs_its_block_only(tmp_path: Path, expected: dict[str, str]) -> None:
+    folder, killed = tmp_path / "train.zarr.partial.blocks", []
+
+    def kill_one() -> None:
+        wait_for(lambda: (folder / "block-0001.json").exists())
+        victim = multiprocessing.active_children()[0]
+        killed.append(victim.pid)
+        victim.kill()
+
+    thread = threading.Thread(target=kill_one)
+    thread.start()
+    simulate(experiment(**LONG), "train", tmp_path / "train.manifest.json", workers=2)
+    thread.join()
+    assert killed
+    assert tree(tmp_path) == expected
+
+
+def diverge(step: int) -> None:
+    raise Diverged(step, 0.5, "try dt = 0.1")
+
+
+def fall(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_errors_come_back_from_the_workers() -> None:
+    with pytest.raises(Diverged, match=r"no longer finite at step 3 .*try dt = 0\.1"):
+        list(each(diverge, [3, 3], workers=2, scheduler=None))
+
+
+def test_workers_that_are_killed_again_and_again_are_explained() -> None:
+    with pytest.raises(UserError, match=r"killed again and again .*lower simulation\.block"):
+        list(each(fall, [0, 1], workers=2, scheduler=None))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigkill_at_any_moment_and_the_same_command_again(
+    command: Callable[..., Command], expected: dict[str, str], workers: int
+) -> None:
+    job, moments, kills = command(workers), random.Random(workers), 0
+    for _ in range(4):
+        process = job.start()
+        wait_for((job.store / "train.zarr.partial").exists, process)
+        time.sleep(moments.uniform(0.0, 1.5))
+        kills += process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        manifest = job.store / "train.manifest.json"
+        if manifest.exists():
+            verify(manifest)
+            break
+        with pytest.raises(UserError):
+            open_store(manifest)
+    assert kills > 0
+    process = job.start()
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert tree(job.store) == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("everyone", [False, True], ids=["process", "group"])
+def test_signals_end_the_command_in_order(
+    command: Callable[..., Command], expected: dict[str, str], number: signal.Signals, everyone: bool
+) -> None:
+    job = command(2)
+    process = job.start()
+    wait_for(lambda: job.blocks() > 0, process)
+    (os.killpg if everyone else os.kill)(process.pid, number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, output
+    assert "Traceback" not in output
+    assert "distributed" not in output
+    wait_for(lambda: not alive(process.pid))
+    assert not (job.store / "train.manifest.json").exists()
+    assert job.start().wait() == 0
+    assert tree(job.store) == expected
+
+
+def test_two_identical_jobs_at_once(command: Callable[..., Command], expected: dict[str, str]) -> None:
+    job = command(1)
+    processes = [job.start() for _ in range(2)]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert sum("Another job is writing" in output for output in outputs) == 1
+    assert sum("simulate train: 6/6" in output for output in outputs) == 1
+    assert tree(job.store) == expected
+
+
+def test_the_command_says_only_how_far_it_is(command: Callable[..., Command]) -> None:
+    process = command(2).start()
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    assert all(line.startswith("simulate train:") for line in output.splitlines()), output
+
+
+def test_a_read_only_folder_is_one_sentence(command: Callable[..., Command]) -> None:
+    job = command(1)
+    job.folder.chmod(0o555)
+    options = {"user": "nobody"} if os.getuid() == 0 else {}
+    process = job.start(**options)
+    output, _ = process.communicate()
+    job.folder.chmod(0o755)
+    assert process.returncode == 2, output
+    assert output.startswith("Error: Cannot write")
+    assert "permission denied" in output
+    assert len(output.splitlines()) == 1
+
+
+def test_a_script_without_a_guard_is_told_what_it_needs(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from store_data import experiment\n"
+        "from thermalize.simulate import simulate\n"
+        f"simulate(experiment(), 'train', Path({str(tmp_path)!r}) / 'train.manifest.json', workers=2)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert "UserError: Dask's worker processes did not start; a script that simulates needs" in done.stderr

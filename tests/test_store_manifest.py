@@ -1,0 +1,360 @@
+"""Only whole, intact stores are ever read as data, whatever happens while they are sealed or afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from store_data import SERIES, experiment, field, fill, layout, tree
+
+from thermalize import __version__
+from thermalize.errors import UserError
+from thermalize.store import commit
+from thermalize.store.layout import create, write
+from thermalize.store.manifest import (
+    Manifest,
+    check_system,
+    completed,
+    open_store,
+    partial_path,
+    read_manifest,
+    seal,
+    store_path,
+    verify,
+)
+
+STATISTICS = {"mean": [0.25], "std": [1.5]}
+
+
+def make(manifest: Path, seed: int = 0, fingerprint: str = "f") -> Manifest:
+    partial = partial_path(manifest)
+    fill(partial, field(seed))
+    return seal(partial, store_path(manifest), manifest, fingerprint, STATISTICS, {"note": "late"})
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "train.manifest.json"
+    make(path)
+    return path
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def lengthen(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+FAULTS = {"flip": flip, "truncate": truncate, "lengthen": lengthen, "delete": Path.unlink}
+
+
+def test_a_sealed_store_is_opened_with_all_it_holds(manifest: Path) -> None:
+    dataset = open_store(manifest)
+    np.testing.assert_array_equal(dataset["velocity"], field())
+    assert dataset["velocity"].dims == ("member", "time", "channel", "x")
+    assert dataset["channel"].dtype.kind == "U"
+    assert dataset["channel"].values.tolist() == ["u"]
+    assert dataset["channel"].attrs == {"long_name": "channel"}
+    expected = {"variable": "velocity", "equation": "u_t = 0", "seed": 3, "note": "late", **STATISTICS}
+    assert dataset.attrs == expected
+    assert not partial_path(manifest).exists()
+
+
+def test_the_dataset_is_lazy_and_survives_netcdf(manifest: Path, tmp_path: Path) -> None:
+    dataset = open_store(manifest)
+    # xarray's own word for values that are not loaded yet
+    assert not dataset["velocity"].variable._in_memory
+    dataset.to_netcdf(tmp_path / "copy.nc")
+    with xr.open_dataset(tmp_path / "copy.nc", decode_times=False) as copy:
+        np.testing.assert_array_equal(copy["velocity"], field())
+
+
+def test_the_manifest_describes_the_store(manifest: Path) -> None:
+    record = read_manifest(manifest)
+    assert record.store == "train.zarr"
+    assert record.variable == "velocity"
+    assert record.dims == ("member", "time", "channel", "x")
+    assert record.shape == (4, 10, 1, 6)
+    assert record.shards == (2, 4, 1, 6)
+    assert record.chunks == (1, 2, 1, 6)
+    assert record.dtype == "float32"
+    assert record.fingerprint == "f"
+    assert record.code_version == __version__
+    assert record.statistics == STATISTICS
+    assert record.attributes["note"] == "late"
+    found = tree(manifest.parent / "train.zarr")
+    assert record.digests == {name: f"sha256:{digest}" for name, digest in found.items()}
+    assert list(record.digests) == sorted(record.digests)
+
+
+def test_sealing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        make(tmp_path / folder / "train.manifest.json")
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def test_xarray_opens_the_store_without_this_package(manifest: Path) -> None:
+    dataset = xr.open_zarr(store_path(manifest), chunks=None, decode_times=False)
+    np.testing.assert_array_equal(dataset["velocity"], field())
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_any_damage_to_any_file_is_found_by_name(manifest: Path, fault: str) -> None:
+    damage: Callable[[Path], None] = FAULTS[fault]
+    for name in read_manifest(manifest).digests:
+        path = store_path(manifest) / name
+        before = path.read_bytes()
+        damage(path)
+        with pytest.raises(UserError) as caught:
+            verify(manifest)
+        assert str(path) in str(caught.value)
+        with pytest.raises(UserError):
+            open_store(manifest)
+        assert completed(manifest, "f") is None
+        path.write_bytes(before)
+        assert verify(manifest) == verify(store_path(manifest)) == completed(manifest, "f")
+
+
+def test_without_verifying_only_the_metadata_are_compared(manifest: Path) -> None:
+    shard = store_path(manifest) / "velocity/c/1/0/0/0"
+    before = shard.read_bytes()
+    flip(shard)
+    assert open_store(manifest, verify=False).sizes["member"] == 4
+    shard.write_bytes(before)
+    flip(store_path(manifest) / "zarr.json")
+    with pytest.raises(UserError, match=r"zarr\.json was changed"):
+        open_store(manifest, verify=False)
+
+
+def test_a_store_without_manifest_is_not_read(manifest: Path) -> None:
+    manifest.unlink()
+    for call in (verify, open_store, read_manifest):
+        with pytest.raises(UserError, match=r"train\.manifest\.json does not exist; run the stage"):
+            call(manifest)
+    with pytest.raises(UserError, match=r"train\.manifest\.json does not exist"):
+        verify(store_path(manifest))
+
+
+@pytest.mark.parametrize("change", [{"schema_version": 2}, {"extra": 1}, {"digests": None}, {"store": "../other.zarr"}])
+def test_a_manifest_of_another_kind_is_refused(manifest: Path, change: dict[str, object]) -> None:
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **change}))
+    with pytest.raises(UserError, match="not a manifest of this version"):
+        read_manifest(manifest)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]"])
+def test_a_broken_manifest_is_refused(manifest: Path, content: bytes) -> None:
+    manifest.write_bytes(content)
+    with pytest.raises(UserError, match=r"train\.manifest\.json is not a manifest"):
+        verify(manifest)
+
+
+def test_other_names_are_no_manifests(tmp_path: Path) -> None:
+    assert store_path(tmp_path / "seed0.manifest.json") == tmp_path / "seed0.zarr"
+    assert partial_path(tmp_path / "seed0.manifest.json") == tmp_path / "seed0.zarr.partial"
+    with pytest.raises(UserError, match="must end in"):
+        store_path(tmp_path / "seed0.json")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_manifest(tmp_path)
+
+
+@pytest.fixture
+def unsealed(tmp_path: Path) -> Path:
+    """The manifest-to-be of an unfinished store with all its shards."""
+    path = tmp_path / "valid.manifest.json"
+    fill(partial_path(path), field())
+    return path
+
+
+def attempt(manifest: Path, **options: object) -> Manifest:
+    return seal(partial_path(manifest), store_path(manifest), manifest, "f", **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("shard", "damage", "message"),
+    [
+        ("velocity/c/0/1/0/0", Path.unlink, "is missing"),
+        ("velocity/c/1/2/0/0", truncate, "cannot be decoded"),
+        ("velocity/c/1/2/0/0", lambda path: path.write_bytes(b""), "cannot be decoded"),
+        ("time/c/0", Path.unlink, "is missing"),
+        ("x/c/0", truncate, "cannot be decoded"),
+    ],
+)
+def test_nothing_incomplete_is_sealed(unsealed: Path, shard: str, damage: Callable[[Path], None], message: str) -> None:
+    damage(partial_path(unsealed) / shard)
+    with pytest.raises(UserError, match=message) as caught:
+        attempt(unsealed)
+    assert shard in str(caught.value)
+    assert not unsealed.exists()
+    assert not store_path(unsealed).exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_must_be_finite(unsealed: Path, value: float) -> None:
+    values = field()[:2, 4:8]
+    values[1, 2, 0, 3] = value
+    write(partial_path(unsealed), "velocity", slice(0, 2), slice(4, 8), values)
+    with pytest.raises(UserError, match="velocity/c/0/1/0/0 holds NaN or infinity"):
+        attempt(unsealed)
+    attempt(unsealed, allow_nan=True)
+    assert open_store(unsealed)["velocity"].values[1, 6, 0, 3] == pytest.approx(value, nan_ok=True)
+
+
+def test_lost_members_and_series_are_sealed(tmp_path: Path) -> None:
+    manifest, form = tmp_path / "seed0.manifest.json", layout(series=SERIES)
+    partial = partial_path(manifest)
+    everyone = slice(0, 4)
+    create(partial, form)
+    for start in range(0, 10, 4):
+        when = slice(start, min(start + 4, 10))
+        write(partial, "velocity", everyone, when, np.full_like(field()[:, when], np.nan))
+        for name in SERIES:
+            write(partial, name, everyone, when, np.full((4, when.stop - start), start))
+    attempt(manifest, allow_nan=True, attributes={"lost_step": [0, 1, 2, 3], "lost_cause": ["nonfinite"] * 4})
+    dataset = open_store(manifest)
+    assert np.isnan(dataset["velocity"]).all()
+    assert dataset["level"].dtype == np.int16
+    assert dataset["level"].values[0].tolist() == [0] * 4 + [4] * 4 + [8] * 2
+    assert read_manifest(manifest).attributes["lost_step"] == [0, 1, 2, 3]
+
+
+def test_a_shard_that_changed_since_it_was_written_is_found(unsealed: Path) -> None:
+    name = "velocity/c/0/0/0/0"
+    with pytest.raises(UserError, match=rf"{name} changed after it was written"):
+        attempt(unsealed, digests={name: "sha256:0"})
+    assert not store_path(unsealed).exists()
+
+
+def test_what_does_not_belong_to_the_store_is_swept_out(unsealed: Path, tmp_path: Path) -> None:
+    partial = partial_path(unsealed)
+    (partial / "velocity/c/0/0/0/0.8f1c.partial").write_bytes(b"left by a writer that was killed")
+    (partial / ".snakemake_timestamp").touch()
+    attempt(unsealed)
+    make(tmp_path / "clean" / "train.manifest.json")
+    assert set(tree(store_path(unsealed))) == set(tree(tmp_path / "clean" / "train.zarr"))
+
+
+def test_an_unfinished_store_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no unfinished store"):
+        attempt(tmp_path / "test.manifest.json")
+
+
+def test_the_new_store_takes_the_place_of_the_old_one(manifest: Path) -> None:
+    make(manifest, seed=1, fingerprint="g")
+    np.testing.assert_array_equal(open_store(manifest)["velocity"], field(1))
+    assert sorted(path.name for path in manifest.parent.iterdir()) == [
+        ".train.manifest.json",
+        "train.manifest.json",
+        "train.zarr",
+    ]
+    assert completed(manifest, "f") is None
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: no handler of errors may catch it."""
+
+
+def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End the process before the given change that publishing makes to the file system."""
+    count = iter(range(step + 1))
+
+    def guarded(function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            if next(count, step) == step:
+                raise Killed
+            return function(*arguments, **options)
+
+        return call
+
+    for name in ("remove", "write_text", "sync"):
+        monkeypatch.setattr(commit, name, guarded(getattr(commit, name)))
+    monkeypatch.setattr(Path, "rename", guarded(Path.rename))
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_killed_at_any_step_of_publishing_only_whole_stores_are_read(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    with monkeypatch.context() as patch:
+        killed_at(step, patch)
+        with pytest.raises(Killed):
+            make(manifest, seed=1, fingerprint="g")
+    try:
+        values = open_store(manifest)["velocity"].values
+    except UserError:
+        values = None
+    assert values is None or any(np.array_equal(values, field(seed)) for seed in (0, 1))
+    if completed(manifest, "g") is None:
+        seal(partial_path(manifest), store_path(manifest), manifest, "g", STATISTICS, {"note": "late"})
+    np.testing.assert_array_equal(open_store(manifest)["velocity"], field(1))
+    assert sorted(path.name for path in manifest.parent.iterdir()) == [
+        ".train.manifest.json",
+        "train.manifest.json",
+        "train.zarr",
+    ]
+
+
+def test_publishing_has_no_more_steps_than_are_tested(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        killed_at(8, patch)
+        make(manifest, seed=1, fingerprint="g")
+    assert completed(manifest, "g") is not None
+
+
+def test_a_deleted_manifest_is_restored_for_its_fingerprint_only(manifest: Path) -> None:
+    text = manifest.read_text()
+    manifest.unlink()
+    assert completed(manifest, "g") is None
+    assert not manifest.exists()
+    assert completed(manifest, "f") is not None
+    assert manifest.read_text() == text
+
+
+def seal_with_system(manifest: Path, **simulation: object) -> None:
+    config = experiment(**simulation).simulation
+    attributes = {"system": json.dumps(config.system.model_dump()), "frame_interval": config.frame_interval}
+    fill(partial_path(manifest), field(), layout(attributes=attributes))
+    attempt(manifest)
+
+
+def test_the_store_of_this_system_is_accepted(tmp_path: Path) -> None:
+    manifest = tmp_path / "test.manifest.json"
+    seal_with_system(manifest)
+    for store in (read_manifest(manifest), open_store(manifest)):
+        check_system(store, experiment())
+
+
+@pytest.mark.parametrize(
+    ("simulation", "message"),
+    [
+        ({"system": {"kind": "ks", "length": 23.0, "points": 32}}, "length = 23.0"),
+        ({"system": {"kind": "ks", "length": 22.0, "points": 64}}, "points = 64"),
+        ({"frame_interval": 2.0}, "frame_interval = 2"),
+    ],
+)
+def test_the_store_of_another_system_is_refused_by_name(
+    tmp_path: Path, simulation: dict[str, object], message: str
+) -> None:
+    manifest = tmp_path / "test.manifest.json"
+    seal_with_system(manifest, **simulation)
+    for store in (read_manifest(manifest), open_store(manifest)):
+        with pytest.raises(UserError, match=message) as caught:
+            check_system(store, experiment())
+        assert "test.zarr" in str(caught.value)
+
+
+def test_a_store_of_no_known_system_is_refused(manifest: Path) -> None:
+    with pytest.raises(UserError, match="no known system"):
+        check_system(open_store(manifest), experiment())

@@ -1,0 +1,146 @@
+"""The whole chain on a tiny configuration, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import yaml
+from workflow_run import ROOT, TINY, snakemake, thermalize
+
+COLUMNS = (ROOT / "tests" / "data" / "summary_columns.txt").read_text().split()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    snakemake(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(folder):
+    return folder / "results" / "tiny"
+
+
+def test_every_artifact_of_the_layout_is_there(results):
+    experiment = yaml.safe_load(TINY.read_text())
+    for split in ("train", "valid", "test"):
+        assert (results / "simulation" / f"{split}.zarr" / "zarr.json").is_file()
+        assert (results / "simulation" / f"{split}.manifest.json").is_file()
+    for model in ("emulators/small", "diffusion/small"):
+        assert {p.name for p in (results / model).iterdir()} == {"model.json", "model.safetensors", "history.csv"}
+    for stabilizer in ("raw", "thermalized"):
+        for seed in experiment["seeds"]:
+            assert (results / "rollouts" / "small" / stabilizer / f"seed{seed}.zarr").is_dir()
+            assert (results / "diagnostics" / "small" / stabilizer / f"seed{seed}.nc").is_file()
+    assert len(list((results / "figures").glob("*.pdf"))) == len(list((results / "figures").glob("*.png"))) == 8
+    assert not [p for p in results.rglob("*") if "partial" in p.name or p.name.endswith(".tmp")]
+
+
+def test_the_summary_has_a_row_per_emulator_and_stabilizer(results):
+    table = pd.read_csv(results / "tables" / "summary.csv")
+    assert set(COLUMNS) <= set(table.columns)
+    assert table[["emulator", "stabilizer"]].to_numpy().tolist() == [["small", "raw"], ["small", "thermalized"]]
+    assert (table["members"] == 4).all()  # two members for each of two seeds
+    assert (table["steps"] == 50).all()
+    assert table["cost_ratio"][0] == 1
+    assert table["network_evaluations_per_step"][0] == 1
+    assert table["network_evaluations_per_step"][1] >= 1
+    assert "tabular" in (results / "tables" / "summary.tex").read_text()
+
+
+def test_rollouts_begin_at_the_truth_and_record_health(results):
+    truth = xr.open_zarr(results / "simulation" / "test.zarr", chunks=None)
+    rollout = xr.open_zarr(results / "rollouts" / "small" / "thermalized" / "seed1.zarr", chunks=None)
+    assert rollout["velocity"].dims == ("member", "time", "channel", "x")
+    assert rollout.sizes["time"] == 51
+    np.testing.assert_allclose(rollout["velocity"][:, 0], truth["velocity"][:2, 0], atol=1e-6)
+    assert int(rollout["level"][:, 0].max()) == -1
+    assert int(rollout["level"][:, 1:3].min()) >= 0
+    record = json.loads((results / "rollouts" / "small" / "thermalized" / "seed1.manifest.json").read_text())
+    lost = record["attributes"]["lost_step"]
+    for member, step in enumerate(lost):
+        finite = np.isfinite(rollout["velocity"][member]).all(("channel", "x"))
+        assert finite.values.tolist() == [step < 0 or t < step for t in range(51)]
+
+
+def test_seeds_share_no_noise(results):
+    levels = [
+        xr.open_zarr(results / "rollouts" / "small" / "thermalized" / f"seed{s}.zarr", chunks=None) for s in (0, 1)
+    ]
+    triggered = (levels[0]["reverse_steps"] > 0).values
+    assert triggered.any()
+    assert not np.array_equal(levels[0]["velocity"].values, levels[1]["velocity"].values)
+
+
+def test_a_second_run_has_nothing_to_do(folder):
+    assert "Nothing to be done" in (lambda run: run.stdout + run.stderr)(snakemake(folder))
+
+
+def test_verify_finds_a_flipped_byte(results, tmp_path):
+    import shutil
+
+    copy = tmp_path / "simulation"
+    shutil.copytree(results / "simulation", copy)
+    done = thermalize("verify", copy / "test.manifest.json")
+    assert done.returncode == 0
+    assert "match their digests" in done.stdout
+    shard = max(copy.glob("test.zarr/velocity/c/**/*"), key=lambda p: p.stat().st_size if p.is_file() else 0)
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(bytes(data))
+    done = thermalize("verify", copy / "test.manifest.json")
+    assert done.returncode == 2
+    assert shard.name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_corrupted_shard_stops_the_training_with_one_sentence(results, tmp_path):
+    import shutil
+
+    shutil.copytree(results / "simulation", tmp_path / "results" / "tiny" / "simulation")
+    folder = tmp_path / "results" / "tiny" / "simulation"
+    shard = max(folder.glob("train.zarr/velocity/c/**/*"), key=lambda p: p.stat().st_size if p.is_file() else 0)
+    shard.write_bytes(shard.read_bytes()[:-10])
+    done = thermalize("train-emulator", TINY, "--emulator", "small", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "train.zarr" in done.stderr
+    assert shard.is_file()
+
+
+def test_a_model_of_another_system_is_refused(results, tmp_path):
+    import shutil
+
+    shutil.copytree(results, tmp_path / "results" / "tiny")
+    text = TINY.read_text().replace("length: 22.0", "length: 20.0")
+    (tmp_path / "other.yaml").write_text(text)
+    arguments = ("--emulator", "small", "--stabilizer", "raw")
+    done = thermalize("rollout", "other.yaml", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "simulate again" in done.stderr
+    path = tmp_path / "results" / "tiny" / "emulators" / "small" / "model.json"
+    path.write_text(path.read_text().replace('"length": 22.0', '"length": 20.0'))
+    done = thermalize("rollout", TINY, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "was trained on another system" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_report_holds_figures_captions_and_the_table(folder):
+    report = folder / "results" / "tiny" / "report.html"
+    snakemake(folder, "--report", str(report))
+    text = report.read_text()
+    for word in ("Figures", "Tables", "survival"):
+        assert word in text
+
+
+def test_the_table_is_printed(results):
+    done = thermalize("show", results / "tables" / "summary.csv")
+    assert done.returncode == 0
+    assert "thermalized" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100

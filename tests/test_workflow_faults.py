@@ -1,0 +1,100 @@
+"""Kills at any moment and bad input: the same command again ends with the same bits, and nothing existing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from workflow_run import TINY, command, environment, fingerprints, snakemake, thermalize
+
+KILLS = 8
+
+
+def kill_after(folder, seconds: float) -> bool:
+    """Starts the workflow and kills it and all its children after a while; True if it was still running."""
+    process = subprocess.Popen(
+        command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), start_new_session=True
+    )
+    try:
+        process.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        _kill_family(process.pid)
+        process.wait()
+        return True
+
+
+def _kill_family(pid: int) -> None:
+    """SIGKILL to every process of the session, Dask's workers and the rules' shells included."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                if os.getsid(int(entry)) == pid:
+                    os.kill(int(entry), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+@pytest.mark.slow
+def test_sigkill_at_any_moment_then_the_same_command_gives_the_same_bits(tmp_path):
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    started = time.monotonic()
+    snakemake(straight)
+    duration = time.monotonic() - started
+    killed.mkdir()
+    moments = random.Random(4)
+    interrupted = sum(kill_after(killed, moments.uniform(2.0, 0.4 * duration)) for _ in range(KILLS))
+    assert interrupted >= 3
+    snakemake(killed, "--unlock")
+    snakemake(killed)
+    expected, found = (fingerprints(folder / "results" / "tiny") for folder in (straight, killed))
+    assert {name for name in expected if found.get(name) != expected[name]} == set()
+    assert set(found) == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("frame_interval:", "frame_intervall:", "did you mean 'frame_interval'?"),
+        ("dt: 0.25", "dt: 0.25 s", "time units"),
+        ("dt: 0.25", "dt: 0.5", "try dt = 0.25"),
+        ("train: {members: 4", "train: {members: 5", "not divisible by block = 2"),
+        ("points: 32", "points: 33", "points"),
+    ],
+)
+def test_bad_configuration_stops_before_anything_with_one_sentence(tmp_path, old, new, sentence):
+    text = TINY.read_text()
+    assert old in text
+    config = tmp_path / "bad.yaml"
+    config.write_text(text.replace(old, new, 1))
+    kept = tmp_path / "results" / "tiny" / "precious.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    for done in (
+        snakemake(tmp_path, "--configfile", str(config), check=False),
+        thermalize("simulate", config, "--split", "train", cwd=tmp_path),
+    ):
+        assert done.returncode != 0
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr
+    assert [p for p in (tmp_path / "results").rglob("*") if p.is_file()] == [kept]
+
+
+def test_a_gpu_that_is_not_there_stops_before_anything(tmp_path):
+    if shutil.which("nvidia-smi"):
+        pytest.skip("this machine has a GPU, so asking for one is no error")
+    done = snakemake(tmp_path, "--config", "device=cuda", check=False)
+    assert done.returncode != 0
+    assert "has no usable CUDA GPU; set device: auto or cpu" in done.stdout + done.stderr
+    assert not list(tmp_path.glob("results/tiny/simulation/*"))
+
+
+def test_unknown_names_are_refused_with_the_known_ones(tmp_path):
+    done = thermalize("rollout", TINY, "--emulator", "small", "--stabilizer", "thermalised", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "Error: 'thermalised' is not under rollouts.stabilizers; there is raw, thermalized\n"

@@ -1,0 +1,91 @@
+"""What the Snakefile relies on: the code map, the settings of each stage, the committed configurations."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from thermalize import paths, workflow
+from thermalize.artifacts.figures import FIGURES
+from thermalize.config import Experiment
+from thermalize.configfile import load_experiment
+from thermalize.sources import PACKAGE, STAGES, UNTRACKED, sources
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
+WILDCARDS = {"split": "train", "emulator": "small", "diffusion": "small", "stabilizer": "thermalized", "seed": "0"}
+
+
+def tiny(**changes: object) -> Experiment:
+    return Experiment.model_validate({**yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text()), **changes})
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_committed_configurations_are_valid_and_point_at_the_schema(path):
+    experiment = load_experiment(path)
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    assert (path.parent / first.split("=", 1)[1]).resolve() == ROOT / "docs" / "config.schema.json"
+    assert experiment.stabilizers
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_code_map_is_what_a_stage_really_imports(stage):
+    """Imported for real in a fresh process; modules that a run imports later count as well, so static may exceed it."""
+    script = (
+        f"import sys, {STAGES[stage]}\n"
+        "print('\\n'.join(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'thermalize' and m.__file__))"
+    )
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    untracked = {str(PACKAGE.joinpath(*name.split(".")[1:])) + ".py" for name in UNTRACKED}
+    real = {path for path in output.split() if path not in untracked} - {str(PACKAGE / "__init__.py")}
+    mapped = set(sources(stage))
+    assert real <= mapped
+    assert len(mapped - real) <= 3, sorted(mapped - real)
+    assert not any("cli" in path for path in mapped)
+
+
+def test_every_registered_figure_is_made_and_captioned():
+    names = workflow.figures_of(tiny())
+    assert set(names) == set(FIGURES)
+    for name in (*names, "summary", "workflow"):
+        assert (ROOT / "report" / f"{name}.rst").is_file(), name
+
+
+def changed_stages(other: Experiment) -> set[str]:
+    base = tiny()
+    digests = [{s: workflow.settings_of(e, s, WILDCARDS) for s in STAGES} for e in (base, other)]
+    return {stage for stage in STAGES if digests[0][stage] != digests[1][stage]}
+
+
+def test_a_stage_depends_on_its_own_settings_only():
+    raw = yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text())
+    assert changed_stages(tiny()) == set()
+    assert changed_stages(tiny(device="cpu")) == set()
+    assert changed_stages(tiny(simulation={**raw["simulation"], "dask": {"workers": 1}})) == set()
+    assert changed_stages(tiny(diagnostics={"pdf_bins": 50})) == {"diagnose", "artifacts", "cost"}
+    small = raw["emulators"]["small"]
+    retrained = {"small": {**small, "noise": 0.1}}
+    assert changed_stages(tiny(emulators=retrained)) == {"emulator", "cost", "artifacts"}
+    assert changed_stages(tiny(seed=8)) == set(STAGES)
+    other = {**raw["rollouts"]["stabilizers"], "thermalized": {"kind": "thermalizer", "start": 3}}
+    assert changed_stages(tiny(rollouts={**raw["rollouts"], "stabilizers": other})) == {"rollout", "cost", "artifacts"}
+
+
+def test_paths_take_wildcards_and_values_alike():
+    results = paths.Results("demo")
+    assert str(results.rollout("{emulator}", "{stabilizer}", "{seed}")).format(
+        emulator="a", stabilizer="b", seed=3
+    ) == str(results.rollout("a", "b", 3))
+
+
+def test_gpus_are_asked_for_only_where_they_can_be_used(monkeypatch):
+    monkeypatch.setattr(workflow.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    assert [workflow.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [1, 1, 0]
+    monkeypatch.setattr(workflow.shutil, "which", lambda name: None)
+    monkeypatch.setattr(workflow.Path, "exists", lambda path: False)
+    assert [workflow.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [0, 1, 0]

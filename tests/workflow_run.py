@@ -1,0 +1,67 @@
+"""Running the workflow from its command line, in a folder of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+TINY = ROOT / "configs" / "tiny.yaml"
+# Measured times are the one thing that two identical runs may differ in.
+TIMED = ("seconds_per_step", "cost_ratio")
+
+
+def environment() -> dict[str, str]:
+    folder = Path(sys.executable).parent
+    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+
+
+def command(folder: Path, *arguments: str) -> list[str]:
+    profile = ROOT / "profiles" / "default"
+    return [
+        *(sys.executable, "-m", "snakemake", *arguments),
+        *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", str(TINY)),
+        *("--cores", "2", "--workflow-profile", str(profile)),
+    ]
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(command(folder, *arguments), capture_output=True, text=True, env=environment())
+    assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return done
+
+
+def thermalize(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    parts = [sys.executable, "-m", "thermalize", *map(str, arguments)]
+    return subprocess.run(parts, capture_output=True, text=True, cwd=cwd, env=environment())
+
+
+def fingerprints(results: Path) -> dict[str, str]:
+    """Digest of every final artifact; of the summary without its measured times, and not of those alone."""
+    found = {}
+    for path in sorted(results.rglob("*")):
+        name = path.relative_to(results).as_posix()
+        hidden = any(part.startswith(".") for part in path.relative_to(results).parts)
+        if path.is_file() and not hidden and not name.startswith("cost/"):
+            found[name] = hashlib.sha256(_content(path)).hexdigest()
+    return found
+
+
+def _content(path: Path) -> bytes:
+    if path.name == "summary.csv":
+        table = pd.read_csv(path, dtype=str)
+        return table.drop(columns=[c for c in table if c.startswith(TIMED)]).to_csv().encode()
+    if path.name == "summary.tex":
+        return b""
+    return path.read_bytes()
+
+
+def manifest(path: Path) -> dict[str, object]:
+    return json.loads(path.read_text())
