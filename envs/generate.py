@@ -18,11 +18,11 @@ __all__ = ["ROLES", "conda_name", "conda_spec", "environment", "locked", "main"]
 HERE = Path(__file__).parent
 LOCK = HERE.parent / "requirements.lock"
 PYTHON = "3.12"
-COMMON = ("filelock", "numpy", "pydantic", "pyyaml", "tqdm", "typer", "xarray", "zarr")
+COMMON = ("filelock", "numcodecs", "numpy", "pydantic", "pyyaml", "tqdm", "typer", "xarray", "zarr")
 ROLES = {
     "simulate": (*COMMON, "dask", "distributed", "torch"),
     "train": (*COMMON, "pandas", "safetensors", "torch"),
-    "analyse": (*COMMON, "matplotlib", "netcdf4", "pandas", "scipy", "torch"),
+    "analyse": (*COMMON, "jinja2", "matplotlib", "netcdf4", "pandas", "rich", "scipy", "torch"),
 }
 CONDA_NAMES = {"matplotlib": "matplotlib-base", "torch": "pytorch"}
 HEADER = "# Written by `make envs` from requirements.lock; edit envs/generate.py.\n"

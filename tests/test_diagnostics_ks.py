@@ -13,12 +13,13 @@ from thermalize.diagnostics import diagnose
 from thermalize.seeds import stream
 
 MEMBERS, FRAMES, STEPS = 16, 400, 1200
+LENGTH, POINTS = 22.0, 64
 
 
 @pytest.fixture(scope="module")
 def experiment() -> Experiment:
     splits = {split: {"members": MEMBERS, "frames": FRAMES} for split in ("train", "valid", "test")}
-    system = {"kind": "ks", "length": 60.0, "points": 128}
+    system = {"kind": "ks", "length": LENGTH, "points": POINTS}
     return Experiment.model_validate(
         {
             "name": "ks",
@@ -42,7 +43,7 @@ def ensemble(experiment) -> np.ndarray:
 def dataset(u: np.ndarray) -> xr.Dataset:
     dims = ("member", "time", "channel", "x")
     health = {name: (dims[:2], np.zeros(u.shape[:2], np.int16)) for name in ("level", "reverse_steps")}
-    coords = {"x": 60.0 * np.arange(128) / 128}
+    coords = {"x": LENGTH * np.arange(POINTS) / POINTS}
     return xr.Dataset({"velocity": (dims, u), **health}, coords, {"variable": "velocity"})
 
 
@@ -57,7 +58,7 @@ def found(experiment: Experiment, ensemble: np.ndarray, rollout: np.ndarray) -> 
 def test_the_equation_itself_is_as_good_as_truth(experiment, ensemble):
     result = found(experiment, ensemble, ensemble[MEMBERS:])
     assert result.stable_fraction == result.truth_stable_fraction == 1
-    assert 15 <= int(result.energy_containing.sum()) <= 22
+    assert int(result.energy_containing.sum()) in {6, 7, 8}
     for name in ("log_spectral_distance", "wasserstein_field", "wasserstein_increment"):
         assert result[f"{name}_floor_low"] < result[name] < 1.3 * result[f"{name}_floor_high"], name
     assert result.integral_time_rollout == pytest.approx(float(result.integral_time_truth), rel=0.2)
@@ -85,7 +86,7 @@ def test_slow_drift_leaves_the_envelope_no_later_than_its_energy_does(experiment
 def test_blocked_small_scales_and_stopped_motion_are_named(experiment, ensemble):
     rollout = ensemble[MEMBERS:].copy()
     u_hat = np.fft.rfft(rollout[:8, 100:])
-    u_hat[..., 15:] *= 0.1
+    u_hat[..., 4:] *= 0.4
     rollout[:8, 100:] = np.fft.irfft(u_hat)
     rollout[8:, 100:] = rollout[8:, 100:101]
     result = found(experiment, ensemble, rollout)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -331,6 +333,32 @@ def test_when_the_disk_refuses_nothing_is_lost(
 
 def read_fingerprint(folder: Path) -> str:
     return (folder / "train.zarr.partial.blocks" / "fingerprint").read_text()
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Read-only folders do not stop the superuser."""
+    superuser = os.geteuid() == 0
+    if superuser:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if superuser:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("place", ["", "results/small"], ids=["there", "to be made"])
+def test_a_read_only_folder_is_explained(place: str) -> None:
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        with (
+            without_privileges(),
+            pytest.raises(UserError, match=r"Cannot write .*: permission denied; make the folder"),
+        ):
+            run(Path(folder, place))
+        Path(folder).chmod(0o755)
+        assert list(Path(folder).iterdir()) == []
 
 
 def test_a_place_that_cannot_hold_a_folder_is_explained(tmp_path: Path) -> None:

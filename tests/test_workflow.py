@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -78,12 +79,11 @@ def test_seeds_share_no_noise(results):
 
 
 def test_a_second_run_has_nothing_to_do(folder):
-    assert "Nothing to be done" in (lambda run: run.stdout + run.stderr)(snakemake(folder))
+    again = snakemake(folder)
+    assert "Nothing to be done" in again.stdout + again.stderr
 
 
 def test_verify_finds_a_flipped_byte(results, tmp_path):
-    import shutil
-
     copy = tmp_path / "simulation"
     shutil.copytree(results / "simulation", copy)
     done = thermalize("verify", copy / "test.manifest.json")
@@ -100,8 +100,6 @@ def test_verify_finds_a_flipped_byte(results, tmp_path):
 
 
 def test_a_corrupted_shard_stops_the_training_with_one_sentence(results, tmp_path):
-    import shutil
-
     shutil.copytree(results / "simulation", tmp_path / "results" / "tiny" / "simulation")
     folder = tmp_path / "results" / "tiny" / "simulation"
     shard = max(folder.glob("train.zarr/velocity/c/**/*"), key=lambda p: p.stat().st_size if p.is_file() else 0)
@@ -114,8 +112,6 @@ def test_a_corrupted_shard_stops_the_training_with_one_sentence(results, tmp_pat
 
 
 def test_a_model_of_another_system_is_refused(results, tmp_path):
-    import shutil
-
     shutil.copytree(results, tmp_path / "results" / "tiny")
     text = TINY.read_text().replace("length: 22.0", "length: 20.0")
     (tmp_path / "other.yaml").write_text(text)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import subprocess
 import time
 
+import psutil
 import pytest
 from workflow_run import TINY, command, environment, fingerprints, snakemake, thermalize
 
@@ -31,13 +31,12 @@ def kill_after(folder, seconds: float) -> bool:
 
 def _kill_family(pid: int) -> None:
     """SIGKILL to every process of the session, Dask's workers and the rules' shells included."""
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                if os.getsid(int(entry)) == pid:
-                    os.kill(int(entry), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == pid:
+                process.kill()
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
 
 
 @pytest.mark.slow

@@ -38,7 +38,8 @@ def test_the_code_map_is_what_a_stage_really_imports(stage):
     """Imported for real in a fresh process; modules that a run imports later count as well, so static may exceed it."""
     script = (
         f"import sys, {STAGES[stage]}\n"
-        "print('\\n'.join(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'thermalize' and m.__file__))"
+        "ours = [m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'thermalize']\n"
+        "print('\\n'.join(path for path in ours if path))"
     )
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     untracked = {str(PACKAGE.joinpath(*name.split(".")[1:])) + ".py" for name in UNTRACKED}
@@ -84,8 +85,8 @@ def test_paths_take_wildcards_and_values_alike():
 
 
 def test_gpus_are_asked_for_only_where_they_can_be_used(monkeypatch):
-    monkeypatch.setattr(workflow.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(workflow.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
     assert [workflow.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [1, 1, 0]
-    monkeypatch.setattr(workflow.shutil, "which", lambda name: None)
-    monkeypatch.setattr(workflow.Path, "exists", lambda path: False)
+    monkeypatch.setattr(workflow.shutil, "which", lambda _: None)
+    monkeypatch.setattr(workflow.Path, "exists", lambda _: False)
     assert [workflow.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [0, 1, 0]

@@ -17,17 +17,9 @@ import xarray as xr
 
 from thermalize.config import Experiment
 
-__all__ = ["FigureInputs", "Key", "describe_cause", "envelope", "state", "strip"]
+__all__ = ["FigureInputs", "Key", "cause", "envelope", "lost_steps", "state", "strip", "units"]
 
 Key = tuple[str, str, int]
-
-CAUSES = {
-    "nonfinite": "non-finite",
-    "energy": "energy out of the truth's range",
-    "enstrophy": "enstrophy out of the truth's range",
-    "spectrum": "spectrum unlike any of the truth",
-    "frozen": "motionless",
-}
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class FigureInputs:
     """Opened inputs of the artifacts; a figure reads the parts it needs, so the others may be left empty."""
 
     experiment: Experiment
-    truth: xr.Dataset | None = None
+    truth: xr.Dataset
     rollouts: Mapping[Key, xr.Dataset] = field(default_factory=dict)
     diagnostics: Mapping[Key, xr.Dataset] = field(default_factory=dict)
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -56,11 +48,15 @@ class FigureInputs:
         return tuple(dict.fromkeys(stabilizer for name, stabilizer, _ in self.keys if name == emulator))
 
     def seeds(self, emulator: str, stabilizer: str) -> tuple[int, ...]:
-        return tuple(seed for *pair, seed in self.keys if pair == [emulator, stabilizer])
+        return tuple(key[2] for key in self.keys if key[:2] == (emulator, stabilizer))
 
     def of_seeds(self, emulator: str, stabilizer: str) -> list[xr.Dataset]:
         """The diagnostics of one emulator and stabilizer, one dataset per seed."""
         return [self.diagnostics[emulator, stabilizer, seed] for seed in self.seeds(emulator, stabilizer)]
+
+    def runs(self, emulator: str, stabilizer: str) -> list[xr.Dataset]:
+        """The rollouts of one emulator and stabilizer, one dataset per seed."""
+        return [self.rollouts[emulator, stabilizer, seed] for seed in self.seeds(emulator, stabilizer)]
 
     def only(self, emulator: str, stabilizers: Collection[str]) -> FigureInputs:
         """The same inputs with the rollouts and diagnostics of one emulator and of some stabilizers."""
@@ -86,26 +82,35 @@ def state(dataset: xr.Dataset) -> xr.DataArray:
     return dataset[dataset.attrs["variable"]]
 
 
+def units(variable: xr.DataArray) -> str:
+    """Units of a variable or coordinate, 1 where it has none."""
+    return str(variable.attrs.get("units", "1"))
+
+
 def strip(dataset: xr.Dataset, member: int, start: int, stop: int) -> np.ndarray:
-    """States [time, x] of one member's first channel between two frames; further grid axes are cut at their first point.
+    """States [time, x] of one member's first channel between two frames; other grid axes are cut at their first point.
 
     Frames beyond the end of the dataset come back as NaN.
     """
     values = state(dataset).isel(member=member, channel=0, time=slice(start, stop))
     cut = {str(axis): 0 for axis in values.dims[1:-1]}
-    found = np.asarray(values.isel(cut).values, dtype=np.float64)
+    found = values.isel(cut).to_numpy().astype(np.float64)
     missing = (stop - start) - found.shape[0]
     return np.pad(found, ((0, missing), (0, 0)), constant_values=np.nan)
 
 
+def lost_steps(rollout: xr.Dataset) -> list[int | None]:
+    """Step from which each member has no states, None where it has them all."""
+    return [None if step < 0 else int(step) for step in rollout.attrs["lost_step"]]
+
+
 def envelope(diagnostics: xr.Dataset) -> dict[str, Any]:
-    """Thresholds of the truth's envelope by quantity, as the diagnostics recorded them; empty where they did not."""
-    return dict(json.loads(diagnostics.attrs.get("envelope", "{}")))
+    """Thresholds of the truth's envelope by quantity, as the diagnostics recorded them."""
+    return dict(json.loads(diagnostics.attrs["envelope"]))
 
 
-def describe_cause(diagnostics: xr.Dataset, member: int) -> str:
-    """Why a member left the envelope, in words, read from the CF flags of ``horizon_cause``."""
-    cause = diagnostics["horizon_cause"]
-    meanings = dict(zip(np.atleast_1d(cause.attrs["flag_values"]).tolist(), cause.attrs["flag_meanings"].split(), strict=True))
-    name = meanings[int(cause.values[member])]
-    return CAUSES.get(name, name)
+def cause(diagnostics: xr.Dataset, member: int) -> str:
+    """Why a member left the envelope: the meaning of its CF flag in ``horizon_cause``."""
+    flags = diagnostics["horizon_cause"]
+    values, meanings = np.atleast_1d(flags.attrs["flag_values"]).tolist(), flags.attrs["flag_meanings"].split()
+    return dict(zip(values, meanings, strict=True))[int(flags.to_numpy()[member])]

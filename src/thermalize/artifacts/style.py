@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, LogFormatterMathtext, NullLocator, ScalarFormatter
 
 from thermalize.config import Experiment, NoStabilizerConfig
 
@@ -25,8 +27,11 @@ __all__ = [
     "TRUTH",
     "Appearance",
     "appearances",
+    "beneath",
     "headline",
+    "level_axis",
     "note",
+    "plain_log",
     "styled",
 ]
 
@@ -42,6 +47,8 @@ BAND = 0.22
 LOST: dict[str, Any] = {"facecolor": "0.90", "edgecolor": "0.68", "hatch": "/////", "linewidth": 0.0}
 """How a stretch without states is painted: hatched grey, never blank."""
 
+LEVELS = (0, 2, 4, 6, 8, 10, 20, 50, 100, 200, 500, 1000)
+SHORT = (1e-3, 1e4)
 RAW = "#D55E00"
 OTHERS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)))
@@ -100,6 +107,35 @@ def appearances(experiment: Experiment) -> dict[str, Appearance]:
         turn, color = divmod(number, len(OTHERS))
         looks[label] = Appearance(OTHERS[color], DASHES[(color + turn) % len(DASHES)])
     return looks
+
+
+def plain_log(axis: Axis) -> None:
+    """Write the labels of a logarithmic axis as 0.3 and 20 rather than as powers, where they stay short."""
+
+    class Plain(LogFormatterMathtext):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            text: str = super().__call__(x, pos)
+            return f"{x:g}" if text and SHORT[0] <= x <= SHORT[1] else text
+
+    axis.set_major_formatter(Plain())
+    axis.set_minor_formatter(Plain(labelOnlyBase=False, minor_thresholds=(1, 0.4)))
+
+
+def level_axis(axes: Axes, which: Literal["x", "y"], top: float) -> None:
+    """An axis of noise levels from 0 to `top`: even up to ten, where thermalization works, logarithmic beyond."""
+    (axes.set_xscale if which == "x" else axes.set_yscale)("symlog", linthresh=10, linscale=1.2)
+    (axes.set_xlim if which == "x" else axes.set_ylim)(0, top)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(FixedLocator([level for level in LEVELS if level <= top]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(ScalarFormatter())
+
+
+def beneath(axes: Axes, title: str) -> None:
+    """The legend below the panel, where it hides nothing."""
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.24), title=title, title_fontsize=6.5, alignment="left", borderpad=0
+    )
 
 
 def headline(axes: Axes, text: str, aside: str = "") -> None:

@@ -11,7 +11,8 @@ import xarray as xr
 
 from thermalize.artifacts.figures import FigureInputs, draw, save
 from thermalize.artifacts.provenance import provenance
-from thermalize.artifacts.tables import format_terminal, summarise, write_csv, write_tex
+from thermalize.artifacts.tables import summarise
+from thermalize.artifacts.tabletext import format_terminal, write_csv, write_tex
 from thermalize.config import Experiment
 from thermalize.errors import UserError
 from thermalize.paths import Results

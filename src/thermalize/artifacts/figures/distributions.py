@@ -7,6 +7,7 @@ autocorrelation catches a rollout that has the right pictures and the wrong moti
 from __future__ import annotations
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,59 +15,72 @@ from thermalize.artifacts.figures.registry import register
 from thermalize.artifacts.figures.words import interval_text, number
 from thermalize.artifacts.inputs import FigureInputs
 from thermalize.artifacts.pooling import average, mean
-from thermalize.artifacts.style import PAGE, TRUTH, appearances, headline
+from thermalize.artifacts.style import PAGE, TRUTH, Appearance, appearances, beneath, headline
 
 __all__ = ["distributions"]
+
+TRUTH_LOOK = Appearance(TRUTH, "-")
+QUANTITIES = {"field": "field", "increment": "one-step increment"}
 
 
 @register("distributions")
 def distributions(inputs: FigureInputs) -> Figure:
     """One row per emulator: field, increments, autocorrelation."""
     count = len(inputs.emulators)
-    figure = Figure(figsize=(PAGE, 2.5 * count), layout="constrained")
+    figure = Figure(figsize=(PAGE, 2.9 * count), layout="constrained")
     axes = figure.subplots(count, 3, squeeze=False)
     for line, emulator in zip(axes, inputs.emulators, strict=True):
         draw_density(inputs, line[0], emulator, "field")
         draw_density(inputs, line[1], emulator, "increment")
         draw_autocorrelation(inputs, line[2], emulator)
-        headline(line[0], emulator)
+        headline(line[0], f"emulator {emulator}")
     return figure
+
+
+def curves(inputs: FigureInputs, emulator: str) -> dict[str, tuple[Appearance, list[xr.Dataset]]]:
+    """Stabilizer → its look and the diagnostics of its seeds."""
+    looks = appearances(inputs.experiment)
+    return {name: (looks[name], inputs.of_seeds(emulator, name)) for name in inputs.stabilizers(emulator)}
+
+
+def over_seeds(datasets: list[xr.Dataset], name: str) -> np.ndarray:
+    return np.mean([dataset[name].to_numpy() for dataset in datasets], axis=0)
 
 
 def draw_density(inputs: FigureInputs, axes: Axes, emulator: str, name: str) -> None:
     """Density of every stabilizer's final window on the truth's bins, with its W₁ in the legend."""
-    looks = appearances(inputs.experiment)
-    truth = None
-    for stabilizer in inputs.stabilizers(emulator):
-        datasets = inputs.of_seeds(emulator, stabilizer)
-        at = datasets[0][f"{name}_bin"].values
-        if truth is None:
-            truth = datasets[0][f"{name}_pdf_truth"].values
-            floor = interval_text(average(datasets, f"wasserstein_{name}_floor"))
-            axes.semilogy(at, np.where(truth > 0, truth, np.nan), color=TRUTH, label=f"truth  {floor}", zorder=3)
-        density = np.mean([dataset[f"{name}_pdf_rollout"].values for dataset in datasets], axis=0)
-        label = f"{stabilizer}  {interval_text(average(datasets, f'wasserstein_{name}'))}"
-        look = looks[stabilizer]
-        axes.semilogy(at, np.where(density > 0, density, np.nan), color=look.color, linestyle=look.linestyle, label=label)
-    if truth is not None:
-        positive = truth[truth > 0]
-        axes.set_ylim(positive.min() / 3, positive.max() * 200)
-    what = "field u" if name == "field" else "one-step increment of u"
-    axes.set(xlabel=f"{what} [1]", ylabel="probability density [1]")
-    axes.legend(loc="upper left", title=f"W₁ [{inputs.confidence} interval]", title_fontsize=6.5, alignment="left")
+    runs = curves(inputs, emulator)
+    first = next(iter(runs.values()))[1]
+    truth = over_seeds(first, f"{name}_pdf_truth")
+    floor = interval_text(average(first, f"wasserstein_{name}_floor"))
+    draw_line(axes, first, f"{name}_bin", truth, TRUTH_LOOK, f"truth, its halves: {floor}")
+    for stabilizer, (look, datasets) in runs.items():
+        distance = interval_text(average(datasets, f"wasserstein_{name}"))
+        density = over_seeds(datasets, f"{name}_pdf_rollout")
+        draw_line(axes, datasets, f"{name}_bin", density, look, f"{stabilizer}: {distance}")
+    axes.set_yscale("log")
+    axes.set_ylim(truth[truth > 0].min() / 3, truth.max() * 4)
+    axes.set(xlabel=f"{QUANTITIES[name]} [standard deviations\nof the truth's]", ylabel="probability density [1]")
+    beneath(axes, f"W₁ [{inputs.confidence} interval]")
 
 
 def draw_autocorrelation(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
-    looks = appearances(inputs.experiment)
-    for number_, stabilizer in enumerate(inputs.stabilizers(emulator)):
-        datasets = inputs.of_seeds(emulator, stabilizer)
-        lag = datasets[0]["lag"].values
-        if number_ == 0:
-            label = f"truth  {number(mean(datasets, 'integral_time_truth'))}"
-            axes.plot(lag, datasets[0]["autocorrelation_truth"].values, color=TRUTH, label=label, zorder=3)
-        found = np.mean([dataset["autocorrelation_rollout"].values for dataset in datasets], axis=0)
-        label = f"{stabilizer}  {number(mean(datasets, 'integral_time_rollout'))}"
-        axes.plot(lag, found, color=looks[stabilizer].color, linestyle=looks[stabilizer].linestyle, label=label)
+    """Autocorrelation at fixed points over the lag, with the integral time in the legend."""
+    runs = curves(inputs, emulator)
+    first = next(iter(runs.values()))[1]
+    label = f"truth: {number(mean(first, 'integral_time_truth'))}"
+    draw_line(axes, first, "lag", over_seeds(first, "autocorrelation_truth"), TRUTH_LOOK, label)
+    for stabilizer, (look, datasets) in runs.items():
+        label = f"{stabilizer}: {number(mean(datasets, 'integral_time_rollout'))}"
+        draw_line(axes, datasets, "lag", over_seeds(datasets, "autocorrelation_rollout"), look, label)
     axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
-    axes.set(xlabel="lag [emulator steps]", ylabel="autocorrelation [1]", ylim=(-0.5, 1.05))
-    axes.legend(loc="upper right", title="integral time [emulator steps]", title_fontsize=6.5, alignment="left")
+    axes.set(xlabel="lag\n[emulator steps]", ylabel="autocorrelation [1]", ylim=(None, 1.03))
+    beneath(axes, "integral time [emulator steps]")
+
+
+def draw_line(
+    axes: Axes, datasets: list[xr.Dataset], coordinate: str, values: np.ndarray, look: Appearance, label: str
+) -> None:
+    """One curve over a coordinate; a density of zero has no place on a logarithmic axis and leaves a gap."""
+    shown = np.where(values > 0, values, np.nan) if coordinate.endswith("_bin") else values
+    axes.plot(datasets[0][coordinate].to_numpy(), shown, color=look.color, linestyle=look.linestyle, label=label)

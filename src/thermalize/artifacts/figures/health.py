@@ -1,12 +1,14 @@
-"""How a rollout fares over time: the noise level its states are thought to have, the work spent on them, their energy.
+"""How a rollout fares over time: the noise its states are thought to have, the work spent on them, their energy.
 
-Each curve is taken over the members of all seeds in equal bins of time: the median with the 5–95 % band of members and steps
-for level and energy, the mean for reverse steps. Energy is ½⟨u²⟩ over channels and grid, beside the envelope of the truth.
+Each curve is taken over the members of all seeds in equal bins of time: for level and energy the median with the band
+from the 5th to the 95th percentile of members and steps, for reverse steps the mean over living members. The energy is
+½⟨u²⟩ over channels and grid, beside the envelope of the truth; a lost member counts as one of unbounded energy, so that
+the median is never that of the survivors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
@@ -14,116 +16,140 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from thermalize.artifacts.figures.registry import columns, register
-from thermalize.artifacts.inputs import FigureInputs, envelope, state
-from thermalize.artifacts.style import BAND, MUTED, TRUTH, Appearance, appearances, headline
+from thermalize.artifacts.figures.starts import starts
+from thermalize.artifacts.inputs import FigureInputs, envelope, lost_steps, state, units
+from thermalize.artifacts.style import BAND, TRUTH, Appearance, appearances, headline, level_axis, plain_log
 
 __all__ = ["binned", "energy", "health"]
 
-BINS = 150
-FRAMES = 1500
+BINS = {"level": 120, "work": 60, "energy": 120}
+FRAMES = 2000
 QUANTILES = (0.05, 0.5, 0.95)
+LOST_ENERGY = np.inf
 
 
 @register("health")
 def health(inputs: FigureInputs) -> Figure:
     """Predicted level, reverse steps per step and energy by emulator; the first two only where a level is looked at."""
-    looked = any((rollout["level"].values >= 0).any() for rollout in inputs.rollouts.values())
-    rows = [draw_level, draw_work, draw_energy] if looked else [draw_energy]
-    figure, axes = columns(len(inputs.emulators), (1.35,) * (len(rows) - 1) + (1.6,))
+    rows: list[Callable[[FigureInputs, Axes, str], None]] = [draw_energy]
+    if any(looked_at(rollout) for rollout in inputs.rollouts.values()):
+        rows = [draw_level, draw_work, draw_energy]
+    figure, axes = columns(len(inputs.emulators), (1.35,) * (len(rows) - 1) + (1.75,))
     for column, emulator in zip(axes.T, inputs.emulators, strict=True):
         for panel, draw_row in zip(column, rows, strict=True):
             draw_row(inputs, panel, emulator)
-        headline(column[0], emulator)
+        headline(column[0], f"emulator {emulator}")
         column[-1].set_xlabel("time [emulator steps]")
-    for panel, draw_row in zip(axes[:, 0], rows, strict=True):
-        panel.set_ylabel(LABELS[draw_row])
+    for panel in axes[:, 1:].ravel():
+        panel.set_ylabel("")
     handles, labels = axes[-1, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 
-def binned(values: np.ndarray, edges: np.ndarray, reduce: Callable[[np.ndarray], np.ndarray | float]) -> np.ndarray:
-    """`reduce` over the finite values [member, step] of every bin of steps; NaN where a bin has none."""
-    found = [values[:, start:stop] for start, stop in zip(edges[:-1], edges[1:], strict=True)]
-    results = [reduce(part[np.isfinite(part)]) if np.isfinite(part).any() else np.nan for part in found]
-    width = max(np.size(result) for result in results)
-    return np.array([np.broadcast_to(result, width) for result in results]).T
+def looked_at(rollout: xr.Dataset) -> bool:
+    return bool((rollout["level"].to_numpy() >= 0).any())
+
+
+def edges(steps: int, bins: int) -> np.ndarray:
+    """Edges of at most that many equal bins of whole steps."""
+    return np.unique(np.linspace(0, steps, min(bins, steps) + 1).astype(int))
+
+
+def binned(values: np.ndarray, bounds: np.ndarray, reduce: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """`reduce` over what is not NaN among the values [member, step] of each bin: [result, bin], NaN for empty bins."""
+    parts = [values[:, start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    results = [np.atleast_1d(reduce(known)) if (known := part[~np.isnan(part)]).size else None for part in parts]
+    width = max((len(result) for result in results if result is not None), default=1)
+    return np.array([np.full(width, np.nan) if result is None else result for result in results]).T
 
 
 def quantiles(values: np.ndarray) -> np.ndarray:
-    return np.quantile(values, QUANTILES)
+    """The 5th, 50th and 95th percentile; each is one of the values, so that unbounded ones are allowed."""
+    return np.quantile(values, QUANTILES, method="inverted_cdf")
 
 
-def members(inputs: FigureInputs, emulator: str, stabilizer: str) -> Iterable[xr.Dataset]:
-    return (inputs.rollouts[emulator, stabilizer, seed] for seed in inputs.seeds(emulator, stabilizer))
-
-
-def series(inputs: FigureInputs, emulator: str, stabilizer: str, name: str) -> np.ndarray:
-    """A health series [member, step ≥ 1] over the members of all seeds; NaN before and after it was recorded."""
-    parts = []
-    for rollout in members(inputs, emulator, stabilizer):
-        level = rollout["level"].values[:, 1:]
-        parts.append(np.where(level >= 0, rollout[name].values[:, 1:], np.nan))
-    return np.concatenate(parts)
-
-
-def bins(steps: int) -> np.ndarray:
-    return np.unique(np.linspace(0, steps, min(BINS, steps) + 1).astype(int))
+def middles(bounds: np.ndarray, step: float = 1.0) -> np.ndarray:
+    return step * 0.5 * (bounds[:-1] + bounds[1:])
 
 
 def draw_level(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
-    for stabilizer, look in appearances(inputs.experiment).items():
-        if stabilizer in inputs.stabilizers(emulator):
-            values = series(inputs, emulator, stabilizer, "level")
-            draw_band(axes, values, np.arange(values.shape[1]) + 1.0, look, stabilizer)
-    axes.set_yscale("symlog", linthresh=10, linscale=1.2)
-    axes.set_ylim(bottom=0)
+    """Predicted levels where they were looked at, with the level above which each thermalizer starts."""
+    looks, top = appearances(inputs.experiment), 10.0
+    marks = {label: level for name in inputs.experiment.diffusion for label, level in starts(inputs, name).items()}
+    for label in inputs.stabilizers(emulator):
+        levels = [rollout["level"].to_numpy()[:, 1:].astype(float) for rollout in inputs.runs(emulator, label)]
+        level = np.concatenate(levels)
+        level[level < 0] = np.nan
+        if np.isnan(level).all():
+            continue
+        bounds = edges(level.shape[1], BINS["level"])
+        curves = binned(level, bounds, quantiles)
+        draw_band(axes, middles(bounds), curves, looks[label], label)
+        top = max(top, 1.2 * np.nanmax(curves))
+        if label in marks:
+            axes.axhline(marks[label] + 0.5, color=looks[label].color, linewidth=0.7, linestyle=(0, (1, 1.5)))
+            top = max(top, marks[label] + 2)
+    level_axis(axes, "y", top)
+    axes.set_ylabel("predicted noise\n[levels]")
 
 
 def draw_work(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
-    for stabilizer, look in appearances(inputs.experiment).items():
-        if stabilizer not in inputs.stabilizers(emulator):
+    """Running mean of the reverse steps that living members took per emulator step."""
+    looks = appearances(inputs.experiment)
+    for label in inputs.stabilizers(emulator):
+        runs = inputs.runs(emulator, label)
+        if not any(looked_at(rollout) for rollout in runs):
             continue
-        values = series(inputs, emulator, stabilizer, "reverse_steps")
-        edges = bins(values.shape[1])
-        axes.plot((edges[:-1] + edges[1:]) / 2, binned(values, edges, np.mean)[0], color=look.color, linestyle=look.linestyle)
+        work = np.concatenate([masked(rollout, rollout["reverse_steps"].to_numpy(), np.nan) for rollout in runs])[:, 1:]
+        bounds = edges(work.shape[1], BINS["work"])
+        curve = binned(work, bounds, np.mean)[0]
+        axes.plot(middles(bounds), curve, color=looks[label].color, linestyle=looks[label].linestyle)
     axes.set_ylim(bottom=0)
+    axes.set_ylabel("reverse steps\nper step [1]")
 
 
 def draw_energy(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
-    first = inputs.of_seeds(emulator, inputs.stabilizers(emulator)[0])
-    bounds = envelope(first[0]).get("energy") if first else None
-    if bounds is not None:
-        axes.axhspan(*bounds, color=TRUTH, alpha=0.10, linewidth=0, label="envelope of the truth")
-        axes.set_ylim(bounds[0] / 4, bounds[1] * 6)
-    for stabilizer, look in appearances(inputs.experiment).items():
-        if stabilizer in inputs.stabilizers(emulator):
-            parts = [energy(rollout) for rollout in members(inputs, emulator, stabilizer)]
-            draw_band(axes, np.concatenate([values for values, _ in parts]), parts[0][1], look, stabilizer)
+    """Energy of the members beside the envelope of the truth; what grows beyond the panel is cut off."""
+    looks = appearances(inputs.experiment)
+    low, high = envelope(inputs.of_seeds(emulator, inputs.stabilizers(emulator)[0])[0])["energy"]
+    axes.axhspan(low, high, color=TRUTH, alpha=0.10, linewidth=0, label="envelope of the truth")
+    for label in inputs.stabilizers(emulator):
+        series = [energy(rollout) for rollout in inputs.runs(emulator, label)]
+        values, steps = np.concatenate([values for values, _ in series]), series[0][1]
+        bounds = edges(values.shape[1], BINS["energy"])
+        curves = np.minimum(binned(values, bounds, quantiles), 1e3 * high)
+        draw_band(axes, middles(bounds, steps[1] - steps[0]), curves, looks[label], label)
     axes.set_yscale("log")
+    axes.set_ylim(low / 3, high * 6)
+    plain_log(axes.yaxis)
+    axes.set_ylabel(f"energy ½⟨u²⟩ [{squared(units(state(inputs.truth)))}]")
 
 
-def draw_band(axes: Axes, values: np.ndarray, steps: np.ndarray, look: Appearance, label: str) -> None:
-    """Median and 5–95 % band of values [member, step] taken at `steps`."""
-    edges = bins(values.shape[1])
-    if not np.isfinite(values).any():
-        return
-    low, middle, high = binned(values, edges, quantiles)
-    time = np.array([steps[start:stop].mean() for start, stop in zip(edges[:-1], edges[1:], strict=True)])
+def squared(unit: str) -> str:
+    return unit if unit == "1" else f"({unit})²"
+
+
+def draw_band(axes: Axes, time: np.ndarray, curves: np.ndarray, look: Appearance, label: str) -> None:
+    """Median with its 5–95 % band, from curves [low, median, high]."""
+    low, middle, high = curves
     axes.plot(time, middle, color=look.color, linestyle=look.linestyle, label=label)
     axes.fill_between(time, low, high, color=look.color, alpha=BAND, linewidth=0)
 
 
+def masked(rollout: xr.Dataset, values: np.ndarray, fill: float, frames: np.ndarray | None = None) -> np.ndarray:
+    """`values` [member, frame] with `fill` from the step on from which a member is lost."""
+    steps = np.arange(values.shape[1]) if frames is None else frames
+    lost = np.array([np.inf if step is None else step for step in lost_steps(rollout)])
+    return np.where(steps[None] < lost[:, None], values, fill)
+
+
 def energy(rollout: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """½⟨u²⟩ [member, frame] over channels and grid, at evenly thinned frames, and their steps."""
-    frames = np.arange(0, rollout.sizes["time"], max(1, rollout.sizes["time"] // FRAMES))
-    values = state(rollout).isel(time=frames).astype(np.float64)
-    space = [dim for dim in values.dims if dim not in ("member", "time")]
-    return 0.5 * (values**2).mean(dim=space, skipna=False).transpose("member", "time").values, frames.astype(float)
-
-
-LABELS: dict[Callable[[FigureInputs, Axes, str], None], str] = {
-    draw_level: "predicted noise\n[levels]",
-    draw_work: "reverse steps\nper step [1]",
-    draw_energy: "energy ½⟨u²⟩ [1]",
-}
+    """½⟨u²⟩ over channels and grid [member, frame], at evenly thinned frames, and their steps; one member at a time."""
+    frames = np.arange(0, rollout.sizes["time"], -(-rollout.sizes["time"] // FRAMES))
+    thinned = state(rollout).isel(time=frames)
+    values = []
+    for member in range(rollout.sizes["member"]):
+        u = thinned.isel(member=member).transpose("time", ...).to_numpy().reshape(len(frames), -1)
+        values.append(0.5 * np.mean(np.square(u, dtype=np.float64), axis=1))
+    return masked(rollout, np.array(values), LOST_ENERGY, frames), frames

@@ -9,11 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from thermalize.artifacts import pooling
 from thermalize.artifacts.figures.registry import columns, register
-from thermalize.artifacts.figures.words import number
 from thermalize.artifacts.inputs import FigureInputs
-from thermalize.artifacts.pooling import horizons, scalar, survival_curve
-from thermalize.artifacts.style import BAND, MUTED, Appearance, appearances, headline
+from thermalize.artifacts.style import BAND, TRUTH, Appearance, appearances, headline, plain_log
 
 __all__ = ["draw_survival", "survival"]
 
@@ -21,40 +20,58 @@ __all__ = ["draw_survival", "survival"]
 @register("survival")
 def survival(inputs: FigureInputs) -> Figure:
     """One panel per emulator, one curve per stabilizer over the members of all seeds."""
-    figure, axes = columns(len(inputs.emulators), (2.6,))
+    figure, axes = columns(len(inputs.emulators), (2.7,))
     for panel, emulator in zip(axes[0], inputs.emulators, strict=True):
         draw_survival(inputs, panel, emulator)
-        headline(panel, emulator)
+        headline(panel, f"emulator {emulator}")
     axes[0, 0].set_ylabel("share of members inside\nthe truth's envelope [1]")
     return figure
 
 
 def draw_survival(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
-    """Curves, intervals and censor marks of one emulator; time in emulator steps below, in time units above."""
+    """Curves, intervals and censor marks of one emulator; time in emulator steps below, in the data's units above."""
     looks = appearances(inputs.experiment)
-    steps = inputs.experiment.rollouts.steps
     for stabilizer in inputs.stabilizers(emulator):
         draw_curve(inputs, axes, emulator, stabilizer, looks[stabilizer])
+    mark_truth(inputs, axes, emulator)
     axes.set_xscale("log")
-    axes.set(xlim=(1, steps * 1.15), ylim=(-0.02, 1.06), xlabel="time [emulator steps]")
-    axes.legend(loc="lower left", title=f"{inputs.confidence} interval; | still inside at the end", title_fontsize=6.5, alignment="left")
-    share = scalar(inputs.of_seeds(emulator, inputs.stabilizers(emulator)[0])[0], "truth_stable_fraction")
-    axes.axhline(share, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
+    axes.set(xlim=span(inputs, emulator), ylim=(-0.03, 1.06), xlabel="time [emulator steps]")
+    title = f"{inputs.confidence} interval; | inside at the end"
+    axes.legend(loc="lower left", title=title, title_fontsize=6.5, alignment="left", bbox_to_anchor=(0, 0.06))
     step = inputs.interval
     top = axes.secondary_xaxis("top", functions=(lambda t: t * step, lambda t: t / step))
-    top.set_xlabel("time [time units]")
+    top.set_xlabel(f"time [{inputs.truth['time'].attrs.get('units', '1')}]")
+    for axis in (axes.xaxis, top.xaxis):
+        plain_log(axis)
+
+
+def span(inputs: FigureInputs, emulator: str) -> tuple[float, float]:
+    """Time axis [emulator steps]: from well before the first departure to the end of the rollouts."""
+    steps = inputs.experiment.rollouts.steps
+    pooled = [pooling.horizons(inputs.of_seeds(emulator, name)) for name in inputs.stabilizers(emulator)]
+    left = np.concatenate([step[observed] for step, observed in pooled])
+    return max(1.0, min(left.min(initial=steps) / 4, steps / 20)), steps * 1.1
 
 
 def draw_curve(inputs: FigureInputs, axes: Axes, emulator: str, stabilizer: str, look: Appearance) -> None:
+    """One curve with its band; it ends where nobody is followed any more, or at the end of the rollouts."""
     datasets = inputs.of_seeds(emulator, stabilizer)
-    curve = survival_curve(datasets, inputs.experiment.diagnostics.confidence)
-    duration, observed = horizons(datasets)
-    end = duration.max()
-    time = np.concatenate([[1.0], curve.step, [end]])
-    share, low, high = (np.concatenate([[1.0], part, part[-1:]]) for part in (curve.share, curve.low, curve.high))
-    label = f"{stabilizer}: {number(1 - observed.mean(), 3)} of {len(observed)} to the end"
-    axes.step(time, share, where="post", color=look.color, linestyle=look.linestyle, label=label)
+    duration, observed = pooling.horizons(datasets)
+    curve = pooling.survival(datasets, inputs.experiment.diagnostics.confidence)
+    end = inputs.experiment.rollouts.steps if observed.all() else duration.max()
+    time = np.append(np.maximum(curve.step, 1e-3), end)
+    share, low, high = (np.append(values, values[-1]) for values in (curve.survival, curve.low, curve.high))
+    label = f"{stabilizer}: {(~observed).sum()} of {observed.size} to the end"
+    axes.step(time, share, where="post", color=look.color, linestyle=look.linestyle, label=label, zorder=3)
     axes.fill_between(time, low, high, step="post", color=look.color, alpha=BAND, linewidth=0)
     censored = duration[~observed]
-    at = share[np.searchsorted(time, censored, side="right") - 1]
-    axes.plot(censored, at, "|", color=look.color, markersize=6, markeredgewidth=1.0)
+    at = share[np.searchsorted(time[:-1], censored, side="right") - 1]
+    axes.plot(censored, at, "|", color=look.color, markersize=7, markeredgewidth=1.0, zorder=4)
+
+
+def mark_truth(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
+    """Held-out truth judged alike, at its own length: what it falls short of 1 is the false alarms of the criterion."""
+    first = inputs.of_seeds(emulator, inputs.stabilizers(emulator)[0])
+    frames, share = inputs.truth.sizes["time"], pooling.mean(first, "truth_stable_fraction")
+    label = f"held-out truth of {frames} frames: {100 * share:.0f} %"
+    axes.plot([frames], [share], "D", color=TRUTH, markersize=3.5, markerfacecolor="white", label=label, zorder=5)

@@ -11,57 +11,61 @@ from matplotlib.figure import Figure
 
 from thermalize.artifacts.figures.registry import register
 from thermalize.artifacts.inputs import FigureInputs
-from thermalize.artifacts.style import COLUMN, MUTED, PAGE, headline, note
+from thermalize.artifacts.style import COLUMN, MUTED, PAGE, headline, note, plain_log
 
 __all__ = ["training"]
 
 CURVES = {
     "train_loss": ("training loss", "#56B4E9", "-"),
-    "valid_loss": ("validation loss", "#0072B2", "-"),
-    "valid_rollout_error": ("validation, rollout", "#009E73", (0, (5, 1.5))),
-    "valid_noise_mse": ("validation, noise MSE", "#D55E00", (0, (5, 1.5))),
-    "valid_level_cross_entropy": ("validation, level cross-entropy [nat]", "#CC79A7", (0, (3, 1, 1, 1))),
+    "valid_loss": ("validation loss", "#0072B2", (0, (5, 1.5))),
+    "valid_rollout_error": ("validation rollout error", "#009E73", (0, (3, 1, 1, 1))),
+    "valid_noise_mse": ("validation, noise (MSE)", "#D55E00", (0, (3, 1, 1, 1))),
+    "valid_level_cross_entropy": ("validation, level (cross-entropy, nat)", "#CC79A7", (0, (1, 1))),
 }
+KINDS = {"emulators": "emulator", "diffusion": "diffusion model"}
+FEW = 40
 
 
 @register("training")
 def training(inputs: FigureInputs) -> Figure:
-    """One panel per model."""
-    count = len(inputs.histories)
-    wide = min(2, max(1, count))
-    figure = Figure(figsize=(PAGE if wide > 1 else COLUMN, 2.4 * max(1, ceil(count / wide))), layout="constrained")
-    axes = figure.subplots(max(1, ceil(count / wide)), wide, squeeze=False).ravel()
+    """One panel per model, two abreast."""
+    count = max(1, len(inputs.histories))
+    abreast = min(2, count)
+    figure = Figure(figsize=(PAGE if abreast > 1 else COLUMN, 2.5 * ceil(count / abreast)), layout="constrained")
+    axes = figure.subplots(ceil(count / abreast), abreast, squeeze=False).ravel()
     for panel, (label, history) in zip(axes, inputs.histories.items(), strict=False):
         draw_history(panel, label, history)
     for panel in axes[count:]:
         panel.set_axis_off()
-    if not count:
-        note(axes[0], "no training histories")
+    if not inputs.histories:
+        note(axes[0], "no model was trained")
     return figure
 
 
 def draw_history(axes: Axes, label: str, history: pd.DataFrame) -> None:
+    """Every loss that the history holds, where it was measured."""
     kind, _, name = label.partition("/")
     for column, (text, color, dash) in CURVES.items():
-        if column in history and history[column].notna().any():
-            rows = history.loc[history[column].notna(), ["update", column]]
-            marker = "." if len(rows) < 40 else None
-            axes.plot(rows["update"], rows[column], color=color, linestyle=dash, marker=marker, markersize=3, label=text)
+        if column not in history:
+            continue
+        rows = history.loc[history[column].notna(), ["update", column]]
+        marker = "." if len(rows) <= FEW else "None"
+        axes.plot(rows["update"], rows[column], color=color, linestyle=dash, marker=marker, markersize=3, label=text)
     if "unroll" in history:
         mark_unroll(axes, history)
     axes.set_yscale("log")
-    axes.set(xlabel="update", ylabel="loss [normalised units]")
+    plain_log(axes.yaxis)
+    axes.set(xlabel="training update", ylabel="loss [1]")
     axes.legend(loc="best")
-    headline(axes, f"{'emulator' if kind == 'emulators' else 'diffusion model'} {name}")
+    headline(axes, f"{KINDS[kind]} {name}")
 
 
 def mark_unroll(axes: Axes, history: pd.DataFrame) -> None:
     """Where the loss begins to unroll one more step: it is another loss from there on."""
-    longer = np.flatnonzero(np.diff(history["unroll"].to_numpy()) > 0) + 1
-    for row in longer:
-        update, unroll = history["update"].iloc[row], history["unroll"].iloc[row]
-        axes.axvline(update, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
+    update, unroll = history["update"].to_numpy(), history["unroll"].to_numpy()
+    for row in np.flatnonzero(np.diff(unroll) > 0):
+        axes.axvline(update[row], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.annotate(
-            f"{unroll:.0f} steps", (update, 0), xycoords=("data", "axes fraction"), xytext=(2, 3),
-            textcoords="offset points", color=MUTED, fontsize=6,
+            f"unrolled {unroll[row + 1]:.0f} steps", (update[row], 0), xycoords=("data", "axes fraction"),
+            xytext=(3, 3), textcoords="offset points", color=MUTED, fontsize=6,
         )  # fmt: skip

@@ -1,0 +1,29 @@
+"""The noise levels above which the thermalizers of an experiment start."""
+
+from __future__ import annotations
+
+from thermalize.artifacts.inputs import FigureInputs
+from thermalize.config import ThermalizerConfig
+from thermalize.diffusion.calibration import auto_start
+
+__all__ = ["starts"]
+
+
+def starts(inputs: FigureInputs, diffusion: str) -> dict[str, int]:
+    """Stabilizer → starting level, for those that use this diffusion model.
+
+    The level is the number in the config, else the one that the model's card holds, else what the card's calibration
+    says; stabilizers whose model has no card at hand are left out.
+    """
+    card = inputs.cards.get(f"diffusion/{diffusion}", {})
+    found: dict[str, int] = {}
+    for label, stabilizer in inputs.experiment.stabilizers.items():
+        if not isinstance(stabilizer, ThermalizerConfig) or stabilizer.diffusion != diffusion:
+            continue
+        if isinstance(stabilizer.start, int):
+            found[label] = stabilizer.start
+        elif "start" in card.get("thresholds", {}):
+            found[label] = int(card["thresholds"]["start"])
+        elif "clean_level_counts" in card.get("calibration", {}):
+            found[label] = auto_start(dict(card["calibration"]), stabilizer.false_trigger_rate)
+    return found
