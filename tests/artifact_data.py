@@ -68,9 +68,10 @@ def trajectory(config: Experiment, states: np.ndarray, **series: np.ndarray) -> 
     }
     variables = {"velocity": (("member", "time", "channel", "x"), states, {"long_name": "velocity", "units": "1"})}
     variables |= {name: (("member", "time"), values) for name, values in series.items()}
-    return xr.Dataset(
-        variables, coordinates, {"variable": "velocity", "frame_interval": config.simulation.frame_interval}
-    )
+    members = range(states.shape[0])
+    lost = [int(gone.argmax()) if gone.any() else -1 for gone in np.isnan(states).any(axis=(2, 3))]
+    starts = {"initial_member": list(members), "initial_frame": [0 for _ in members], "lost_step": lost}
+    return xr.Dataset(variables, coordinates, {"variable": "velocity", **starts})
 
 
 def rollout(config: Experiment, stabilizer: str, seed: int, lost: int | None = HORIZON + 20) -> xr.Dataset:
@@ -186,7 +187,8 @@ def card(thresholds: bool = True) -> dict:
         "predicted_mean": [0.9 * value + 0.5 for value in level],
         "predicted_low": [max(0.0, 0.9 * value - 1.0) for value in level],
         "predicted_high": [0.9 * value + 2.0 for value in level],
-        "accuracy_within": {"1": 0.7, "3": 0.95},
+        "band": [0.05, 0.95],
+        "clean_level_counts": [900, 80, 15, 4, 1] + [0] * 15,
     }
     return {"calibration": calibration} | ({"thresholds": {"start": 6, "stop": 2}} if thresholds else {})
 
@@ -214,7 +216,7 @@ COSTS = {
 def costs(config: Experiment) -> dict[str, dict]:
     """Timing of every emulator as its cost file holds it."""
     per_stabilizer = {name: COSTS["raw" if name == "raw" else "other"] for name in config.stabilizers}
-    return {emulator: per_stabilizer for emulator in config.emulators}
+    return dict.fromkeys(config.emulators, per_stabilizer)
 
 
 def inputs(config: Experiment) -> FigureInputs:

@@ -142,7 +142,7 @@ def test_empty_sample():
     assert np.isnan(empty.mean_spectrum).all()
 
 
-def floors(frames: int, repeats: int = 12) -> tuple[float, float]:
+def floors(frames: int, repeats: int = 8) -> tuple[float, float]:
     """Mean noise floors of the log-spectral distance and of W₁ over white noise of so many frames a member."""
     rng = np.random.default_rng(frames)
     found = []
@@ -185,11 +185,11 @@ def test_good_rollouts_are_within_the_floor_and_bad_ones_above():
     rng = np.random.default_rng(5)
     shells = np.arange(9) >= 1
     inside, above = 0, 0
-    for _ in range(40):
+    for _ in range(25):
         truth, good = noise(rng, 16, 30), noise(rng, 8, 30)
         for rollout, bad in ((good, False), (1.5 * good, True)):
             found = compared(truth, rollout, 100).spectral(shells, 0.0)
             inside += not bad and found.floor_low <= found.value <= found.floor_high
             above += bad and found.value > found.floor_high and found.low > found.floor
-    assert inside >= 32
-    assert above == 40
+    assert inside >= 20
+    assert above == 25

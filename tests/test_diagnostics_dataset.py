@@ -1,6 +1,8 @@
 """The whole dataset: names, dimensions, CF attributes, round trip, determinism, and rollouts that end badly."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,6 +119,15 @@ def test_attributes_follow_cf(result):
     expected = {"experiment": "small", **LABELS, "steps": STEPS, "members": MEMBERS, "frame_interval": 0.5}
     assert {name: result.attrs[name] for name in expected} == expected
     assert json.loads(result.attrs["envelope"])["frozen_steps"] == 20
+
+
+def test_every_variable_is_defined_in_the_docs():
+    """Suffixed ones are defined with their stem, as `…_low`, `…_floor` and so on."""
+    page = (Path(__file__).parents[1] / "docs" / "diagnostics.md").read_text(encoding="utf-8")
+    defined = set(re.findall(r"`([a-z_]+)`", page))
+    for name in set(VARIABLES) | set(COORDINATES) - {"member"}:
+        stem = re.sub(r"(_floor)?(_low|_high)?$", "", name)
+        assert name in defined or stem in defined, name
 
 
 def test_units_of_a_dimensional_field(truth, good):

@@ -86,7 +86,7 @@ def test_slow_drift_leaves_the_envelope_no_later_than_its_energy_does(experiment
 def test_blocked_small_scales_and_stopped_motion_are_named(experiment, ensemble):
     rollout = ensemble[MEMBERS:].copy()
     u_hat = np.fft.rfft(rollout[:8, 100:])
-    u_hat[..., 4:] *= 0.4
+    u_hat[..., 4:] *= 0.2
     rollout[:8, 100:] = np.fft.irfft(u_hat)
     rollout[8:, 100:] = rollout[8:, 100:101]
     result = found(experiment, ensemble, rollout)

@@ -53,7 +53,7 @@ def test_thresholds_are_the_published_ones(limits):
     assert limits.published()["spectrum_window"] == WINDOW
     windows = np.array([truth.bands[:, t - WINDOW : t, 1].mean(axis=1) for t in range(WINDOW, 301)])
     low, high = np.quantile(windows, [0.001, 0.999])
-    assert limits.spectrum[1] == pytest.approx((low / 3, 3 * high))
+    assert limits.spectrum[1] == pytest.approx((low / 10, 3 * high))
 
 
 def test_nonfinite_state(run, limits):

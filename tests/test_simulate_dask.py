@@ -25,11 +25,7 @@ from thermalize.simulate import simulate
 from thermalize.store.manifest import open_store, verify
 from thermalize.systems import Diverged
 
-pytestmark = [
-    pytest.mark.slow,
-    # Dask leaves sockets of its own to the garbage collector
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.slow
 
 # so long that a kill meets blocks that are finished, in work and not yet begun
 LONG = {
@@ -65,6 +61,13 @@ class Command:
             text=True,
             start_new_session=True,
         )
+
+    def run(self) -> str:
+        """To the end; what it printed."""
+        process = self.start()
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+        return output
 
     def blocks(self) -> int:
         return len(list(self.store.glob("train.zarr.partial.blocks/block-*.json")))
@@ -201,24 +204,26 @@ def test_sigkill_at_any_moment_and_the_same_command_again(
         with pytest.raises(UserError):
             open_store(manifest)
     assert kills > 0
-    process = job.start()
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+    job.run()
     assert tree(job.store) == expected
 
 
 @pytest.mark.parametrize(
-    ("number", "send"), [(signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)], ids=["Snakemake", "Ctrl-C"]
+    ("number", "send", "blocks"),
+    [(signal.SIGTERM, os.kill, 1), (signal.SIGINT, os.killpg, 1), (signal.SIGINT, os.killpg, 0)],
+    ids=["Snakemake", "Ctrl-C", "Ctrl-C while workers start"],
 )
 def test_signals_end_the_command_in_order(
     command: Callable[[int], Command],
     expected: dict[str, str],
     number: signal.Signals,
     send: Callable[[int, int], None],
+    blocks: int,
 ) -> None:
     job = command(2)
     process = job.start()
-    wait_for(lambda: job.blocks() > 0, process)
+    wait_for(lambda: (job.store / "train.zarr.partial.blocks").exists() and job.blocks() >= blocks, process)
+    time.sleep(0.5)
     send(process.pid, number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number, output
@@ -226,7 +231,7 @@ def test_signals_end_the_command_in_order(
     assert "distributed" not in output
     wait_for(lambda: not alive(process.pid))
     assert not (job.store / "train.manifest.json").exists()
-    assert command(1).start().wait() == 0
+    command(1).run()
     assert tree(job.store) == expected
 
 
@@ -241,10 +246,9 @@ def test_two_identical_jobs_at_once(command: Callable[[int], Command], expected:
 
 
 def test_the_command_says_only_how_far_it_is(command: Callable[[int], Command]) -> None:
-    process = command(2).start()
-    output, _ = process.communicate()
-    assert process.returncode == 0
-    assert all(line.startswith("simulate train:") for line in output.splitlines()), output
+    lines = command(2).run().splitlines()
+    assert lines
+    assert all(line.startswith("simulate train:") for line in lines), lines
 
 
 def test_a_script_without_a_guard_is_told_what_it_needs(tmp_path: Path) -> None:

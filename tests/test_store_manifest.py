@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,13 @@ from thermalize.store.manifest import (
     store_path,
     verify,
 )
+
+
+@pytest.fixture(autouse=True)
+def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
 
 STATISTICS = {"mean": [0.25], "std": [1.5]}
 

@@ -19,7 +19,7 @@ from thermalize.emulators import EmulatorObjective, ResidualEmulator, unroll_len
 from thermalize.errors import UserError
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.data import EpochOrder, Normalization, Trajectories
-from thermalize.training.folder import load_weights, read_card, save_model
+from thermalize.training.folder import is_complete, load_weights, read_card, save_model
 from thermalize.training.loop import Trainer, learning_rate
 
 UNIT = Normalization((0.0,), (1.0,))
@@ -200,6 +200,19 @@ def test_model_folder_round_trip(tmp_path):
     load_weights(tmp_path, other, card)
     assert same_weights(model, other)
     assert card["parameters"] == sum(p.numel() for p in model.parameters())
+
+
+def test_a_folder_is_complete_only_when_nothing_is_missing_or_changed(tmp_path):
+    model = model_folder(tmp_path)
+    save_model(tmp_path, model, {"kind": "emulator", "fingerprint": "f"}, [{"update": 1}])
+    assert is_complete(tmp_path, "f")
+    assert not is_complete(tmp_path, "g")
+    assert not is_complete(tmp_path / "nowhere", "f")
+    (tmp_path / "history.csv").unlink()
+    assert not is_complete(tmp_path, "f")
+    save_model(tmp_path, model, {"kind": "emulator", "fingerprint": "f"}, [{"update": 1}])
+    (tmp_path / "model.safetensors").write_bytes(b"other")
+    assert not is_complete(tmp_path, "f")
 
 
 def test_foreign_and_damaged_model_folders_are_refused_by_name(tmp_path):

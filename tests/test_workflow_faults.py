@@ -49,7 +49,6 @@ def test_sigkill_at_any_moment_then_the_same_command_gives_the_same_bits(tmp_pat
     moments = random.Random(4)
     interrupted = sum(kill_after(killed, moments.uniform(2.0, 0.4 * duration)) for _ in range(KILLS))
     assert interrupted >= 3
-    snakemake(killed, "--unlock")
     snakemake(killed)
     expected, found = (fingerprints(folder / "results" / "tiny") for folder in (straight, killed))
     assert {name for name in expected if found.get(name) != expected[name]} == set()

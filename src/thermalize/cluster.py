@@ -13,14 +13,14 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
-from multiprocessing import current_process
+from multiprocessing import current_process, resource_tracker
 from socket import create_connection
 from types import FrameType
 from typing import Any, TypeVar
 
 from distributed import Client, KilledWorker, LocalCluster, as_completed
-from distributed.comm import CommClosedError
 from distributed.comm.addressing import get_address_host_port
+from distributed.comm.core import CommClosedError
 
 from thermalize.errors import UserError
 
@@ -45,7 +45,7 @@ def each(function: Callable[[Task], Any], tasks: Sequence[Task], workers: int, s
     Raises:
         UserError: the scheduler does not answer or is lost, or tasks kill their workers again and again.
     """
-    if scheduler is None and min(workers, len(tasks)) <= 1:
+    if not tasks or (scheduler is None and min(workers, len(tasks)) == 1):
         yield from map(function, tasks)
         return
     with _client(min(workers, len(tasks)), scheduler) as client:
@@ -116,20 +116,18 @@ def _knock(scheduler: str) -> None:
 
 @contextmanager
 def _local_cluster(workers: int) -> Iterator[LocalCluster]:
-    cluster = _start(workers)
-    try:
+    with ExitStack() as stack:
+        with _signals_later():
+            cluster = _start(workers)
+            stack.callback(cluster.close)
+            stack.push(lambda error, *_: _kill_workers(cluster) if error is not None else None)
         yield cluster
-    except BaseException:
-        _kill_workers(cluster)
-        raise
-    finally:
-        cluster.close()
 
 
 def _start(workers: int) -> LocalCluster:
     threads = dict.fromkeys(THREADS, "1")
-    with _environment(threads), _signals_later():
-        try:
+    try:
+        with _environment(threads):
             return LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=workers,
                 threads_per_worker=1,
@@ -140,8 +138,8 @@ def _start(workers: int) -> LocalCluster:
                 memory_limit=0,
                 env=threads,
             )
-        except RuntimeError as error:
-            raise UserError(f"Dask's worker processes did not start; {GUARD}") from error
+    except RuntimeError as error:
+        raise UserError(f"Dask's worker processes did not start; {GUARD}") from error
 
 
 def _kill_workers(cluster: LocalCluster) -> None:
@@ -155,6 +153,8 @@ def _kill_workers(cluster: LocalCluster) -> None:
 @contextmanager
 def _signals_later() -> Iterator[None]:
     """Keep SIGINT and SIGTERM waiting; processes started meanwhile leave them, sent to the whole group, to this one."""
+    # multiprocessing would lift the mask when it starts its tracker together with the first process
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield

@@ -238,6 +238,7 @@ class ThermalizerConfig(Strict):
         description="most network evaluations of one thermalization; every level when left out [evaluations]",
     )
     check_every: int = quantity("emulator steps", "steps between two looks at the noise level", 1, gt=0)
+    conserve_mean: bool = Field(True, description="give a thermalized state the domain mean that it had before")
 
     @model_validator(mode="after")
     def _ordered(self) -> ThermalizerConfig:

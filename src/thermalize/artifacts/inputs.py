@@ -1,7 +1,8 @@
 """What a figure or table is drawn from: one experiment's files, opened.
 
-Everything is keyed as in the results folder: rollouts and diagnostics by (emulator, stabilizer, seed), training histories
-and model cards by ``emulators/{name}`` and ``diffusion/{name}``. The order of emulators and stabilizers is the config's.
+Everything is keyed as in the results folder: rollouts and diagnostics by (emulator, stabilizer, seed), training
+histories and model cards by ``emulators/{name}`` and ``diffusion/{name}``. Emulators and stabilizers come in the order
+of the configuration.
 """
 
 from __future__ import annotations

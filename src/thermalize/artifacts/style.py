@@ -1,7 +1,7 @@
 """One look for every figure: journal widths, colours that colour-blind readers tell apart, deterministic output.
 
-Lines follow Okabe and Ito (2008), and every line also has its own dash so that grey print works. Fields take a diverging map
-centred on zero. Settings come from matplotlib's defaults, never from a user's matplotlibrc.
+Lines follow Okabe and Ito (2008), and every line also has its own dash so that grey print works. Fields take a
+diverging map centred on zero. Settings come from matplotlib's defaults, never from a user's matplotlibrc.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ RAW = "#D55E00"
 OTHERS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)))
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
     "axes.titlesize": 7,

@@ -1,8 +1,9 @@
 """The summary table: one row per emulator and stabilizer, the members of all seeds pooled.
 
-Horizons are Kaplan–Meier medians over all members of all seeds; where fewer than half of the members have left, the
-median is only known to be at least the length of the rollout, and `stable_horizon_is_lower_bound` says so. Distances, and
-the ends of their intervals, are means over the seeds.
+Horizons are Kaplan–Meier medians over all members of all seeds. Where fewer than half of the members have left, the
+median is only known to be at least the length of the rollout, and `stable_horizon_is_lower_bound` says so; likewise the
+lower end of its interval. An upper end that the rollout is too short to reach is missing. The interval of the stable
+fraction is Clopper–Pearson's. Distances, and the ends of their intervals, are means over the seeds.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import binomtest
 
 from thermalize.artifacts.inputs import Key
 from thermalize.artifacts.pooling import average, horizons, mean
@@ -23,11 +25,15 @@ __all__ = ["summarise"]
 
 WITH_INTERVAL = ("log_spectral_distance", "wasserstein_field", "wasserstein_increment")
 PLAIN = (
+    "truth_stable_fraction",
     "log_spectral_distance_tail",
     "log_spectral_distance_tail_floor",
     "trigger_rate",
     "reverse_steps_per_step",
+    "level_evaluations_per_step",
     "network_evaluations_per_step",
+    "integral_time_truth",
+    "integral_time_rollout",
 )
 COST = {
     "seconds_per_step": "seconds_per_step",
@@ -69,14 +75,19 @@ def _measured(seeds: Sequence[xr.Dataset], experiment: Experiment) -> dict[str, 
 def _horizon(seeds: Sequence[xr.Dataset], experiment: Experiment) -> dict[str, Any]:
     step, left = horizons(seeds)
     length = experiment.rollouts.steps
-    median, low, high = kaplan_meier(step, left, experiment.diagnostics.confidence).median
+    confidence = experiment.diagnostics.confidence
+    median, low, high = kaplan_meier(step, left, confidence).median
+    share = binomtest(int((~left).sum()), left.size).proportion_ci(confidence, method="exact")
     return {
         "members": len(step),
         "steps": length,
+        "confidence": confidence,
         "stable_fraction": float(np.mean(~left)),
+        "stable_fraction_low": float(share.low),
+        "stable_fraction_high": float(share.high),
         "stable_horizon_median": length if np.isnan(median) else median,
         "stable_horizon_low": length if np.isnan(low) else low,
-        "stable_horizon_high": length if np.isnan(high) else high,
+        "stable_horizon_high": high,
         "stable_horizon_is_lower_bound": bool(np.isnan(median)),
     }
 

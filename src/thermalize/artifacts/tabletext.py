@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from io import StringIO
 from math import isfinite
 from pathlib import Path
@@ -12,66 +11,108 @@ import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from thermalize.artifacts.figures.words import number
+from thermalize.artifacts.figures.words import interval_text, number
+from thermalize.artifacts.pooling import Estimate
 from thermalize.store.atomic import write_text
 
 __all__ = ["format_terminal", "write_csv", "write_tex"]
 
 WIDTH = 100
+LEGEND = "In brackets: interval. In parentheses: the same distance between two halves of the truth."
+NAMES = ("emulator", "stabilizer")
+MISSING = "–"
 CAPTION = (
-    "Stability, distance to the truth and cost. Horizon: Kaplan--Meier median of the first step outside the truth's "
-    "envelope with its interval. Distances: log-spectral distance over the energy-containing shells and 1-Wasserstein "
-    "distance of the field in standard deviations, both in the final window, with the same distance between two halves "
-    "of the truth in parentheses. Cost: time per step relative to the raw emulator, measured side by side."
+    "Stability, distance to the truth and cost. Stable: members inside the truth's envelope at the end of {steps} "
+    "steps. Horizon: Kaplan--Meier median of the first step outside the envelope. Distances: log-spectral distance "
+    "over the energy-containing shells, and 1-Wasserstein distance of the field in standard deviations of the truth, "
+    "both in the final window, with the same distance between two halves of the truth in parentheses. Evaluations: "
+    "network evaluations per emulator step. Cost: time per step relative to the raw emulator, measured side by side. "
+    "In brackets: {confidence:g} % intervals; for the cost, quartiles of the repeats."
 )
+SIGNS = {"≥": r"$\geq$", "×": r"$\times$", "–": "--", "W1": r"$W_1$"}
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Every column, six significant digits."""
-    write_text(path, table.to_csv(index=False, float_format="%.6g"))
+    write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def write_tex(table: pd.DataFrame, path: Path) -> None:
-    """The columns of the terminal in booktabs style, to be \\input."""
-    text = _columns(table).to_latex(index=False, escape=True, caption=CAPTION, label="tab:summary", position="t")
-    write_text(path, text.replace("≥", r"$\geq$").replace("×", r"$\times$").replace("–", "--"))
+    """The columns of the terminal, with intervals, in booktabs style, to be \\input."""
+    caption = CAPTION.format(steps=table["steps"].iloc[0], confidence=100 * table["confidence"].iloc[0])
+    columns = _columns(table, intervals=True)
+    text = columns.rename(columns=lambda name: name.replace("\n", " ")).to_latex(
+        index=False,
+        escape=True,
+        column_format="ll" + "r" * (columns.shape[1] - 2),
+        caption=caption.replace("%", r"\%"),
+        label="tab:summary",
+        position="t",
+    )
+    for sign, command in SIGNS.items():
+        text = text.replace(sign, command)
+    write_text(path, text)
 
 
 def format_terminal(table: pd.DataFrame) -> str:
-    """At most 100 characters wide."""
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    short = _columns(table)
-    for name in map(str, short.columns):
-        grid.add_column(name, justify="left" if name in ("emulator", "stabilizer") else "right", no_wrap=True)
+    """At most 100 characters wide; long names go on in the next line, numbers are never cut."""
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    short = _columns(table, intervals=False)
+    for name, cells in short.items():
+        if name in NAMES:
+            grid.add_column(Text(str(name)), overflow="fold")
+        else:
+            grid.add_column(
+                Text(str(name), justify="right"), justify="right", no_wrap=True, min_width=max(map(len, cells))
+            )
     for row in short.itertuples(index=False):
-        grid.add_row(*map(str, row))
-    console = Console(file=StringIO(), width=WIDTH, color_system=None)
-    console.print(grid)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    return f"{text.rstrip()}\n\nIn parentheses: the same distance between two halves of the truth."
+        grid.add_row(*(Text(str(cell)) for cell in row))
+    text = StringIO()
+    Console(file=text, width=WIDTH, color_system=None).print(grid)
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    return "\n".join([*lines, "", LEGEND])
 
 
-def _columns(table: pd.DataFrame) -> pd.DataFrame:
-    columns: dict[str, Callable[[Any], str]] = {
-        "emulator": lambda row: row.emulator,
-        "stabilizer": lambda row: row.stabilizer,
-        "stable": lambda row: f"{round(row.stable_fraction * row.members)}/{row.members}",
-        "horizon [steps]": _horizon,
-        "spectral dist.": lambda row: _distance(row, "log_spectral_distance"),
-        "field W1": lambda row: _distance(row, "wasserstein_field"),
-        "evaluations": lambda row: f"{row.network_evaluations_per_step:.2f}",
-        "ms/step": lambda row: "–" if not isfinite(row.seconds_per_step) else f"{1e3 * row.seconds_per_step:.3g}",
-        "cost": lambda row: "–" if not isfinite(row.cost_ratio) else f"{row.cost_ratio:.2f}×",
+def _columns(table: pd.DataFrame, intervals: bool) -> pd.DataFrame:
+    """The most telling columns as text, one cell per row; `intervals` also for distances and cost."""
+    return pd.DataFrame([_cells(row, intervals) for row in table.itertuples(index=False)])
+
+
+def _cells(row: Any, intervals: bool) -> dict[str, str]:
+    return {
+        "emulator": str(row.emulator),
+        "stabilizer": str(row.stabilizer),
+        "stable": f"{round(row.stable_fraction * row.members)}/{row.members}",
+        "horizon\n[steps]": _horizon(row),
+        "spectral\ndistance": _distance(row, "log_spectral_distance", intervals),
+        "field\nW1": _distance(row, "wasserstein_field", intervals),
+        "evaluations" if intervals else "evalu-\nations": _fixed(row.network_evaluations_per_step),
+        "ms per\nstep": number(1e3 * row.seconds_per_step, 3),
+        "cost": _cost(row, intervals),
     }
-    return pd.DataFrame({name: [text(row) for row in table.itertuples(index=False)] for name, text in columns.items()})
 
 
 def _horizon(row: Any) -> str:
     if row.stable_horizon_is_lower_bound:
         return f"≥ {row.stable_horizon_median:.0f}"
-    return f"{row.stable_horizon_median:.0f} [{row.stable_horizon_low:.0f}, {row.stable_horizon_high:.0f}]"
+    high = f"{row.stable_horizon_high:.0f}" if isfinite(row.stable_horizon_high) else MISSING
+    return f"{row.stable_horizon_median:.0f} [{row.stable_horizon_low:.0f}, {high}]"
 
 
-def _distance(row: Any, name: str) -> str:
-    return f"{number(getattr(row, name))} ({number(getattr(row, f'{name}_floor'))})"
+def _distance(row: Any, name: str, intervals: bool) -> str:
+    value, low, high, floor = (getattr(row, name + end) for end in ("", "_low", "_high", "_floor"))
+    text = interval_text(Estimate(value, low, high)) if intervals else number(value)
+    return f"{text} ({number(floor)})"
+
+
+def _cost(row: Any, intervals: bool) -> str:
+    if not isfinite(row.cost_ratio):
+        return MISSING
+    spread = f" [{row.cost_ratio_low:.2f}, {row.cost_ratio_high:.2f}]" if intervals else ""
+    return f"{row.cost_ratio:.2f}×{spread}"
+
+
+def _fixed(value: float) -> str:
+    return f"{value:.2f}" if isfinite(value) else MISSING

@@ -6,12 +6,13 @@ The envelope is set by the reference half of the test truth. In order of precede
 2. energy     ½⟨u²⟩ outside [q₀.₀₀₁ / 2, 2 q₀.₉₉₉] of the truth's frames;
 3. enstrophy  ½⟨|∇u|²⟩ outside the same;
 4. spectrum   the variance of any band of the energy-containing shells, averaged over the trailing window, outside
-              [q₀.₀₀₁ / 3, 3 q₀.₉₉₉] of the truth's windows;
+              [q₀.₀₀₁ / 10, 3 q₀.₉₉₉] of the truth's windows;
 5. frozen     the increment's rms below a small fraction of the truth's median, for so many steps in a row.
 
 The bare quantiles would fire on one frame of truth in five hundred by construction, hence the margins. A band holds few
-modes, and turbulence has calm spells that a short truth does not show, hence the wider margin of the bands: in decades,
-a band's distance from the truth must exceed the truth's own 99.9 % level by log₁₀ 3.
+modes, and turbulence has calm spells, near-periodic states with ten times less variance at large scales that last for a
+hundred frames and that a short truth does not show: hence the wider margins of the bands, widest below. In decades, a
+band's distance from the truth must exceed the truth's own 99.9 % level by log₁₀ 3 above and by 1 below.
 
 Windows and runs are dated at their end, when they are complete: the criteria are causal. The first state (the initial
 condition) is not judged.
@@ -38,8 +39,9 @@ CAUSES = ("stable", "nonfinite", "energy", "enstrophy", "spectrum", "frozen")
 """Flag 0, 1, … of `Horizon.cause`."""
 
 TAIL = 0.001
-MARGIN = 2.0
-BAND_MARGIN = 3.0
+MARGIN = (2.0, 2.0)
+BAND_MARGIN = (10.0, 3.0)
+"""Factors below and above the quantiles."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,9 @@ def envelope(
     )
 
 
-def _limits(values: Array, margin: float) -> tuple[float, float]:
+def _limits(values: Array, margin: tuple[float, float]) -> tuple[float, float]:
     low, high = np.quantile(values, [TAIL, 1 - TAIL])
-    return float(low / margin), float(high * margin)
+    return float(low / margin[0]), float(high * margin[1])
 
 
 def trailing_mean(bands: Array, window: int) -> Array:

@@ -49,7 +49,8 @@ def thermalizer(config: ThermalizerConfig, diffusion: TrainedDiffusion | None) -
     assert diffusion is not None, "a thermalizer needs a diffusion model"
     start, stop = thresholds(config, diffusion)
     sampler = Sampler(diffusion.schedule, ETA[config.sampler], config.reverse_steps)
-    return Thermalizer(diffusion.model, sampler, start, stop, config.forward_noise, config.check_every)
+    settings = (config.forward_noise, config.check_every, config.conserve_mean)
+    return Thermalizer(diffusion.model, sampler, start, stop, *settings)
 
 
 BUILDERS: dict[str, Callable[[Any, TrainedDiffusion | None], Stabilizer]] = {"none": raw, "thermalizer": thermalizer}

@@ -3,7 +3,8 @@
     s ← most probable noise level of x
     if s > start:   x ← √ᾱ_s x + √(1−ᾱ_s) ξ,   then reverse steps from level s down to `stop`
 
-Pedersen, Zanna, Bruna, arXiv 2503.18731. Each member has its own level, steps and random stream.
+Pedersen, Zanna, Bruna, arXiv 2503.18731. Where the equation conserves the domain mean, the mean that the state had before
+is restored: nothing else would ever bring back what the noise does to it. Each member has its own level, steps and random stream.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Thermalizer:
     stop: int
     forward_noise: bool = True
     check_every: int = 1
+    conserve_mean: bool = False
 
     def __call__(self, x: Tensor, step: int, rows: Tensor, noise: MemberNoise) -> Outcome:
         if step % self.check_every:
@@ -45,6 +47,9 @@ class Thermalizer:
         if self.forward_noise:
             noisy = self.sampler.schedule.diffuse(chosen, level, noise.draw(rows[hot], chosen))
         cooled, evaluations = self.sampler.reverse(self.model, noisy, level, self.stop, rows[hot], noise)
+        if self.conserve_mean:
+            grid = tuple(range(2, cooled.ndim))
+            cooled = cooled + (chosen - cooled).mean(grid, keepdim=True)
         x = before.x.clone()
         x[hot] = cooled
         before.reverse_steps[hot] = evaluations

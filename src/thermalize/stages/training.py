@@ -20,7 +20,7 @@ from thermalize.store.fingerprint import code_digest, fingerprint
 from thermalize.store.manifest import check_system, open_store, read_manifest
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.data import Normalization, Trajectories
-from thermalize.training.folder import save_model
+from thermalize.training.folder import is_complete, save_model
 from thermalize.training.loop import Objective, Trainer
 
 __all__ = ["Run", "TrainingData", "read_data", "system_of"]
@@ -85,8 +85,13 @@ class Run:
         objective: Objective,
         describe: Callable[[nn.Module], dict[str, Any]] | None = None,
     ) -> None:
-        """Trains what `build` makes, or goes on where a killed training stopped, and writes the model folder."""
+        """Trains what `build` makes, or goes on where a killed training stopped, and writes the model folder.
+
+        A second job for the same model waits, and then finds it done.
+        """
         with exclusive(self.folder), explaining(self.folder):
+            if is_complete(self.folder, self._fingerprint()):
+                return
             checkpoints = Checkpoints(self.folder.with_name(f"{self.folder.name}.partial"), self._fingerprint())
             model, history = self._train(build, objective, checkpoints)
             save_model(self.folder, model, {**self._card(history), **(describe(model) if describe else {})}, history)

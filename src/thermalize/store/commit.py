@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.core.metadata import ArrayV3Metadata
 
 from thermalize import __version__
 from thermalize.errors import UserError
@@ -87,8 +86,8 @@ def _finish_metadata(partial: Path, attributes: dict[str, Any]) -> None:
     group = zarr.open_group(partial, mode="r+", use_consolidated=False)
     group.attrs.update(attributes)
     with warnings.catch_warnings():
-        # xarray and zarr both read consolidated metadata of version 3, the specification has yet to name it
-        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+        # xarray and zarr both read it, the specification of version 3 has yet to name it
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         zarr.consolidate_metadata(partial)
 
 
@@ -99,11 +98,10 @@ def _describe(
     attributes = dict(group.attrs)
     array = group[str(attributes["variable"])]
     assert isinstance(array, zarr.Array)
-    assert isinstance(array.metadata, ArrayV3Metadata)
     return Manifest(
         store=store,
         variable=array.basename,
-        dims=tuple(str(name) for name in array.metadata.dimension_names or ()),
+        dims=tuple(str(name) for name in getattr(array.metadata, "dimension_names", ())),
         shape=array.shape,
         chunks=array.chunks,
         shards=array.shards or array.chunks,

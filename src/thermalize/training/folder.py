@@ -21,7 +21,7 @@ from torch import nn
 from thermalize.errors import UserError
 from thermalize.store.atomic import write_bytes, write_text
 
-__all__ = ["load_weights", "read_card", "save_model"]
+__all__ = ["is_complete", "load_weights", "read_card", "save_model"]
 
 
 def save_model(folder: Path, model: nn.Module, card: dict[str, Any], history: list[dict[str, float]]) -> None:
@@ -52,6 +52,16 @@ def read_card(folder: Path, kind: str, system: dict[str, Any] | None = None) -> 
             f"than this experiment's ({_short(system)}); name a model of this system or train one"
         )
     return card
+
+
+def is_complete(folder: Path, fingerprint: str) -> bool:
+    """Whether the folder holds an intact model of this fingerprint."""
+    try:
+        card = json.loads((folder / "model.json").read_text())
+        intact = _digest((folder / "model.safetensors").read_bytes()) == card["weights_digest"]
+        return intact and card["fingerprint"] == fingerprint and (folder / "history.csv").is_file()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def load_weights(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:

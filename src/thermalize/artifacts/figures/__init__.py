@@ -1,4 +1,4 @@
-"""Every figure of an experiment: importing this package registers them, ``FIGURES`` names them, ``save`` writes them."""
+"""Every figure of an experiment: importing this package registers them, `FIGURES` names them, `save` writes them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Can the noise level be trusted? Predictions on noised held-out states, and false triggers on clean ones.
 
-Left: mean predicted level with the band of the states between two percentiles; the diagonal is a perfect head. Right: the
-share of clean held-out states whose predicted level exceeds s, the false-trigger rate of a thermalizer that starts at s.
+Left: mean predicted level with the band of the states between two percentiles; the diagonal is a perfect head. Right:
+the share of clean held-out states whose predicted level exceeds s, the false-trigger rate of a thermalizer that starts
+above s.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from thermalize.artifacts.figures.registry import register
 from thermalize.artifacts.figures.starts import starts
@@ -38,6 +40,7 @@ def calibration(inputs: FigureInputs) -> Figure:
         headline(left, f"diffusion model {name}")
     for panel in axes.ravel():
         if not cards:
+            panel.set(xticks=[], yticks=[])
             note(panel, "no diffusion model in this experiment")
     label_axes(axes)
     return figure
@@ -54,7 +57,7 @@ def draw_reliability(axes: Axes, card: Mapping[str, Any]) -> None:
     level, (low, high) = np.asarray(card["level"]), card.get("band", DEFAULT_BAND)
     ends = np.asarray(card["predicted_low"]), np.asarray(card["predicted_high"])
     axes.plot(level, level, color=PERFECT, linewidth=1.0, linestyle=(0, (4, 2)), label="perfect")
-    axes.plot(level, card["predicted_mean"], color=TRUTH, label="mean prediction")
+    axes.plot(level, card["predicted_mean"], color=TRUTH, marker=".", markersize=3, label="mean prediction")
     text = f"{100 * low:g}–{100 * high:g} % of states"
     axes.fill_between(level, *ends, color=TRUTH, alpha=BAND, linewidth=0, label=text)
     level_axis(axes, "x", level.max() * 1.05)
@@ -68,13 +71,17 @@ def draw_false_triggers(axes: Axes, card: Mapping[str, Any]) -> None:
         note(axes, "levels of clean states were not recorded")
         return
     one = 1 / counts.sum()
-    exceeding = (1 - np.cumsum(counts) * one).clip(min=0.0)
-    last = int((exceeding > one / 2).sum()) + 2
-    shown = np.maximum(exceeding[:last], one / 10)
-    axes.step(np.arange(len(shown)), shown, where="post", color=TRUTH)
+    exceeding = np.append(1.0, 1 - np.cumsum(counts) * one)
+    none = int(np.argmax(exceeding < one / 2))
+    axes.step(np.arange(none + 1) - 1, np.maximum(exceeding[: none + 1], one / 3), where="post", color=TRUTH)
+    end = none + max(10, none)
+    axes.plot([none - 1, end], [one / 3] * 2, color=TRUTH)
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+    said = f"none of {counts.sum():.0f} states above {none - 1}"
+    axes.text(none - 0.5, one / 2.2, said, va="bottom", fontsize=6.5, bbox=box, zorder=5)
     axes.set_yscale("log")
-    axes.set_ylim(one / 2, 1.5)
-    axes.set_xlim(left=0)
+    axes.set(ylim=(one / 5, 2), xlim=(-1, end))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def mark_starts(inputs: FigureInputs, left: Axes, right: Axes, name: str) -> None:
@@ -87,4 +94,4 @@ def mark_starts(inputs: FigureInputs, left: Axes, right: Axes, name: str) -> Non
         stabilizer = configured[label]
         if stabilizer.kind == "thermalizer" and stabilizer.start == "auto":
             right.axhline(stabilizer.false_trigger_rate, color=look.color, linewidth=0.8, linestyle=(0, (1, 1.5)))
-    left.legend(loc="lower right")
+    left.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.85)

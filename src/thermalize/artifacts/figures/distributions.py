@@ -20,7 +20,7 @@ from thermalize.artifacts.style import PAGE, TRUTH, Appearance, appearances, ben
 __all__ = ["distributions"]
 
 TRUTH_LOOK = Appearance(TRUTH, "-")
-QUANTITIES = {"field": "field", "increment": "one-step increment"}
+QUANTITIES = {"field": "field [σ of the truth]", "increment": "one-step increment [σ of the truth's]"}
 
 
 @register("distributions")
@@ -53,14 +53,14 @@ def draw_density(inputs: FigureInputs, axes: Axes, emulator: str, name: str) -> 
     first = next(iter(runs.values()))[1]
     truth = over_seeds(first, f"{name}_pdf_truth")
     floor = interval_text(average(first, f"wasserstein_{name}_floor"))
-    draw_line(axes, first, f"{name}_bin", truth, TRUTH_LOOK, f"truth, its halves: {floor}")
+    draw_line(axes, first, f"{name}_bin", truth, TRUTH_LOOK, f"truth (halves): {floor}")
     for stabilizer, (look, datasets) in runs.items():
         distance = interval_text(average(datasets, f"wasserstein_{name}"))
         density = over_seeds(datasets, f"{name}_pdf_rollout")
         draw_line(axes, datasets, f"{name}_bin", density, look, f"{stabilizer}: {distance}")
     axes.set_yscale("log")
     axes.set_ylim(truth[truth > 0].min() / 3, truth.max() * 4)
-    axes.set(xlabel=f"{QUANTITIES[name]} [standard deviations\nof the truth's]", ylabel="probability density [1]")
+    axes.set(xlabel=QUANTITIES[name], ylabel="probability density [1]")
     beneath(axes, f"W₁ [{inputs.confidence} interval]")
 
 
@@ -74,7 +74,7 @@ def draw_autocorrelation(inputs: FigureInputs, axes: Axes, emulator: str) -> Non
         label = f"{stabilizer}: {number(mean(datasets, 'integral_time_rollout'))}"
         draw_line(axes, datasets, "lag", over_seeds(datasets, "autocorrelation_rollout"), look, label)
     axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
-    axes.set(xlabel="lag\n[emulator steps]", ylabel="autocorrelation [1]", ylim=(None, 1.03))
+    axes.set(xlabel="lag [emulator steps]", ylabel="autocorrelation [1]", ylim=(None, 1.03))
     beneath(axes, "integral time [emulator steps]")
 
 

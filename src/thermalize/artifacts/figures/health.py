@@ -9,16 +9,29 @@ the median is never that of the survivors.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from thermalize.artifacts.figures.registry import columns, register
 from thermalize.artifacts.figures.starts import starts
 from thermalize.artifacts.inputs import FigureInputs, envelope, lost_steps, state, units
-from thermalize.artifacts.style import BAND, TRUTH, Appearance, appearances, headline, level_axis, plain_log
+from thermalize.artifacts.style import (
+    BAND,
+    COLUMN,
+    MUTED,
+    TRUTH,
+    Appearance,
+    appearances,
+    headline,
+    level_axis,
+    plain_log,
+)
 
 __all__ = ["binned", "energy", "health"]
 
@@ -26,6 +39,7 @@ BINS = {"level": 120, "work": 60, "energy": 120}
 FRAMES = 2000
 QUANTILES = (0.05, 0.5, 0.95)
 LOST_ENERGY = np.inf
+START_DASH = (0, (1, 1.5))
 
 
 @register("health")
@@ -42,9 +56,20 @@ def health(inputs: FigureInputs) -> Figure:
         column[-1].set_xlabel("time [emulator steps]")
     for panel in axes[:, 1:].ravel():
         panel.set_ylabel("")
-    handles, labels = axes[-1, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    legend(figure, axes[:, 0])
     return figure
+
+
+def legend(figure: Figure, column: np.ndarray) -> None:
+    """One legend for all panels; what several panels show is named once."""
+    entries: dict[str, Artist] = {}
+    for panel in column[::-1]:
+        handles, labels = panel.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    if len(column) > 1:
+        entries["starting level"] = Line2D([], [], color=MUTED, linewidth=0.8, linestyle=START_DASH)
+    wide = figure.get_figwidth() > COLUMN
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=5 if wide else 2)
 
 
 def looked_at(rollout: xr.Dataset) -> bool:
@@ -58,7 +83,7 @@ def edges(steps: int, bins: int) -> np.ndarray:
 
 def binned(values: np.ndarray, bounds: np.ndarray, reduce: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """`reduce` over what is not NaN among the values [member, step] of each bin: [result, bin], NaN for empty bins."""
-    parts = [values[:, start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    parts = [values[:, start:stop] for start, stop in pairwise(bounds.tolist())]
     results = [np.atleast_1d(reduce(known)) if (known := part[~np.isnan(part)]).size else None for part in parts]
     width = max((len(result) for result in results if result is not None), default=1)
     return np.array([np.full(width, np.nan) if result is None else result for result in results]).T
@@ -88,7 +113,7 @@ def draw_level(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
         draw_band(axes, middles(bounds), curves, looks[label], label)
         top = max(top, 1.2 * np.nanmax(curves))
         if label in marks:
-            axes.axhline(marks[label] + 0.5, color=looks[label].color, linewidth=0.7, linestyle=(0, (1, 1.5)))
+            axes.axhline(marks[label] + 0.5, color=looks[label].color, linewidth=0.8, linestyle=START_DASH)
             top = max(top, marks[label] + 2)
     level_axis(axes, "y", top)
     axes.set_ylabel("predicted noise\n[levels]")

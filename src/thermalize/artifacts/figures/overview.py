@@ -1,4 +1,4 @@
-"""The result in one wide picture: truth, a raw and a stabilised rollout as strips, and how long each kind stays in bounds.
+"""The result in one wide picture: truth, a raw and a stabilised rollout as strips, and how long each kind survives.
 
 The members shown are the first ones, not the best ones, and the survival curves hold all of them.
 """
@@ -23,7 +23,7 @@ def overview(inputs: FigureInputs) -> Figure:
     """Strips of the first emulator on the left, its survival curves on the right."""
     emulator = inputs.emulators[0]
     figure = Figure(figsize=SIZE, layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(2.2, 1))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(2.2, 1))[0]
     draw_strips(inputs.only(emulator, picked(inputs, emulator)), left)
     panel = right.subplots()
     draw_survival(inputs, panel, emulator)

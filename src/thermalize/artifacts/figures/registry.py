@@ -50,5 +50,3 @@ def columns(count: int, heights: tuple[float, ...], sharey: bool = True) -> tupl
         len(heights), count, squeeze=False, sharex="col", sharey="row" if sharey else False, height_ratios=heights
     )
     return figure, axes
-
-

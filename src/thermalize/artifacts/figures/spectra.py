@@ -1,6 +1,6 @@
 """Spectra of the final window against the truth's, and their ratio, with every stabilizer's log-spectral distance.
 
-    d = √ mean_k (log₁₀ E(k)/E_truth(k))²  over the energy-containing shells, beside d between two halves of the truth.
+d = √ mean_k (log₁₀ E(k)/E_truth(k))²  over the energy-containing shells, beside d between two halves of the truth.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def draw_emulator(inputs: FigureInputs, axes: np.ndarray, emulator: str) -> None
     names = inputs.stabilizers(emulator)
     first = inputs.of_seeds(emulator, names[0])
     floor = interval_text(average(first, "log_spectral_distance_floor"))
-    draw_spectrum(axes, first, "spectrum_truth", TRUTH_LOOK, f"truth, its halves: {floor}")
+    draw_spectrum(axes, first, "spectrum_truth", TRUTH_LOOK, f"truth (halves): {floor}")
     for stabilizer in names:
         datasets = inputs.of_seeds(emulator, stabilizer)
         distance = interval_text(average(datasets, "log_spectral_distance"))
@@ -66,9 +66,8 @@ def draw_emulator(inputs: FigureInputs, axes: np.ndarray, emulator: str) -> None
 
 def over_seeds(datasets: list[xr.Dataset], name: str) -> Curve:
     """Mean over seeds of a spectrum and of the ends of its interval, by shell."""
-    return Curve(
-        *(np.mean([dataset[f"{name}{end}"].to_numpy() for dataset in datasets], axis=0) for end in ("", "_low", "_high"))
-    )
+    names = (name, f"{name}_low", f"{name}_high")
+    return Curve(*(np.mean([dataset[each].to_numpy() for dataset in datasets], axis=0) for each in names))
 
 
 def draw_spectrum(axes: np.ndarray, datasets: list[xr.Dataset], name: str, look: Appearance, label: str) -> None:
@@ -81,7 +80,7 @@ def draw_spectrum(axes: np.ndarray, datasets: list[xr.Dataset], name: str, look:
 
 
 def set_limits(above: Axes, below: Axes, stabilizers: list[list[xr.Dataset]]) -> None:
-    """Keep the truth in view whatever a lost rollout does; the ratio shows all energy-containing shells up to a factor."""
+    """Keep the truth in view whatever a rollout does; the ratio shows the energy-containing shells up to a factor."""
     first = stabilizers[0][0]
     truth = first["spectrum_truth"].to_numpy()
     above.set_ylim(truth[truth > 0].min() / 10, truth.max() * 30)

@@ -1,7 +1,7 @@
 """Space–time strips u(x, t): what is shown of one member, and how it is painted.
 
-A strip is a window of frames of one trajectory. Where a rollout has no states any more it is hatched and says why, never
-blank; where it left the truth's envelope a dashed line marks the step.
+A strip is a window of frames of one trajectory. Where a rollout has no states any more it is hatched and says why,
+never blank; where it left the truth's envelope a dashed line marks the step.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ Members that reach the end of the rollout are censored there and marked; they ar
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +14,7 @@ from matplotlib.figure import Figure
 from thermalize.artifacts import pooling
 from thermalize.artifacts.figures.registry import columns, register
 from thermalize.artifacts.inputs import FigureInputs
-from thermalize.artifacts.style import BAND, TRUTH, Appearance, appearances, headline, plain_log
+from thermalize.artifacts.style import BAND, TRUTH, Appearance, appearances, beneath, headline, plain_log
 
 __all__ = ["draw_survival", "survival"]
 
@@ -20,7 +22,7 @@ __all__ = ["draw_survival", "survival"]
 @register("survival")
 def survival(inputs: FigureInputs) -> Figure:
     """One panel per emulator, one curve per stabilizer over the members of all seeds."""
-    figure, axes = columns(len(inputs.emulators), (2.7,))
+    figure, axes = columns(len(inputs.emulators), (3.3,))
     for panel, emulator in zip(axes[0], inputs.emulators, strict=True):
         draw_survival(inputs, panel, emulator)
         headline(panel, f"emulator {emulator}")
@@ -36,10 +38,9 @@ def draw_survival(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
     mark_truth(inputs, axes, emulator)
     axes.set_xscale("log")
     axes.set(xlim=span(inputs, emulator), ylim=(-0.03, 1.06), xlabel="time [emulator steps]")
-    title = f"{inputs.confidence} interval; | inside at the end"
-    axes.legend(loc="lower left", title=title, title_fontsize=6.5, alignment="left", bbox_to_anchor=(0, 0.06))
-    step = inputs.interval
-    top = axes.secondary_xaxis("top", functions=(lambda t: t * step, lambda t: t / step))
+    beneath(axes, f"band: {inputs.confidence} interval; | inside at the end")
+    to_time, to_steps = partial(np.multiply, inputs.interval), partial(np.multiply, 1 / inputs.interval)
+    top = axes.secondary_xaxis("top", functions=(to_time, to_steps))
     top.set_xlabel(f"time [{inputs.truth['time'].attrs.get('units', '1')}]")
     for axis in (axes.xaxis, top.xaxis):
         plain_log(axis)
@@ -61,12 +62,19 @@ def draw_curve(inputs: FigureInputs, axes: Axes, emulator: str, stabilizer: str,
     end = inputs.experiment.rollouts.steps if observed.all() else duration.max()
     time = np.append(np.maximum(curve.step, 1e-3), end)
     share, low, high = (np.append(values, values[-1]) for values in (curve.survival, curve.low, curve.high))
+    if not observed.any():
+        low = np.full_like(low, all_inside(inputs, observed.size))
     label = f"{stabilizer}: {(~observed).sum()} of {observed.size} to the end"
     axes.step(time, share, where="post", color=look.color, linestyle=look.linestyle, label=label, zorder=3)
     axes.fill_between(time, low, high, step="post", color=look.color, alpha=BAND, linewidth=0)
     censored = duration[~observed]
     at = share[np.searchsorted(time[:-1], censored, side="right") - 1]
     axes.plot(censored, at, "|", color=look.color, markersize=7, markeredgewidth=1.0, zorder=4)
+
+
+def all_inside(inputs: FigureInputs, members: int) -> float:
+    """Clopper–Pearson's lower end where none of so many members ever left, for which the curve has no interval."""
+    return float(((1 - inputs.experiment.diagnostics.confidence) / 2) ** (1 / members))
 
 
 def mark_truth(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
