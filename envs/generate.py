@@ -18,7 +18,7 @@ __all__ = ["ROLES", "conda_name", "conda_spec", "environment", "locked", "main"]
 HERE = Path(__file__).parent
 LOCK = HERE.parent / "requirements.lock"
 PYTHON = "3.12"
-COMMON = ("filelock", "numcodecs", "numpy", "pydantic", "pyyaml", "tqdm", "typer", "xarray", "zarr")
+COMMON = ("filelock", "numpy", "pydantic", "pyyaml", "tqdm", "typer", "xarray", "zarr")
 ROLES = {
     "simulate": (*COMMON, "dask", "distributed", "torch"),
     "train": (*COMMON, "pandas", "safetensors", "torch"),

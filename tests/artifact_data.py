@@ -32,7 +32,7 @@ def experiment(
             "name": "synthetic",
             "seeds": tuple(range(seeds)),
             "simulation": {
-                "system": {"kind": "ks", "length": 16.0, "points": 16},
+                "system": {"kind": "ks", "length": 8.0, "points": 16},
                 "dt": 0.1,
                 "frame_interval": 0.5,
                 "block": 1,
@@ -98,7 +98,7 @@ def spectra(raw: bool) -> dict[str, tuple]:
     truth = np.exp(-0.8 * shell)
     found = truth * (3.0 if raw else 1.05)
     return {
-        "wavenumber": ("shell", shell * 2 * np.pi / 16, {"units": "radian / length unit"}),
+        "wavenumber": ("shell", shell * 2 * np.pi / 8, {"units": "radian / length unit"}),
         "spectrum_truth": ("shell", truth),
         "spectrum_truth_low": ("shell", truth * 0.9),
         "spectrum_truth_high": ("shell", truth * 1.1),

@@ -90,6 +90,15 @@ def test_seeds_are_pooled(table):
     assert np.isnan(thermalized.cost_ratio)
 
 
+def test_intervals_of_shares_and_horizons(table):
+    raw, thermalized = (table.iloc[row] for row in (0, 1))
+    assert (raw.stable_fraction_low, raw.stable_fraction_high) == (0, pytest.approx(1 - 0.025 ** (1 / 4)))
+    assert raw.stable_horizon_low == 10  # the log-log interval of S = 3/4 at step 10 begins below one half
+    assert np.isnan(raw.stable_horizon_high)  # four that left leave 1 − 0.025^¼ = 0.60 > ½ open
+    assert thermalized.stable_horizon_low == 50  # that of S = 3/4 at step 50
+    assert np.isnan(thermalized.stable_horizon_high)
+
+
 def test_csv_round_trip(table, tmp_path):
     write_csv(table, tmp_path / "summary.csv")
     again = pd.read_csv(tmp_path / "summary.csv")
@@ -102,6 +111,9 @@ def test_latex_is_escaped_and_balanced(table, tmp_path):
     assert text.count("{") == text.count("}")
     assert r"net\_a" in text
     assert r"$\geq$ 100" in text
+    assert r"20 [10, --]" in text
+    assert r"0.50 [0.25, 1.0] (0.050)" in text
+    assert r"95 \% intervals" in text
     assert "×" not in text
     assert r"\toprule" in text
     assert text.isascii()
@@ -113,3 +125,29 @@ def test_terminal_table_fits_and_bounds_are_marked(table):
     assert "≥ 100" in text
     assert "0/4" in text
     assert "3/4" in text
+
+
+def test_terminal_table_never_cuts_a_number_and_folds_long_names(table):
+    table.loc[0, "emulator"] = "emulator-with-a-long-name"
+    table.loc[1, "stabilizer"] = "published-thermalizer-of-wide-net"
+    table.loc[0, ["stable_horizon_median", "stable_horizon_low", "stable_horizon_high"]] = 123456, 111111, 222222
+    text = format_terminal(table)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "123456 [111111, 222222]" in text
+    assert "[steps]" in text
+    assert "…" not in text
+    assert "emulator-with-a-long-name" in "".join(line.split(" ")[0] for line in text.splitlines())
+
+
+def test_names_that_latex_would_run_are_escaped(table, tmp_path):
+    table.loc[0, "stabilizer"] = "50%_of-net"
+    write_tex(table, tmp_path / "summary.tex")
+    assert r"50\%\_of-net" in (tmp_path / "summary.tex").read_text()
+
+
+def test_writing_twice_gives_the_same_bytes(table, tmp_path):
+    for write, name in ((write_csv, "summary.csv"), (write_tex, "summary.tex")):
+        write(table, tmp_path / name)
+        first = (tmp_path / name).read_bytes()
+        write(table, tmp_path / name)
+        assert (tmp_path / name).read_bytes() == first

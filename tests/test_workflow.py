@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -133,6 +136,21 @@ def test_the_report_holds_figures_captions_and_the_table(folder):
     text = report.read_text()
     for word in ("Figures", "Tables", "survival"):
         assert word in text
+
+
+def test_the_commands_and_code_of_the_documentation_run(folder):
+    pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/workflow.md"))
+    code = "\n".join(re.findall(r"```python\n(.*?)```", pages, re.S))
+    assert "open_zarr" in code
+    code = code.replace("results/demo", "results/tiny").replace("/unet/", "/small/")
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    commands = re.findall(r"^(thermalize .*)$", pages, re.M)
+    assert len(commands) >= 4
+    for line in commands:
+        words = line.replace("config.yaml", str(TINY)).replace("unet", "small").split()[1:]
+        done = thermalize(*words, cwd=folder)
+        assert done.returncode == 0, (line, done.stderr)
 
 
 def test_the_table_is_printed(results):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import floor, log10
 from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import FixedLocator, LogFormatterMathtext, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, NullLocator, ScalarFormatter
 
 from thermalize.config import Experiment, NoStabilizerConfig
 
@@ -25,6 +26,7 @@ __all__ = [
     "MUTED",
     "PAGE",
     "TRUTH",
+    "TRUTH_LOOK",
     "Appearance",
     "appearances",
     "beneath",
@@ -48,7 +50,8 @@ LOST: dict[str, Any] = {"facecolor": "0.90", "edgecolor": "0.68", "hatch": "////
 """How a stretch without states is painted: hatched grey, never blank."""
 
 LEVELS = (0, 2, 4, 6, 8, 10, 20, 50, 100, 200, 500, 1000)
-SHORT = (1e-3, 1e4)
+SHORT = (1e-4, 1e5)
+MANTISSAS = ((0.4, range(2, 10)), (1.6, (2, 3, 5)), (2.2, (2, 5)))
 RAW = "#D55E00"
 OTHERS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)))
@@ -67,6 +70,10 @@ SETTINGS: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
+    "xtick.major.pad": 3.0,
+    "ytick.major.pad": 3.0,
+    "xtick.minor.pad": 4.5,
+    "ytick.minor.pad": 4.5,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "xtick.minor.width": 0.4,
@@ -83,10 +90,16 @@ SETTINGS: Any = {
 
 
 class Appearance(NamedTuple):
-    """Colour and dash of one stabilizer."""
+    """Colour, dash, width and height of a line, as matplotlib names them; dashed lines lie above solid ones."""
 
     color: str
     linestyle: Any
+    linewidth: float = 1.2
+    zorder: float = 2.4
+
+
+TRUTH_LOOK = Appearance(TRUTH, "-", 2.0, 2.2)
+"""The truth lies beneath and is wider, so that it is seen where another curve coincides with it."""
 
 
 @contextmanager
@@ -102,7 +115,7 @@ def appearances(experiment: Experiment) -> dict[str, Appearance]:
     """One look per stabilizer, the same in every figure: raw rollouts are vermilion, the others follow the config."""
     raw = [label for label, stabilizer in experiment.stabilizers.items() if isinstance(stabilizer, NoStabilizerConfig)]
     others = [label for label in experiment.stabilizers if label not in raw]
-    looks = dict.fromkeys(raw, Appearance(RAW, (0, (4, 1.2, 1, 1.2))))
+    looks = dict.fromkeys(raw, Appearance(RAW, (0, (4, 1.2, 1, 1.2)), zorder=2.6))
     for number, label in enumerate(others):
         turn, color = divmod(number, len(OTHERS))
         looks[label] = Appearance(OTHERS[color], DASHES[(color + turn) % len(DASHES)])
@@ -110,19 +123,29 @@ def appearances(experiment: Experiment) -> dict[str, Appearance]:
 
 
 def plain_log(axis: Axis) -> None:
-    """Write the labels of a logarithmic axis as 0.3 and 20 rather than as powers, where they stay short."""
+    """Write the labels of a logarithmic axis as 0.3 and 20 rather than as powers, where they stay short.
 
-    class Plain(LogFormatterMathtext):
-        def __call__(self, x: float, pos: int | None = None) -> str:
-            text: str = super().__call__(x, pos)
-            return f"{x:g}" if text and SHORT[0] <= x <= SHORT[1] else text
+    Between the decades, as many are named as there is room for.
+    """
+    powers = LogFormatterMathtext()
 
-    axis.set_major_formatter(Plain())
-    axis.set_minor_formatter(Plain(labelOnlyBase=False, minor_thresholds=(1, 0.4)))
+    def major(x: float, _: int | None = None) -> str:
+        return f"{x:g}" if SHORT[0] <= x <= SHORT[1] else str(powers(x))
+
+    def minor(x: float, _: int | None = None) -> str:
+        low, high = axis.get_view_interval()
+        named = next((digits for decades, digits in MANTISSAS if log10(high / low) <= decades), ())
+        return major(x) if SHORT[0] <= x <= SHORT[1] and round(x / 10 ** floor(log10(x))) in named else ""
+
+    powers.set_axis(axis)
+    axis.set_major_formatter(FuncFormatter(major))
+    axis.set_minor_formatter(FuncFormatter(minor))
 
 
 def level_axis(axes: Axes, which: Literal["x", "y"], top: float) -> None:
-    """An axis of noise levels from 0 to `top`: even up to ten, where thermalization works, logarithmic beyond."""
+    """An axis of noise levels from 0 to `top` or a bit beyond: even up to ten, where thermalization works, then
+    logarithmic."""
+    top = next((level for level in LEVELS if top <= level <= 1.25 * top), top)
     (axes.set_xscale if which == "x" else axes.set_yscale)("symlog", linthresh=10, linscale=1.2)
     (axes.set_xlim if which == "x" else axes.set_ylim)(0, top)
     axis = axes.xaxis if which == "x" else axes.yaxis

@@ -29,7 +29,8 @@ CAPTION = (
     "over the energy-containing shells, and 1-Wasserstein distance of the field in standard deviations of the truth, "
     "both in the final window, with the same distance between two halves of the truth in parentheses. Evaluations: "
     "network evaluations per emulator step. Cost: time per step relative to the raw emulator, measured side by side. "
-    "In brackets: {confidence:g} % intervals; for the cost, quartiles of the repeats."
+    "In brackets: {confidence:g} % intervals, a dash where the rollouts do not reach an end; for the cost, quartiles "
+    "of the repeats."
 )
 SIGNS = {"≥": r"$\geq$", "×": r"$\times$", "–": "--", "W1": r"$W_1$"}
 

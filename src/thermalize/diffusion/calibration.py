@@ -22,6 +22,7 @@ from thermalize.diffusion.schedule import CLEAN, Schedule
 __all__ = ["auto_start", "auto_stop", "calibrate"]
 
 LEVELS_SHOWN = 40
+LOWEST_SHOWN = 16  # every one of the levels at which thermalization works
 BAND = (0.05, 0.95)
 BATCH = 256
 
@@ -32,7 +33,8 @@ def calibrate(model: Denoiser, schedule: Schedule, truth: Tensor, levels: int, s
     generator = torch.Generator().manual_seed(seed)
     clean = torch.cat([model.level(x) for x in truth.split(BATCH)]).cpu()
     epsilon = torch.cat([model.noise(x, torch.zeros(len(x), dtype=torch.long)) for x in truth.split(BATCH)])
-    shown = np.unique(np.linspace(0, levels - 1, min(levels, LEVELS_SHOWN)).round().astype(int))
+    coarse = np.linspace(0, levels - 1, min(levels, LEVELS_SHOWN)).round().astype(int)
+    shown = np.union1d(np.arange(min(levels, LOWEST_SHOWN)), coarse)
     predicted = [_predicted(model, schedule, truth, int(level), generator) for level in shown]
     return {
         "level": shown.tolist(),

@@ -95,6 +95,12 @@ def rollout(job: Job, manifest: Path, device: torch.device) -> None:
     with exclusive(manifest), explaining(manifest):
         if completed(manifest, key) is None:
             _Stream(job, manifest, key, device).run()
+        _state_path(manifest).unlink(missing_ok=True)
+
+
+def _state_path(manifest: Path) -> Path:
+    partial = partial_path(manifest)
+    return partial.with_name(f"{partial.name}.state.npz")
 
 
 class _Stream:
@@ -103,7 +109,7 @@ class _Stream:
     def __init__(self, job: Job, manifest: Path, key: str, device: torch.device) -> None:
         self.job, self.manifest, self.key, self.device = job, manifest, key, device
         self.final, self.partial = store_path(manifest), partial_path(manifest)
-        self.saved = self.partial.with_name(f"{self.partial.name}.state.npz")
+        self.saved = _state_path(manifest)
         self.settings = job.experiment.rollouts
         self.emulator = load_emulator(job.emulator_folder, job.system).to(device)
         self.truth = open_store(job.test)
@@ -223,5 +229,9 @@ class _Stream:
     def _seal(self, state: State) -> None:
         lost = {"lost_step": state.lost_step.tolist(), "lost_cause": state.lost_cause}
         attributes = {**self._attributes(), **lost}
-        seal(self.partial, self.final, self.manifest, self.key, attributes=attributes, allow_nan=True)
-        self.saved.unlink(missing_ok=True)
+        try:
+            seal(self.partial, self.final, self.manifest, self.key, attributes=attributes, allow_nan=True)
+        except UserError:
+            # What is stored is damaged, so there is nothing to continue: the next run begins anew.
+            self.saved.unlink(missing_ok=True)
+            raise

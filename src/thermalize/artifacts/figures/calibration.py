@@ -93,5 +93,15 @@ def mark_starts(inputs: FigureInputs, left: Axes, right: Axes, name: str) -> Non
             axes.axvline(start, color=look.color, linewidth=1.0, linestyle=look.linestyle, label=text)
         stabilizer = configured[label]
         if stabilizer.kind == "thermalizer" and stabilizer.start == "auto":
-            right.axhline(stabilizer.false_trigger_rate, color=look.color, linewidth=0.8, linestyle=(0, (1, 1.5)))
+            mark_rate(right, stabilizer.false_trigger_rate, look.color)
     left.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.85)
+
+
+def mark_rate(axes: Axes, rate: float, color: str) -> None:
+    """The rate of false triggers that `start: auto` was asked for, in view even where the sample does not resolve it."""
+    axes.axhline(rate, color=color, linewidth=0.8, linestyle=(0, (1, 1.5)))
+    axes.annotate(
+        f"asked for: {rate:g}", (1, rate), xycoords=("axes fraction", "data"), xytext=(-3, 2), ha="right",
+        textcoords="offset points", color=color, fontsize=6.5,
+    )  # fmt: skip
+    axes.set_ylim(bottom=min(axes.get_ylim()[0], rate / 2))

@@ -15,11 +15,10 @@ from thermalize.artifacts.figures.registry import register
 from thermalize.artifacts.figures.words import interval_text, number
 from thermalize.artifacts.inputs import FigureInputs
 from thermalize.artifacts.pooling import average, mean
-from thermalize.artifacts.style import PAGE, TRUTH, Appearance, appearances, beneath, headline
+from thermalize.artifacts.style import PAGE, TRUTH_LOOK, Appearance, appearances, beneath, headline
 
 __all__ = ["distributions"]
 
-TRUTH_LOOK = Appearance(TRUTH, "-")
 QUANTITIES = {"field": "field [σ of the truth]", "increment": "one-step increment [σ of the truth's]"}
 
 
@@ -54,12 +53,14 @@ def draw_density(inputs: FigureInputs, axes: Axes, emulator: str, name: str) -> 
     truth = over_seeds(first, f"{name}_pdf_truth")
     floor = interval_text(average(first, f"wasserstein_{name}_floor"))
     draw_line(axes, first, f"{name}_bin", truth, TRUTH_LOOK, f"truth (halves): {floor}")
+    top = truth.max()
     for stabilizer, (look, datasets) in runs.items():
         distance = interval_text(average(datasets, f"wasserstein_{name}"))
         density = over_seeds(datasets, f"{name}_pdf_rollout")
+        top = np.fmax(top, density.max())
         draw_line(axes, datasets, f"{name}_bin", density, look, f"{stabilizer}: {distance}")
     axes.set_yscale("log")
-    axes.set_ylim(truth[truth > 0].min() / 3, truth.max() * 4)
+    axes.set_ylim(truth[truth > 0].min() / 3, top * 3)
     axes.set(xlabel=QUANTITIES[name], ylabel="probability density [1]")
     beneath(axes, f"W₁ [{inputs.confidence} interval]")
 
@@ -83,4 +84,4 @@ def draw_line(
 ) -> None:
     """One curve over a coordinate; a density of zero has no place on a logarithmic axis and leaves a gap."""
     shown = np.where(values > 0, values, np.nan) if coordinate.endswith("_bin") else values
-    axes.plot(datasets[0][coordinate].to_numpy(), shown, color=look.color, linestyle=look.linestyle, label=label)
+    axes.plot(datasets[0][coordinate].to_numpy(), shown, label=label, **look._asdict())

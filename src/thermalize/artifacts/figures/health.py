@@ -94,6 +94,12 @@ def quantiles(values: np.ndarray) -> np.ndarray:
     return np.quantile(values, QUANTILES, method="inverted_cdf")
 
 
+def spread(values: np.ndarray) -> np.ndarray:
+    """The mean between the 5th and the 95th percentile: medians of whole numbers jump."""
+    low, _, high = quantiles(values)
+    return np.array([low, values.mean(), high])
+
+
 def middles(bounds: np.ndarray, step: float = 1.0) -> np.ndarray:
     return step * 0.5 * (bounds[:-1] + bounds[1:])
 
@@ -109,7 +115,7 @@ def draw_level(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
         if np.isnan(level).all():
             continue
         bounds = edges(level.shape[1], BINS["level"])
-        curves = binned(level, bounds, quantiles)
+        curves = binned(level, bounds, spread)
         draw_band(axes, middles(bounds), curves, looks[label], label)
         top = max(top, 1.2 * np.nanmax(curves))
         if label in marks:
@@ -129,8 +135,8 @@ def draw_work(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
         work = np.concatenate([masked(rollout, rollout["reverse_steps"].to_numpy(), np.nan) for rollout in runs])[:, 1:]
         bounds = edges(work.shape[1], BINS["work"])
         curve = binned(work, bounds, np.mean)[0]
-        axes.plot(middles(bounds), curve, color=looks[label].color, linestyle=looks[label].linestyle)
-    axes.set_ylim(bottom=0)
+        axes.plot(middles(bounds), curve, **looks[label]._asdict())
+    axes.set_ylim(0, max(0.1, axes.get_ylim()[1]))
     axes.set_ylabel("reverse steps\nper step [1]")
 
 
@@ -156,9 +162,9 @@ def squared(unit: str) -> str:
 
 
 def draw_band(axes: Axes, time: np.ndarray, curves: np.ndarray, look: Appearance, label: str) -> None:
-    """Median with its 5–95 % band, from curves [low, median, high]."""
+    """Median or mean with its 5–95 % band, from curves [low, middle, high]."""
     low, middle, high = curves
-    axes.plot(time, middle, color=look.color, linestyle=look.linestyle, label=label)
+    axes.plot(time, middle, label=label, **look._asdict())
     axes.fill_between(time, low, high, color=look.color, alpha=BAND, linewidth=0)
 
 

@@ -11,11 +11,12 @@ from thermalize.artifacts.figures.registry import register
 from thermalize.artifacts.figures.spacetime import draw_strips
 from thermalize.artifacts.figures.survival import draw_survival
 from thermalize.artifacts.inputs import FigureInputs
+from thermalize.artifacts.style import headline
 from thermalize.config import NoStabilizerConfig
 
 __all__ = ["overview"]
 
-SIZE = (9.0, 3.5)
+SIZE = (10.0, 3.5)
 
 
 @register("overview")
@@ -23,10 +24,11 @@ def overview(inputs: FigureInputs) -> Figure:
     """Strips of the first emulator on the left, its survival curves on the right."""
     emulator = inputs.emulators[0]
     figure = Figure(figsize=SIZE, layout="constrained")
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(2.2, 1))[0]
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(2.5, 1))[0]
     draw_strips(inputs.only(emulator, picked(inputs, emulator)), left)
     panel = right.subplots()
     draw_survival(inputs, panel, emulator)
+    headline(panel, f"emulator {emulator}")
     panel.set_ylabel("share of members inside the truth's envelope [1]")
     return figure
 

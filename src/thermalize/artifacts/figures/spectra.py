@@ -16,12 +16,11 @@ from thermalize.artifacts.figures.registry import columns, register
 from thermalize.artifacts.figures.words import interval_text
 from thermalize.artifacts.inputs import FigureInputs, units
 from thermalize.artifacts.pooling import average
-from thermalize.artifacts.style import BAND, MUTED, TRUTH, Appearance, appearances, headline, plain_log
+from thermalize.artifacts.style import BAND, MUTED, TRUTH_LOOK, Appearance, appearances, headline, plain_log
 
 __all__ = ["spectra"]
 
 LEAST_RATIO, MOST_RATIO = 2.0, 100.0
-TRUTH_LOOK = Appearance(TRUTH, "-")
 
 
 class Curve(NamedTuple):
@@ -75,7 +74,7 @@ def draw_spectrum(axes: np.ndarray, datasets: list[xr.Dataset], name: str, look:
     k, found = datasets[0]["wavenumber"].to_numpy(), over_seeds(datasets, name)
     truth = over_seeds(datasets, "spectrum_truth").value
     for panel, reference in zip(axes, (np.ones_like(truth), truth), strict=True):
-        panel.loglog(k, found.value / reference, color=look.color, linestyle=look.linestyle, label=label)
+        panel.loglog(k, found.value / reference, label=label, **look._asdict())
         panel.fill_between(k, found.low / reference, found.high / reference, color=look.color, alpha=BAND, linewidth=0)
 
 
@@ -90,7 +89,8 @@ def set_limits(above: Axes, below: Axes, stabilizers: list[list[xr.Dataset]]) ->
     largest = float(np.exp(finite[np.isfinite(finite)].max(initial=0.0)))
     factor = min(MOST_RATIO, max(LEAST_RATIO, 1.5 * largest))
     below.set_ylim(1 / factor, factor)
-    plain_log(below.yaxis)
+    for axis in (below.xaxis, below.yaxis):
+        plain_log(axis)
 
 
 def mark_energy_containing(above: Axes, below: Axes, dataset: xr.Dataset) -> None:

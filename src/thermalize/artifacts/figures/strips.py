@@ -22,6 +22,8 @@ Window = tuple[int, int]
 
 SHORTEST, LONGEST = 200, 500
 FAR_ENOUGH = 1.2
+BEFORE = 0.25
+"""Share of a window around a departure that lies before it."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,28 @@ class Strip:
     def stop(self) -> int:
         return self.start + len(self.states)
 
+    @property
+    def leaves(self) -> bool:
+        """Whether the member leaves the truth's envelope in this window."""
+        return self.left is not None and self.start <= self.left < self.stop
 
-def windows(inputs: FigureInputs) -> tuple[Window, Window]:
+
+def windows(inputs: FigureInputs) -> tuple[Window, ...]:
     """Frames [start, stop) of the early and the late window, of equal length and without overlap.
 
-    The early one is long enough to see the shown members leave the envelope, if they do so soon.
+    The early one is long enough to see the shown members leave the envelope, if they do so soon. Otherwise there is one
+    more in between, where the first of them leaves.
     """
     frames = max(rollout.sizes["time"] for rollout in inputs.rollouts.values())
     leaving = [departure(inputs.diagnostics[key]) for key in inputs.keys if key in inputs.diagnostics]
     seen = [int(FAR_ENOUGH * step) for step in leaving if step is not None and FAR_ENOUGH * step <= LONGEST]
     span = min(max([SHORTEST, *seen]), frames // 2)
-    return (0, span), (frames - span, frames)
+    early, late = (0, span), (frames - span, frames)
+    between = [step for step in leaving if step is not None and span <= step < frames - span]
+    if not between or frames < 3 * span:
+        return early, late
+    start = int(np.clip(min(between) - BEFORE * span, span, frames - 2 * span))
+    return early, (start, start + span), late
 
 
 def departure(diagnostics: xr.Dataset) -> float | None:
@@ -62,21 +75,24 @@ def rollout_strip(inputs: FigureInputs, key: Key, window: Window) -> Strip:
     rollout, diagnostics = inputs.rollouts[key], inputs.diagnostics[key]
     lost, left = lost_steps(rollout)[0], departure(diagnostics)
     missing = "" if lost is None else f"no states: lost at t = {lost * inputs.interval:g}"
-    remark = "" if left is None else f"left the envelope at t = {left * inputs.interval:g} ({cause(diagnostics, 0)})"
+    remark = "" if left is None else f"left at t = {left * inputs.interval:g} ({cause(diagnostics, 0)})"
     return Strip(strip(rollout, 0, *window), window[0], missing, left, remark)
 
 
-def truth_strip(inputs: FigureInputs, window: Window) -> Strip:
-    """The truth of the shown rollout; past its end, an equally long stretch of it from other times, which says so."""
+def truth_strip(inputs: FigureInputs, window: Window, following: int = 0) -> Strip:
+    """The truth of the shown rollout; past its end, an equally long stretch of it from other times, which says so.
+
+    That is the last stretch, or an earlier one where windows that follow show the last ones.
+    """
     truth, origin = inputs.truth, next(iter(inputs.rollouts.values())).attrs
     member, first = origin["initial_member"][0], origin["initial_frame"][0]
     frames, span = truth.sizes["time"], window[1] - window[0]
     if window[0] == 0 or first + window[1] <= frames:
         states = strip(truth, member, first + window[0], first + window[1])
         return Strip(states, window[0], "truth not simulated further")
-    begin = max(0, frames - span)
-    times = [(frame - first) * inputs.interval for frame in (begin, frames)]
-    remark = f"truth of another time: t = {times[0]:g} to {times[1]:g}"
+    begin = max(0, frames - (1 + following) * span)
+    times = [(frame - first) * inputs.interval for frame in (begin, min(begin + span, frames))]
+    remark = f"truth of t = {times[0]:g} to {times[1]:g}"
     return Strip(strip(truth, member, begin, begin + span), window[0], "truth not simulated further", remark=remark)
 
 
@@ -95,7 +111,7 @@ def paint(axes: Axes, shown: Strip, x: np.ndarray, interval: float, limit: float
     gone = ~np.isfinite(shown.states).all(axis=1)
     if gone.any():
         hatch(axes, shown, int(np.argmax(gone)), interval)
-    if shown.left is not None and shown.start < shown.left < shown.stop:
+    if shown.left is not None and shown.leaves:
         axes.axvline(shown.left * interval, color="black", linewidth=1.0, linestyle=(0, (3, 2)))
     axes.spines[["top", "right"]].set_visible(True)
     axes.set_xlim(extent[:2])

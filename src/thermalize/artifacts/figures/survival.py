@@ -47,11 +47,12 @@ def draw_survival(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
 
 
 def span(inputs: FigureInputs, emulator: str) -> tuple[float, float]:
-    """Time axis [emulator steps]: from well before the first departure to the end of the rollouts."""
+    """Time axis [emulator steps]: from well before the first departure to the end of rollouts and truth."""
     steps = inputs.experiment.rollouts.steps
     pooled = [pooling.horizons(inputs.of_seeds(emulator, name)) for name in inputs.stabilizers(emulator)]
     left = np.concatenate([step[observed] for step, observed in pooled])
-    return max(1.0, min(left.min(initial=steps) / 4, steps / 20)), steps * 1.1
+    end = max(steps, inputs.truth.sizes["time"])
+    return max(1.0, min(left.min(initial=steps) / 4, steps / 20)), end * 1.1
 
 
 def draw_curve(inputs: FigureInputs, axes: Axes, emulator: str, stabilizer: str, look: Appearance) -> None:
@@ -65,7 +66,7 @@ def draw_curve(inputs: FigureInputs, axes: Axes, emulator: str, stabilizer: str,
     if not observed.any():
         low = np.full_like(low, all_inside(inputs, observed.size))
     label = f"{stabilizer}: {(~observed).sum()} of {observed.size} to the end"
-    axes.step(time, share, where="post", color=look.color, linestyle=look.linestyle, label=label, zorder=3)
+    axes.step(time, share, where="post", label=label, **look._asdict())
     axes.fill_between(time, low, high, step="post", color=look.color, alpha=BAND, linewidth=0)
     censored = duration[~observed]
     at = share[np.searchsorted(time[:-1], censored, side="right") - 1]

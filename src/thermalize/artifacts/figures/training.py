@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from thermalize.artifacts.figures.registry import register
 from thermalize.artifacts.inputs import FigureInputs
@@ -55,6 +56,7 @@ def draw_history(axes: Axes, label: str, history: pd.DataFrame) -> None:
         mark_unroll(axes, history)
     axes.set_yscale("log")
     plain_log(axes.yaxis)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="training update", ylabel="loss [1]")
     axes.legend(loc="best")
     headline(axes, f"{KINDS[kind]} {name}")

@@ -1,0 +1,293 @@
+"""Every figure draws whatever the experiment holds, says what it shows, and comes out the same byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import artifact_data
+import matplotlib as mpl
+import numpy as np
+import pytest
+import xarray as xr
+from docutils.core import publish_parts
+from jinja2 import Environment
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from thermalize.artifacts.figures import FIGURES, FigureInputs, draw, save
+from thermalize.artifacts.figures.health import binned, energy
+from thermalize.artifacts.figures.starts import starts
+from thermalize.artifacts.figures.strips import paint, scale, truth_strip, windows
+from thermalize.artifacts.figures.strips import rollout_strip as strip_of
+from thermalize.artifacts.figures.survival import all_inside
+from thermalize.artifacts.figures.words import interval_text, number
+from thermalize.artifacts.inputs import cause, envelope, lost_steps, strip
+from thermalize.artifacts.pooling import Estimate, average, horizons, survival
+from thermalize.artifacts.provenance import config_digest, provenance
+from thermalize.artifacts.style import appearances, styled
+from thermalize.config import Experiment
+from thermalize.errors import UserError
+
+NAMES = ("calibration", "distributions", "health", "overview", "spacetime", "spectra", "survival", "training")
+CAPTIONS = Path(__file__).parents[1] / "report"
+SCENARIOS = {
+    "one stabilizer": {"stabilizers": 2},
+    "three stabilizers, two seeds, two emulators": {"stabilizers": 4, "seeds": 2, "emulators": 2},
+    "no thermalizer": {"thermalizer": False},
+}
+
+
+@pytest.fixture(scope="module")
+def scenarios() -> dict[str, FigureInputs]:
+    return {name: artifact_data.inputs(artifact_data.experiment(**options)) for name, options in SCENARIOS.items()}
+
+
+@pytest.fixture
+def config() -> Experiment:
+    return artifact_data.experiment(stabilizers=2, seeds=2)
+
+
+@pytest.fixture
+def inputs(config) -> FigureInputs:
+    return artifact_data.inputs(config)
+
+
+def render(figure: Figure, arranged: bool = False) -> None:
+    """Paint a figure; arranging its panels takes most of the time and is left to the fullest scenario."""
+    with styled():
+        if not arranged:
+            figure.set_layout_engine("none")
+        figure.set_dpi(40)
+        FigureCanvasAgg(figure).draw()
+
+
+def labels(axes: Axes, which: str) -> set[str]:
+    """Labels of an axis, its own or those of panels that share it."""
+    shared = axes.get_shared_x_axes() if which == "x" else axes.get_shared_y_axes()
+    return {getattr(each, f"get_{which}label")() for each in [axes, *shared.get_siblings(axes)]} - {""}
+
+
+def texts(figure: Figure) -> str:
+    found = [text.get_text() for axes in figure.axes for text in axes.texts]
+    found += [axes.get_title(loc) for axes in figure.axes for loc in ("left", "right")]
+    legends = [axes.get_legend() for axes in figure.axes] + figure.legends
+    return "\n".join(found + [text.get_text() for legend in legends if legend for text in legend.get_texts()])
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_draws_with_labelled_axes(name, scenario, scenarios):
+    figure = draw(name, scenarios[scenario])
+    render(figure, arranged="two emulators" in scenario)
+    for axes in figure.axes:
+        if not axes.axison:
+            continue
+        assert labels(axes, "y"), f"no y label in {name}"
+        if axes.get_label() != "<colorbar>":
+            assert labels(axes, "x"), f"no x label in {name}"
+        for label in labels(axes, "x") | labels(axes, "y"):
+            assert "[" in label or label == "training update", f"{label!r} has no unit"
+
+
+@pytest.mark.parametrize("name", ["health", "overview", "spectra"])
+def test_figures_hold_when_every_raw_member_is_lost_at_once(name, config):
+    inputs = artifact_data.inputs(config)
+    lost = artifact_data.rollout(config, "raw", 0, lost=1)
+    diagnostics = inputs.diagnostics["unet_0", "raw", 0].copy()
+    for variable in ("spectrum_rollout", "spectrum_rollout_low", "spectrum_rollout_high", "log_spectral_distance"):
+        diagnostics[variable] = diagnostics[variable] * np.nan
+    diagnostics["stable_horizon"] = diagnostics["stable_horizon"] * 0 + 1
+    key = ("unet_0", "raw", 0)
+    gone = replace(
+        inputs, rollouts={**inputs.rollouts, key: lost}, diagnostics={**inputs.diagnostics, key: diagnostics}
+    )
+    render(draw(name, gone))
+
+
+def test_names_captions_and_unknown_figures(inputs):
+    assert set(FIGURES) == set(NAMES)
+    with pytest.raises(UserError, match=r"no figure named 'sprectra'; the figures are calibration"):
+        draw("sprectra", inputs)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "summary", "workflow"])
+def test_captions_are_valid_restructured_text(name):
+    text = (CAPTIONS / f"{name}.rst").read_text()
+    rendered = Environment().from_string(text).render(snakemake={"config": {"name": "an-experiment"}})
+    parts = publish_parts(rendered, writer="html", settings_overrides={"report_level": 1, "halt_level": 1})
+    assert len(parts["body"]) > 300
+
+
+def test_saving_twice_gives_the_same_bytes(inputs, tmp_path):
+    name, origin = "spacetime", provenance(inputs.experiment)
+    save(draw(name, inputs), tmp_path / "a" / "figure", origin)
+    with mpl.rc_context({"font.size": 30, "savefig.dpi": 20, "axes.facecolor": "red"}):
+        save(draw(name, inputs), tmp_path / "elsewhere" / "b" / "figure", origin)
+    for suffix in ("pdf", "png"):
+        first, second = (tmp_path / folder / f"figure.{suffix}" for folder in ("a", "elsewhere/b"))
+        assert first.read_bytes() == second.read_bytes()
+        assert config_digest(inputs.experiment).encode() in first.read_bytes()
+    assert b"CreationDate" not in (tmp_path / "a" / "figure.pdf").read_bytes()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["figure.pdf", "figure.png"]
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone(inputs):
+    before = dict(mpl.rcParams)
+    draw("survival", inputs)
+    assert dict(mpl.rcParams) == before
+
+
+def test_lost_states_are_hatched_and_named(inputs):
+    figure = draw("spacetime", inputs)
+    early, late = figure.axes[2:4]  # the second row is the raw rollout
+    assert any(patch.get_hatch() for patch in late.patches)
+    assert [text.get_text() for text in late.texts] == ["no states: lost at t = 30"]
+    assert early.get_title("left") == "raw"
+    assert early.get_title("right") == "left the envelope at t = 20 (energy)"
+    assert not any(patch.get_hatch() for axes in (*figure.axes[:2], *figure.axes[4:6]) for patch in axes.patches)
+
+
+def test_truth_beyond_its_end_is_named_as_another_time(inputs):
+    early, late = windows(inputs)
+    assert (early, late) == ((0, 60), (61, 121))
+    assert truth_strip(inputs, early).remark == ""
+    shown = truth_strip(inputs, late)
+    assert shown.remark == "truth of another time: t = 0 to 30"
+    np.testing.assert_array_equal(shown.states, inputs.truth["velocity"].values[0, :, 0])
+
+
+def test_early_window_reaches_the_departure_of_the_shown_member(inputs, config):
+    key = ("unet_0", "raw", 0)
+    diagnostics = inputs.diagnostics[key].assign(stable_horizon=("member", np.full(4, 300.0)))
+    long = inputs.rollouts[key].isel(time=np.arange(2000) % 121)
+    changed = replace(inputs, rollouts={key: long}, diagnostics={key: diagnostics})
+    assert windows(changed) == ((0, 360), (1640, 2000))
+
+
+def test_colours_share_one_symmetric_scale(inputs):
+    strips = [truth_strip(inputs, (0, 60))]
+    limit = scale(strips)
+    assert np.mean(np.abs(strips[0].states) < limit) == pytest.approx(0.995, abs=0.001)
+    axes = Figure().subplots()
+    image = paint(axes, strip_of(inputs, ("unet_0", "raw", 0), (0, 60)), np.arange(16.0), 0.5, limit)
+    assert image.get_clim() == (-limit, limit)
+    assert axes.get_xlim() == (0, 30)
+    assert image.get_extent()[3] == 16  # the periodic domain ends one spacing after its last point
+
+
+def test_two_dimensional_states_are_cut_to_a_strip():
+    values = np.arange(2 * 3 * 1 * 4 * 5, dtype=np.float32).reshape(2, 3, 1, 4, 5)
+    dims = ("member", "time", "channel", "y", "x")
+    dataset = xr.Dataset({"vorticity": (dims, values)}, attrs={"variable": "vorticity"})
+    found = strip(dataset, 1, 1, 5)
+    np.testing.assert_array_equal(found[:2], values[1, 1:, 0, 0])
+    assert np.isnan(found[2:]).all()
+
+
+def test_bins_keep_lost_members_and_skip_what_was_not_seen():
+    values = np.array([[1.0, 2.0, np.inf, np.inf], [3.0, np.nan, np.nan, np.nan], [5.0, 6.0, 7.0, np.inf]])
+    means = binned(values[:, :2], np.array([0, 1, 2]), np.mean)
+    np.testing.assert_allclose(means, [[3.0, 4.0]])
+    largest = binned(values, np.array([0, 2, 4]), np.max)
+    np.testing.assert_array_equal(largest, [[6.0, np.inf]])
+    empty = binned(np.array([[1.0, np.nan]]), np.array([0, 1, 2]), np.median)
+    np.testing.assert_array_equal(empty, [[1.0, np.nan]])
+
+
+def test_energy_of_lost_members_is_unbounded_not_left_out(config):
+    rollout = artifact_data.rollout(config, "raw", 0)
+    assert lost_steps(rollout) == [60] * 4
+    values, steps = energy(rollout)
+    expected = 0.5 * (rollout["velocity"].values[2, 10, 0].astype(float) ** 2).mean()
+    assert values[2, 10] == pytest.approx(expected)
+    np.testing.assert_array_equal(steps, np.arange(121))
+    assert np.isinf(values[:, 60:]).all()
+    assert np.isfinite(values[:, :60]).all()
+
+
+def test_health_has_one_panel_without_a_thermalizer_and_three_with(scenarios):
+    assert len(draw("health", scenarios["no thermalizer"]).axes) == 1
+    assert len(draw("health", scenarios["one stabilizer"]).axes) == 3
+
+
+def test_survival_pools_the_members_of_all_seeds(inputs):
+    found = texts(draw("survival", inputs))
+    assert "raw: 0 of 8 to the end" in found
+    assert "thermalizer_5: 8 of 8 to the end" in found
+    assert "held-out truth of 60 frames: 100 %" in found
+    raw = inputs.of_seeds("unet_0", "raw")
+    steps, observed = horizons(raw)
+    assert sorted(steps) == [40, 41, 42, 43, 44, 45, 46, 47]
+    assert observed.all()
+    assert survival(raw, 0.95).median[0] == 43  # half of eight have left there
+    assert all_inside(inputs, 8) == pytest.approx(0.025 ** (1 / 8))
+
+
+def test_distances_are_means_over_the_seeds(inputs):
+    found = average(inputs.of_seeds("unet_0", "thermalizer_5"), "log_spectral_distance")
+    assert found == pytest.approx((0.021, 0.8 * 0.021, 1.3 * 0.021))
+    assert np.isnan(average(inputs.of_seeds("unet_0", "raw"), "absent").value)
+    assert "thermalizer_5: 0.021 [0.017, 0.027]" in texts(draw("spectra", inputs))
+
+
+def test_starting_levels_come_from_the_config_or_the_calibration(inputs, config):
+    assert starts(inputs, "small") == {"thermalizer_5": 5}
+    settings = config.model_dump()
+    settings["rollouts"]["stabilizers"]["thermalizer_5"]["start"] = "auto"
+    automatic = replace(inputs, experiment=Experiment.model_validate(settings))
+    assert starts(replace(automatic, cards={"diffusion/small": artifact_data.card()}), "small") == {"thermalizer_5": 6}
+    calibrated = {"diffusion/small": artifact_data.card(thresholds=False)}
+    assert starts(replace(automatic, cards=calibrated), "small") == {"thermalizer_5": 3}  # 1 of 1000 states is above
+    assert starts(replace(automatic, cards={}), "small") == {}
+    render(draw("calibration", replace(automatic, cards=calibrated)))
+
+
+def test_calibration_says_where_no_clean_state_is_above(inputs):
+    assert "none of 1000 states above 4" in texts(draw("calibration", inputs))
+
+
+def test_looks_are_distinct_and_the_same_in_every_figure():
+    config = artifact_data.experiment(stabilizers=8)
+    looks = appearances(config)
+    assert len(set(looks.values())) == len(looks) == 8
+    assert appearances(artifact_data.experiment(stabilizers=2))["raw"] == looks["raw"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0123, "0.012"),
+        (0.0996, "0.10"),
+        (99.6, "100"),
+        (3.0, "3.0"),
+        (0.0, "0"),
+        (4.2e-7, "4.2e-07"),
+        (2e6, "2.0e+06"),
+    ],
+)
+def test_numbers_have_two_significant_digits(value, text):
+    assert number(value) == text
+
+
+def test_missing_numbers_and_intervals_are_not_invented():
+    nan = float("nan")
+    assert interval_text(Estimate(0.5, nan, nan)) == "0.50"
+    assert interval_text(Estimate(nan, nan, nan)) == "–"
+
+
+def test_thresholds_and_causes_are_read_from_the_diagnostics(inputs):
+    diagnostics = inputs.diagnostics["unet_0", "raw", 0]
+    assert envelope(diagnostics) == artifact_data.ENVELOPE
+    assert cause(diagnostics, 0) == "energy"
+    assert cause(inputs.diagnostics["unet_0", "thermalizer_5", 0], 0) == "stable"
+
+
+def test_provenance_follows_the_science_and_nothing_else(config):
+    settings = config.model_dump()
+    settings["simulation"]["dask"]["workers"] = 7
+    assert config_digest(Experiment.model_validate(settings)) == config_digest(config)
+    settings["rollouts"]["steps"] = 121
+    assert config_digest(Experiment.model_validate(settings)) != config_digest(config)
+    assert set(provenance(config)) == {"experiment", "config", "version"}
