@@ -28,6 +28,7 @@ STABILIZERS = EXPERIMENT.stabilizers
 FIGURES = figures_of(EXPERIMENT)
 ROLLOUTS = dict(emulator=EXPERIMENT.emulators, stabilizer=STABILIZERS, seed=EXPERIMENT.seeds)
 GPU = gpus_of(EXPERIMENT)
+SUFFIXES = (".csv", ".json", ".nc", ".yaml")
 
 
 wildcard_constraints:
@@ -50,7 +51,8 @@ def settings(stage):
 
 def log_of(path):
     """Where a result's log lies: logs mirror the results, `….log` and `….benchmark.tsv` beside each other."""
-    return str(LOGS / Path(path).relative_to(RESULTS.folder)).removesuffix(".manifest.json") + ".log"
+    stem = LOGS / Path(str(path).removesuffix(".manifest.json")).relative_to(RESULTS.folder)
+    return f"{stem.with_suffix('') if stem.suffix in SUFFIXES else stem}.log"
 
 
 def benchmark_of(path):

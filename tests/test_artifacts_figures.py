@@ -26,7 +26,7 @@ from thermalize.artifacts.figures.words import interval_text, number
 from thermalize.artifacts.inputs import cause, envelope, lost_steps, strip
 from thermalize.artifacts.pooling import Estimate, average, horizons, survival
 from thermalize.artifacts.provenance import config_digest, provenance
-from thermalize.artifacts.style import appearances, styled
+from thermalize.artifacts.style import appearances, plain_log, styled
 from thermalize.config import Experiment
 from thermalize.errors import UserError
 
@@ -91,13 +91,14 @@ def test_every_figure_draws_with_labelled_axes(name, scenario, scenarios):
             assert "[" in label or label == "training update", f"{label!r} has no unit"
 
 
-@pytest.mark.parametrize("name", ["health", "overview", "spectra"])
+@pytest.mark.parametrize("name", ["distributions", "health", "overview", "spacetime", "spectra", "survival"])
 def test_figures_hold_when_every_raw_member_is_lost_at_once(name, config):
     inputs = artifact_data.inputs(config)
     lost = artifact_data.rollout(config, "raw", 0, lost=1)
     diagnostics = inputs.diagnostics["unet_0", "raw", 0].copy()
-    for variable in ("spectrum_rollout", "spectrum_rollout_low", "spectrum_rollout_high", "log_spectral_distance"):
-        diagnostics[variable] = diagnostics[variable] * np.nan
+    measured = [name for name in diagnostics if "rollout" in name or name.startswith(("log_spectral", "wasserstein"))]
+    for variable in measured:
+        diagnostics[variable] = diagnostics[variable] * (1 if "floor" in variable else np.nan)
     diagnostics["stable_horizon"] = diagnostics["stable_horizon"] * 0 + 1
     key = ("unet_0", "raw", 0)
     gone = replace(
@@ -145,7 +146,7 @@ def test_lost_states_are_hatched_and_named(inputs):
     assert any(patch.get_hatch() for patch in late.patches)
     assert [text.get_text() for text in late.texts] == ["no states: lost at t = 30"]
     assert early.get_title("left") == "raw"
-    assert early.get_title("right") == "left the envelope at t = 20 (energy)"
+    assert early.get_title("right") == "left at t = 20 (energy)"
     assert not any(patch.get_hatch() for axes in (*figure.axes[:2], *figure.axes[4:6]) for patch in axes.patches)
 
 
@@ -154,7 +155,7 @@ def test_truth_beyond_its_end_is_named_as_another_time(inputs):
     assert (early, late) == ((0, 60), (61, 121))
     assert truth_strip(inputs, early).remark == ""
     shown = truth_strip(inputs, late)
-    assert shown.remark == "truth of another time: t = 0 to 30"
+    assert shown.remark == "truth of t = 0 to 30"
     np.testing.assert_array_equal(shown.states, inputs.truth["velocity"].values[0, :, 0])
 
 
@@ -164,6 +165,36 @@ def test_early_window_reaches_the_departure_of_the_shown_member(inputs, config):
     long = inputs.rollouts[key].isel(time=np.arange(2000) % 121)
     changed = replace(inputs, rollouts={key: long}, diagnostics={key: diagnostics})
     assert windows(changed) == ((0, 360), (1640, 2000))
+
+
+def test_a_late_departure_has_a_window_of_its_own(inputs, config):
+    key = ("unet_0", "raw", 0)
+    diagnostics = inputs.diagnostics[key].assign(stable_horizon=("member", np.full(4, 900.0)))
+    long = inputs.rollouts[key].isel(time=np.arange(2000) % 121)
+    changed = replace(inputs, rollouts={key: long}, diagnostics={key: diagnostics})
+    assert windows(changed) == ((0, 200), (850, 1050), (1800, 2000))
+    _, raw = np.reshape(draw("spacetime", changed).axes[:6], (2, 3))
+    assert [axes.get_title("right") for axes in raw] == ["", "left at t = 450 (energy)", ""]
+    assert [len(axes.lines) for axes in raw] == [0, 1, 0]
+
+
+def test_earlier_stretches_of_the_truth_stand_for_earlier_windows(inputs):
+    assert truth_strip(inputs, (61, 81), following=1).remark == "truth of t = 10 to 20"
+    assert truth_strip(inputs, (101, 121)).remark == "truth of t = 20 to 30"
+
+
+def test_logarithmic_axes_name_what_there_is_room_for():
+    axes = Figure().subplots()
+    axes.set_xscale("log")
+    plain_log(axes.xaxis)
+    minor = axes.xaxis.get_minor_formatter()
+    axes.set_xlim(200, 5000)
+    assert [minor(value) for value in (300, 400, 2000)] == ["300", "", "2000"]
+    axes.set_xlim(1, 1e6)
+    assert minor(2000) == ""
+    major = axes.xaxis.get_major_formatter()
+    assert [major(value) for value in (0.01, 1000)] == ["0.01", "1000"]
+    assert "10^{-6}" in major(1e-6)
 
 
 def test_colours_share_one_symmetric_scale(inputs):

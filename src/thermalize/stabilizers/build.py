@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from thermalize.config import NoStabilizerConfig, ThermalizerConfig
 from thermalize.diffusion.calibration import auto_start, auto_stop
-from thermalize.diffusion.denoiser import NoiseModel
 from thermalize.diffusion.sampler import Sampler
-from thermalize.diffusion.schedule import CLEAN, Schedule
+from thermalize.diffusion.schedule import CLEAN
+from thermalize.diffusion.trained import TrainedDiffusion
 from thermalize.stabilizers.base import Raw, Stabilizer
 from thermalize.stabilizers.thermalizer import Thermalizer
 
-__all__ = ["TrainedDiffusion", "build", "thresholds"]
+__all__ = ["build", "thresholds"]
 
 ETA = {"ddpm": 1.0, "ddim": 0.0}
-
-
-@dataclass(frozen=True)
-class TrainedDiffusion:
-    """A noise model with its schedule and the calibration from its card."""
-
-    model: NoiseModel
-    schedule: Schedule
-    calibration: dict[str, Any]
 
 
 def thresholds(config: ThermalizerConfig, diffusion: TrainedDiffusion) -> tuple[int, int]:

@@ -3,9 +3,9 @@
     s ← most probable noise level of x
     if s > start:   x ← √ᾱ_s x + √(1−ᾱ_s) ξ,   then reverse steps from level s down to `stop`
 
-Pedersen, Zanna, Bruna, arXiv 2503.18731. Where the equation conserves the domain mean, the mean that the state had
-before is restored: nothing else would ever bring back what the noise does to it. Each member has its own level, steps and
-random stream.
+Pedersen, Zanna, Bruna, arXiv 2503.18731. Each member has its own level, steps and random stream. Where the equation
+conserves the domain mean, the mean that the state had before is restored: nothing else would ever bring back what the
+noise does to it.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from thermalize.config import DiffusionConfig, Experiment
 from thermalize.diffusion import schedule as schedules
 from thermalize.diffusion.calibration import calibrate
 from thermalize.diffusion.denoiser import Denoiser, DiffusionObjective
+from thermalize.diffusion.trained import TrainedDiffusion
 from thermalize.seeds import torch_seed
-from thermalize.stabilizers.build import TrainedDiffusion
 from thermalize.stages.training import Run, TrainingData, read_data
 from thermalize.training.folder import load_weights, read_card
 

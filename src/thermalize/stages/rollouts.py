@@ -19,11 +19,12 @@ import xarray as xr
 
 import thermalize
 from thermalize.config import Experiment
+from thermalize.diffusion.trained import TrainedDiffusion
 from thermalize.errors import UserError
 from thermalize.progress import track
 from thermalize.rollout import Chunk, Rollout, State, member_keys
 from thermalize.seeds import stream
-from thermalize.stabilizers.build import TrainedDiffusion, build
+from thermalize.stabilizers.build import build
 from thermalize.stages.diffusion import load_diffusion
 from thermalize.stages.emulator import load_emulator
 from thermalize.store.atomic import exclusive, explaining, replacing

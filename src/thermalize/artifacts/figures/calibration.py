@@ -98,7 +98,7 @@ def mark_starts(inputs: FigureInputs, left: Axes, right: Axes, name: str) -> Non
 
 
 def mark_rate(axes: Axes, rate: float, color: str) -> None:
-    """The rate of false triggers that `start: auto` was asked for, in view even where the sample does not resolve it."""
+    """The rate that `start: auto` was asked for, in view even where the sample does not resolve it."""
     axes.axhline(rate, color=color, linewidth=0.8, linestyle=(0, (1, 1.5)))
     axes.annotate(
         f"asked for: {rate:g}", (1, rate), xycoords=("axes fraction", "data"), xytext=(-3, 2), ha="right",

@@ -136,7 +136,8 @@ def draw_work(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
         bounds = edges(work.shape[1], BINS["work"])
         curve = binned(work, bounds, np.mean)[0]
         axes.plot(middles(bounds), curve, **looks[label]._asdict())
-    axes.set_ylim(0, max(0.1, axes.get_ylim()[1]))
+    top = max(0.1, axes.get_ylim()[1])
+    axes.set_ylim(-0.03 * top, top)
     axes.set_ylabel("reverse steps\nper step [1]")
 
 

@@ -1,4 +1,4 @@
-"""u(x, t) of truth and rollouts at the beginning, at the end and, where one leaves the truth, there; one colour scale."""
+"""u(x, t) of truth and rollouts: at the beginning, at the end, and where a rollout leaves the truth's envelope."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def draw_history(axes: Axes, label: str, history: pd.DataFrame) -> None:
         mark_unroll(axes, history)
     axes.set_yscale("log")
     plain_log(axes.yaxis)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
     axes.set(xlabel="training update", ylabel="loss [1]")
     axes.legend(loc="best")
     headline(axes, f"{KINDS[kind]} {name}")
