@@ -25,13 +25,13 @@ demo: $(STAMP) ## run the CPU demonstration and print its summary table
 venv: $(STAMP) ## make the virtual environment from the lock
 
 test: $(STAMP) ## the fast tests
-	$(PYTEST) -m "not slow" -n $(WORKERS)
+	$(PYTEST) -m "not slow" -n $(WORKERS) --dist loadfile
 
 test-slow: $(STAMP) ## the slow tests: killed and resumed runs, the workflow end to end
-	$(PYTEST) -m slow -n $(WORKERS)
+	$(PYTEST) -m slow -n $(WORKERS) --dist loadfile
 
 test-all: $(STAMP) ## every test
-	$(PYTEST) -n $(WORKERS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile
 
 lint: lint-format lint-style lint-types lint-imports lint-generated lint-workflow ## all linters and generated files
 

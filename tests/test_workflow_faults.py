@@ -74,7 +74,7 @@ def test_bad_configuration_stops_before_anything_with_one_sentence(tmp_path, old
     kept.parent.mkdir(parents=True)
     kept.write_text("mine")
     for done in (
-        snakemake(tmp_path, "--configfile", str(config), check=False),
+        snakemake(tmp_path, check=False, config=config),
         thermalize("simulate", config, "--split", "train", cwd=tmp_path),
     ):
         assert done.returncode != 0

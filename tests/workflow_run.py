@@ -22,18 +22,22 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
 
 
-def command(folder: Path, *arguments: str) -> list[str]:
+def command(folder: Path, *arguments: str, config: Path = TINY) -> list[str]:
     profile = ROOT / "profiles" / "default"
     return [
         *(sys.executable, "-m", "snakemake", *arguments),
-        *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", str(TINY)),
+        *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", str(config)),
         *("--cores", "2", "--workflow-profile", str(profile)),
     ]
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def snakemake(
+    folder: Path, *arguments: str, check: bool = True, config: Path = TINY
+) -> subprocess.CompletedProcess[str]:
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(command(folder, *arguments), capture_output=True, text=True, env=environment(), check=False)
+    done = subprocess.run(
+        command(folder, *arguments, config=config), capture_output=True, text=True, env=environment(), check=False
+    )
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return done
 

@@ -30,7 +30,10 @@ def draw_figure(experiment: Experiment, paths: Results, name: str) -> None:
         truth=open_store(paths.simulation("test"), verify=False),
         rollouts={key: open_store(paths.rollout(*key), verify=False) for key in _keys(experiment)},
         diagnostics=_diagnostics(experiment, paths),
-        histories={label: pd.read_csv(folder / "history.csv") for label, folder in _models(experiment, paths).items()},
+        histories={
+            label: pd.read_csv(_existing(folder / "history.csv"))
+            for label, folder in _models(experiment, paths).items()
+        },
         cards={label: _json(folder / "model.json") for label, folder in _models(experiment, paths).items()},
     )
     save(draw(name, inputs), paths.figure(name), provenance(experiment))
@@ -47,11 +50,7 @@ def tabulate(experiment: Experiment, paths: Results) -> None:
 
 def print_table(path: Path) -> None:
     """Prints a summary table, read from its CSV file."""
-    try:
-        table = pd.read_csv(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; run the workflow first") from None
-    print(format_terminal(table))
+    print(format_terminal(pd.read_csv(_existing(path))))
 
 
 def _keys(experiment: Experiment) -> list[Key]:
@@ -64,7 +63,7 @@ def _keys(experiment: Experiment) -> list[Key]:
 
 
 def _diagnostics(experiment: Experiment, paths: Results) -> dict[Key, xr.Dataset]:
-    return {key: xr.load_dataset(paths.diagnostics(*key), engine="netcdf4") for key in _keys(experiment)}
+    return {key: xr.load_dataset(_existing(paths.diagnostics(*key)), engine="netcdf4") for key in _keys(experiment)}
 
 
 def _models(experiment: Experiment, paths: Results) -> dict[str, Path]:
@@ -73,4 +72,10 @@ def _models(experiment: Experiment, paths: Results) -> dict[str, Path]:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text())
+    return json.loads(_existing(path).read_text())
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; run the workflow, or the stage that writes it, first")
+    return path

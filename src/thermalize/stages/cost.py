@@ -58,20 +58,21 @@ def _time(experiment: Experiment, sources: Sources, device: torch.device) -> dic
     runs = _runs(experiment, sources, device)
     starts = {label: _start(experiment, sources, label, device) for label in runs}
     seconds: dict[str, list[float]] = {label: [] for label in runs}
+    steps = min(STEPS, experiment.rollouts.steps)
     with track(REPEATS, "cost", unit="repeat") as bar:
         for repeat in range(-1, REPEATS):
             for label, run in runs.items():
-                elapsed = _elapsed(run, starts[label], device)
+                elapsed = _elapsed(run, starts[label], steps, device)
                 if repeat >= 0:
-                    seconds[label].append(elapsed / STEPS)
+                    seconds[label].append(elapsed / steps)
             bar.update(repeat >= 0)
     return seconds
 
 
-def _elapsed(run: Rollout, start: torch.Tensor, device: torch.device) -> float:
+def _elapsed(run: Rollout, start: torch.Tensor, steps: int, device: torch.device) -> float:
     state = State(start.clone())
     began = perf_counter()
-    run.advance(state, STEPS)
+    run.advance(state, steps)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return perf_counter() - began
