@@ -19,7 +19,7 @@ help: ## this list
 
 demo: $(STAMP) ## run the CPU demonstration and print its summary table
 	$(BIN)/snakemake --cores all
-	$(BIN)/snakemake --report results/demo/report.html --quiet all
+	$(BIN)/snakemake --report results/demo/report.html
 	@$(BIN)/thermalize show results/demo/tables/summary.csv
 
 venv: $(STAMP) ## make the virtual environment from the lock

@@ -37,12 +37,13 @@ for figure in FIGURES:
         params:
             figure=figure,
             settings=settings("artifacts"),
+        message:
+            "figure {params.figure}"
         shell:
             "python -m thermalize figure {input.config} --name {params.figure} > {log} 2>&1"
 
 
 rule summary:
-    """One row per emulator and stabilizer."""
     input:
         **ARTIFACT_INPUTS,
         cost=expand(str(RESULTS.cost("{emulator}")), emulator=EXPERIMENT.emulators),
@@ -63,5 +64,8 @@ rule summary:
         runtime=30,
     params:
         settings=settings("artifacts"),
+    """One row per emulator and stabilizer."""
+    message:
+        "summary table"
     shell:
         "python -m thermalize summary {input.config} > {log} 2>&1"

@@ -28,6 +28,8 @@ STABILIZERS = EXPERIMENT.stabilizers
 FIGURES = figures_of(EXPERIMENT)
 ROLLOUTS = dict(emulator=EXPERIMENT.emulators, stabilizer=STABILIZERS, seed=EXPERIMENT.seeds)
 GPU = gpus_of(EXPERIMENT)
+# Not workflow.cores, which refuses commands that need none, such as --report.
+CORES = workflow.resource_settings.cores or 1
 SUFFIXES = (".csv", ".json", ".nc", ".yaml")
 
 

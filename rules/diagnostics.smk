@@ -1,5 +1,4 @@
 rule diagnose:
-    """Compare a rollout with held-out truth: spectra, distributions, horizons, health."""
     input:
         config=ancient(str(RESULTS.config)),
         test=str(RESULTS.simulation("test")),
@@ -19,6 +18,9 @@ rule diagnose:
         runtime=60,
     params:
         settings=settings("diagnose"),
+    """Compare a rollout with held-out truth: spectra, distributions, horizons, health."""
+    message:
+        "diagnose {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed}"
     shell:
         "python -m thermalize diagnose {input.config} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed} > {log} 2>&1"

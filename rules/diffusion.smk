@@ -1,5 +1,4 @@
 rule train_diffusion:
-    """Train a diffusion model on single snapshots; the state of an interrupted training is kept aside and continued."""
     input:
         config=ancient(str(RESULTS.config)),
         train=str(RESULTS.simulation("train")),
@@ -22,6 +21,9 @@ rule train_diffusion:
         gpu=GPU,
     params:
         settings=settings("diffusion"),
+    """Train a diffusion model on single snapshots; the state of an interrupted training is kept aside and continued."""
+    message:
+        "train diffusion model {wildcards.diffusion} (progress: {log})"
     shell:
         "python -m thermalize train-diffusion {input.config} --diffusion {wildcards.diffusion}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"

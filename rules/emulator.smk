@@ -1,5 +1,4 @@
 rule device:
-    """A demanded GPU must be there before anything is computed, also on the nodes of a cluster."""
     input:
         config=ancient(str(RESULTS.config)),
     output:
@@ -17,12 +16,14 @@ rule device:
         gpu=GPU,
     params:
         device=EXPERIMENT.device,
+    """A demanded GPU must be there before anything is computed, also on the nodes of a cluster."""
+    message:
+        "look for the device {params.device}"
     shell:
         "python -m thermalize device {input.config} --gpus {resources.gpu} > {log} 2>&1"
 
 
 rule train_emulator:
-    """Train an emulator; the state of an interrupted training is kept aside and continued."""
     input:
         config=ancient(str(RESULTS.config)),
         train=str(RESULTS.simulation("train")),
@@ -43,6 +44,9 @@ rule train_emulator:
         gpu=GPU,
     params:
         settings=settings("emulator"),
+    """Train an emulator; the state of an interrupted training is kept aside and continued."""
+    message:
+        "train emulator {wildcards.emulator} (progress: {log})"
     shell:
         "python -m thermalize train-emulator {input.config} --emulator {wildcards.emulator}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"

@@ -2,7 +2,6 @@ ROLLOUT = ("{emulator}", "{stabilizer}", "{seed}")
 
 
 rule rollout:
-    """Run an emulator under a stabilizer, streamed to a Zarr store; an interrupted rollout is continued."""
     input:
         config=ancient(str(RESULTS.config)),
         test=str(RESULTS.simulation("test")),
@@ -24,6 +23,9 @@ rule rollout:
         gpu=GPU,
     params:
         settings=settings("rollout"),
+    """Run an emulator under a stabilizer, streamed to a Zarr store; an interrupted rollout is continued."""
+    message:
+        "rollout of {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed} (progress: {log})"
     shell:
         "python -m thermalize rollout {input.config} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed}"
@@ -31,7 +33,6 @@ rule rollout:
 
 
 rule cost:
-    """Time every stabilizer of an emulator side by side; takes all cores so that nothing else runs meanwhile."""
     input:
         config=ancient(str(RESULTS.config)),
         test=str(RESULTS.simulation("test")),
@@ -49,13 +50,16 @@ rule cost:
         benchmark_of(RESULTS.cost("{emulator}"))
     conda:
         "../envs/train.yaml"
-    threads: workflow.cores or 1
+    threads: CORES
     resources:
         mem_mb=2000,
         runtime=60,
         gpu=GPU,
     params:
         settings=settings("cost"),
+    """Time every stabilizer of an emulator side by side; takes all cores so that nothing else runs meanwhile."""
+    message:
+        "cost of {wildcards.emulator}, side by side"
     shell:
         "python -m thermalize cost {input.config} --emulator {wildcards.emulator}"
         " --threads 1 --gpus {resources.gpu} > {log} 2>&1"

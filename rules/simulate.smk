@@ -1,5 +1,4 @@
 rule resolve:
-    """The configuration in full, beside its results."""
     output:
         str(RESULTS.config),
     log:
@@ -14,12 +13,14 @@ rule resolve:
         runtime=5,
     params:
         text=resolved_yaml(EXPERIMENT),
+    """The configuration in full, beside its results."""
+    message:
+        "configuration in full"
     shell:
         "printf %s {params.text:q} | python -m thermalize resolve - > {log} 2>&1"
 
 
 rule simulate:
-    """Integrate the members of one split through Dask into a Zarr store."""
     input:
         config=ancient(str(RESULTS.config)),
         device=ancient(str(RESULTS.device)) if EXPERIMENT.device in ("cuda", "mps") else [],
@@ -38,5 +39,8 @@ rule simulate:
         runtime=120,
     params:
         settings=settings("simulate"),
+    """Integrate the members of one split through Dask into a Zarr store."""
+    message:
+        "simulate {wildcards.split}"
     shell:
         "python -m thermalize simulate {input.config} --split {wildcards.split} --workers {threads} > {log} 2>&1"

@@ -27,7 +27,7 @@ def command(folder: Path, *arguments: str, config: Path = TINY) -> list[str]:
     return [
         *(sys.executable, "-m", "snakemake", *arguments),
         *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", str(config)),
-        *("--cores", "2", "--workflow-profile", str(profile)),
+        *("--workflow-profile", str(profile), *(() if "--report" in arguments else ("--cores", "2"))),
     ]
 
 
