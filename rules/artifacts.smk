@@ -43,6 +43,7 @@ for figure in FIGURES:
             "python -m thermalize figure {input.config} --name {params.figure} > {log} 2>&1"
 
 
+# One row per emulator and stabilizer.
 rule summary:
     input:
         **ARTIFACT_INPUTS,
@@ -64,7 +65,6 @@ rule summary:
         runtime=30,
     params:
         settings=settings("artifacts"),
-    """One row per emulator and stabilizer."""
     message:
         "summary table"
     shell:

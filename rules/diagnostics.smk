@@ -1,3 +1,4 @@
+# Compare a rollout with held-out truth: spectra, distributions, horizons, health.
 rule diagnose:
     input:
         config=ancient(str(RESULTS.config)),
@@ -18,7 +19,6 @@ rule diagnose:
         runtime=60,
     params:
         settings=settings("diagnose"),
-    """Compare a rollout with held-out truth: spectra, distributions, horizons, health."""
     message:
         "diagnose {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed}"
     shell:

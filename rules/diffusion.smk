@@ -1,3 +1,4 @@
+# Train a diffusion model on single snapshots; the state of an interrupted training is kept aside and continued.
 rule train_diffusion:
     input:
         config=ancient(str(RESULTS.config)),
@@ -21,7 +22,6 @@ rule train_diffusion:
         gpu=GPU,
     params:
         settings=settings("diffusion"),
-    """Train a diffusion model on single snapshots; the state of an interrupted training is kept aside and continued."""
     message:
         "train diffusion model {wildcards.diffusion} (progress: {log})"
     shell:

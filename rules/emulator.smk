@@ -1,3 +1,4 @@
+# A demanded GPU must be there before anything is computed, also on the nodes of a cluster.
 rule device:
     input:
         config=ancient(str(RESULTS.config)),
@@ -16,13 +17,13 @@ rule device:
         gpu=GPU,
     params:
         device=EXPERIMENT.device,
-    """A demanded GPU must be there before anything is computed, also on the nodes of a cluster."""
     message:
         "look for the device {params.device}"
     shell:
         "python -m thermalize device {input.config} --gpus {resources.gpu} > {log} 2>&1"
 
 
+# Train an emulator; the state of an interrupted training is kept aside and continued.
 rule train_emulator:
     input:
         config=ancient(str(RESULTS.config)),
@@ -44,7 +45,6 @@ rule train_emulator:
         gpu=GPU,
     params:
         settings=settings("emulator"),
-    """Train an emulator; the state of an interrupted training is kept aside and continued."""
     message:
         "train emulator {wildcards.emulator} (progress: {log})"
     shell:

@@ -1,6 +1,7 @@
 ROLLOUT = ("{emulator}", "{stabilizer}", "{seed}")
 
 
+# Run an emulator under a stabilizer, streamed to a Zarr store; an interrupted rollout is continued.
 rule rollout:
     input:
         config=ancient(str(RESULTS.config)),
@@ -23,7 +24,6 @@ rule rollout:
         gpu=GPU,
     params:
         settings=settings("rollout"),
-    """Run an emulator under a stabilizer, streamed to a Zarr store; an interrupted rollout is continued."""
     message:
         "rollout of {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed} (progress: {log})"
     shell:
@@ -32,6 +32,7 @@ rule rollout:
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
+# Time every stabilizer of an emulator side by side; takes all cores so that nothing else runs meanwhile.
 rule cost:
     input:
         config=ancient(str(RESULTS.config)),
@@ -57,7 +58,6 @@ rule cost:
         gpu=GPU,
     params:
         settings=settings("cost"),
-    """Time every stabilizer of an emulator side by side; takes all cores so that nothing else runs meanwhile."""
     message:
         "cost of {wildcards.emulator}, side by side"
     shell:

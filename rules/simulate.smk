@@ -1,3 +1,4 @@
+# The configuration in full, beside its results.
 rule resolve:
     output:
         str(RESULTS.config),
@@ -13,13 +14,13 @@ rule resolve:
         runtime=5,
     params:
         text=resolved_yaml(EXPERIMENT),
-    """The configuration in full, beside its results."""
     message:
         "configuration in full"
     shell:
         "printf %s {params.text:q} | python -m thermalize resolve - > {log} 2>&1"
 
 
+# Integrate the members of one split through Dask into a Zarr store.
 rule simulate:
     input:
         config=ancient(str(RESULTS.config)),
@@ -39,7 +40,6 @@ rule simulate:
         runtime=120,
     params:
         settings=settings("simulate"),
-    """Integrate the members of one split through Dask into a Zarr store."""
     message:
         "simulate {wildcards.split}"
     shell:
