@@ -11,9 +11,15 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 import yaml
 from workflow_run import ROOT, TINY, snakemake, thermalize
+
+from thermalize.configfile import load_experiment
+from thermalize.paths import Results
+from thermalize.rollout import Rollout
+from thermalize.stages.rollouts import Job, rollout
 
 COLUMNS = (ROOT / "tests" / "data" / "summary_columns.txt").read_text().split()
 
@@ -70,6 +76,37 @@ def test_rollouts_begin_at_the_truth_and_record_health(results):
     for member, step in enumerate(lost):
         finite = np.isfinite(rollout["velocity"][member]).all(("channel", "x"))
         assert finite.values.tolist() == [step < 0 or t < step for t in range(51)]
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+def test_an_interrupted_rollout_continues_and_ends_with_the_same_bits(results, tmp_path, monkeypatch, chunks):
+    copy = Results("tiny", tmp_path)
+    shutil.copytree(results, copy.folder)
+    shutil.rmtree(copy.folder / "rollouts")
+    models = (copy.emulator("small"), copy.diffusion("small"), copy.simulation("test"))
+    job, manifest = (
+        Job(load_experiment(TINY), "small", "thermalized", 1, *models),
+        copy.rollout("small", "thermalized", 1),
+    )
+    advance, calls = Rollout.advance, []
+
+    def dying(self, state, steps):
+        if len(calls) == chunks:
+            raise KeyboardInterrupt
+        calls.append(state.step)
+        return advance(self, state, steps)
+
+    monkeypatch.setattr(Rollout, "advance", dying)
+    with pytest.raises(KeyboardInterrupt):
+        rollout(job, manifest, torch.device("cpu"))
+    assert not manifest.exists()
+    chunks = 3
+    rollout(job, manifest, torch.device("cpu"))
+    assert calls == [0, 19, 39]
+    original = results / "rollouts" / "small" / "thermalized" / "seed1.manifest.json"
+    assert manifest.read_text() == original.read_text()
+    rollout(job, manifest, torch.device("cpu"))
+    assert len(calls) == 3
 
 
 def test_seeds_share_no_noise(results):

@@ -77,6 +77,18 @@ def test_a_stage_depends_on_its_own_settings_only():
     assert changed_stages(tiny(rollouts={**raw["rollouts"], "stabilizers": other})) == {"rollout", "cost", "artifacts"}
 
 
+def test_a_stabilizer_without_a_model_runs_with_each_of_them():
+    raw = yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text())
+    assert list(tiny().stabilizers) == ["raw", "thermalized"]
+    assert tiny().stabilizers["thermalized"].diffusion == "small"
+    both = tiny(diffusion={**raw["diffusion"], "other": raw["diffusion"]["small"]}).stabilizers
+    assert {label: getattr(s, "diffusion", None) for label, s in both.items()} == {
+        "raw": None,
+        "thermalized-small": "small",
+        "thermalized-other": "other",
+    }
+
+
 def test_paths_take_wildcards_and_values_alike():
     results = paths.Results("demo")
     assert str(results.rollout("{emulator}", "{stabilizer}", "{seed}")).format(

@@ -1,0 +1,64 @@
+"""Where networks run: a demanded GPU must be there and granted; bfloat16 only where it is asked for or native."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import torch
+from test_training import diffusion_trainer
+
+from thermalize import device
+from thermalize.errors import UserError
+
+
+@pytest.fixture
+def fake_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+
+
+def test_auto_takes_the_gpu_that_was_granted(fake_gpu):
+    assert device.resolve("auto").type == "cuda"
+    assert device.resolve("auto", gpus=1).type == "cuda"
+    assert device.resolve("auto", gpus=0).type == "cpu"
+    assert device.resolve("cpu", gpus=1).type == "cpu"
+    assert device.resolve("cuda", gpus=1).type == "cuda"
+
+
+def test_a_demanded_gpu_must_be_granted(fake_gpu):
+    with pytest.raises(UserError, match="granted none; raise its limit: --resources gpu=1"):
+        device.resolve("cuda", gpus=0)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_a_demanded_gpu_must_be_there(monkeypatch, kind):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match=f"device: {kind} was asked for, but this machine has no usable"):
+        device.resolve(kind)
+
+
+def test_bfloat16_is_automatic_on_capable_gpus_only(fake_gpu):
+    enabled = {
+        (precision, kind): device.autocast(precision, torch.device(kind))._enabled
+        for precision in ("auto", "float32", "bfloat16")
+        for kind in ("cpu", "cuda")
+    }
+    assert {choice for choice, on in enabled.items() if on} == {
+        ("auto", "cuda"),
+        ("bfloat16", "cpu"),
+        ("bfloat16", "cuda"),
+    }
+
+
+def test_training_in_bfloat16_stays_close_to_float32(tmp_path):
+    losses = []
+    for context in (contextlib.nullcontext(), device.autocast("bfloat16", torch.device("cpu"))):
+        trainer = diffusion_trainer(tmp_path / str(len(losses)))
+        trainer.autocast = context
+        trainer._step()
+        losses.append(trainer._losses[0])
+        assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
+    assert losses[1] == pytest.approx(losses[0], rel=2e-2)
+    assert losses[1] != losses[0]
