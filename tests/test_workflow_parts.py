@@ -14,6 +14,7 @@ from thermalize.artifacts.figures import FIGURES
 from thermalize.config import Experiment
 from thermalize.configfile import load_experiment
 from thermalize.sources import PACKAGE, STAGES, UNTRACKED, sources
+from thermalize.stages.rollouts import initial_frames
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
@@ -87,6 +88,17 @@ def test_a_stabilizer_without_a_model_runs_with_each_of_them():
         "thermalized-small": "small",
         "thermalized-other": "other",
     }
+
+
+def test_rollouts_start_at_the_first_frame_or_at_drawn_ones():
+    raw = yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text())
+    assert initial_frames(tiny(), 0) == ([0, 1], [0, 0])
+    drawn = tiny(rollouts={**raw["rollouts"], "initial": "random"})
+    members, frames = initial_frames(drawn, 0)
+    assert members == [0, 1]
+    assert all(0 <= frame < 60 for frame in frames)
+    assert initial_frames(drawn, 0) == (members, frames)
+    assert initial_frames(drawn, 1) != (members, frames)
 
 
 def test_paths_take_wildcards_and_values_alike():
