@@ -30,7 +30,7 @@ def resolve(device: str, gpus: int | None = None) -> torch.device:
 def autocast(precision: str, device: torch.device) -> torch.autocast:
     """bfloat16 autocast where asked for; `auto` takes it on CUDA devices that have it natively.
 
-    On a CPU it would cost accuracy at the lowest noise levels for a small gain, so there `auto` keeps float32.
+    bfloat16 resolves no more than the lowest noise levels, so on a CPU, where it gains less, `auto` keeps float32.
     """
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     wanted = precision == "bfloat16" or (precision == "auto" and native)

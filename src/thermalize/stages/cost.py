@@ -2,7 +2,7 @@
 
 Times on a shared machine drift, so each repeat times all stabilizers one after another and ratios are taken within a
 repeat; medians and quartiles over the repeats are reported. Thermalized members start from where their rollout ended,
-the raw emulator from the truth, because it has no healthy state of its own to continue from.
+or from the truth where one of them was lost; the raw emulator, which has no healthy state of its own, from the truth.
 """
 
 from __future__ import annotations
