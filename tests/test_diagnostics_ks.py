@@ -36,7 +36,9 @@ def ensemble(experiment) -> np.ndarray:
     """Two independent ensembles, (2 · member, time, channel, x)."""
     system = systems.build(experiment.simulation.system)
     start = torch.stack([system.initial_condition(stream(0, "diagnostics test", m)) for m in range(2 * MEMBERS)])
-    states = systems.frames(system, start, dt=0.25, steps_per_frame=4, frames=STEPS + 1, spin_up_steps=800)
+    states = systems.frames(
+        system, start, systems.Timing(dt=0.25, steps_per_frame=4, frames=STEPS + 1, spin_up_steps=800)
+    )
     return np.stack([state.numpy().astype(np.float32) for state in states], axis=1)
 
 

@@ -58,7 +58,7 @@ def test_the_numbers_are_those_of_the_solver(finished: Path) -> None:
     system = systems.build(config.simulation.system)
     rng = (stream(config.seed, "simulate", "ks", "train", member) for member in range(6))
     start = torch.stack([system.initial_condition(each) for each in rng])
-    frames = systems.frames(system, start, dt=0.25, steps_per_frame=4, frames=25, spin_up_steps=20)
+    frames = systems.frames(system, start, systems.Timing(dt=0.25, steps_per_frame=4, frames=25, spin_up_steps=20))
     truth = torch.stack(list(frames), dim=1).to(torch.float32).numpy()
     np.testing.assert_array_equal(open_store(finished)["velocity"], truth)
     assert truth.std() > 0.5

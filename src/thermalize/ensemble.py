@@ -2,7 +2,9 @@
 
     u_m(0) ~ stream(seed, "simulate", system, split, m)
 
-A member is known by its split and its identifier m alone, so it begins in the same state whatever else is simulated.
+A member is known by its split and its number m alone, so it begins in the same state whatever else is simulated. With
+several windows each window is a row of the store, with the identifier first + m · windows + window; the rows of a block
+are ordered by window and then by member, as they come.
 """
 
 from __future__ import annotations
@@ -18,23 +20,28 @@ from torch import Tensor
 
 from thermalize import __version__, systems
 from thermalize.config import Experiment, SimulationConfig, SplitConfig
+from thermalize.device import resolve
 from thermalize.errors import UserError
 from thermalize.seeds import stream
 from thermalize.store.fingerprint import fingerprint
 from thermalize.store.layout import Layout, inner_chunk
 
-__all__ = ["layout_of", "made_from", "member_ids", "split_of", "states"]
+__all__ = ["layout_of", "made_from", "member_ids", "split_of", "states", "windows_per_shard"]
 
 FIRST_MEMBER = {"train": 0, "valid": 1_000_000, "test": 2_000_000}
 MOST_MEMBERS = 1_000_000
 
 
 def member_ids(simulation: SimulationConfig, split: str) -> np.ndarray:
-    """Identifiers of a split's members: no two splits share one, and none changes when a split grows."""
-    count = split_of(simulation, split).members
-    if count > MOST_MEMBERS:
-        raise UserError(f"simulation.splits.{split}.members = {count} is more than a split can hold ({MOST_MEMBERS})")
-    return FIRST_MEMBER[split] + np.arange(count)
+    """Identifiers of the rows of a split's store: no two splits share one, and none changes when members are added."""
+    chosen = split_of(simulation, split)
+    if chosen.stored_members > MOST_MEMBERS:
+        raise UserError(
+            f"simulation.splits.{split} has {chosen.stored_members} members and windows, more than a split can hold "
+            f"({MOST_MEMBERS})"
+        )
+    blocks = np.arange(chosen.members).reshape(-1, 1, simulation.block)
+    return np.asarray(FIRST_MEMBER[split] + blocks * chosen.windows + np.arange(chosen.windows)[:, None]).reshape(-1)
 
 
 def split_of(simulation: SimulationConfig, split: str) -> SplitConfig:
@@ -45,29 +52,35 @@ def split_of(simulation: SimulationConfig, split: str) -> SplitConfig:
     raise UserError(f"There is no split {split!r}; the splits are {', '.join(simulation.splits)}")
 
 
-def states(experiment: Experiment, split: str, rows: slice) -> Iterator[Tensor]:
-    """The frames of the members `rows` of a split, [member, channel, *grid] in the precision of the solver."""
+def states(experiment: Experiment, split: str, block: int) -> Iterator[Tensor]:
+    """The frames of a block of members, window after window, [member, channel, *grid] in the solver's precision."""
     simulation = experiment.simulation
-    system = _system(simulation)
-    streams = (
-        stream(experiment.seed, "simulate", simulation.system.kind, split, int(member))
-        for member in member_ids(simulation, split)[rows]
-    )
-    return systems.frames(
-        system,
-        torch.stack([system.initial_condition(rng) for rng in streams]),
+    system = _system(simulation, resolve(simulation.device))
+    members = FIRST_MEMBER[split] + simulation.block * block + np.arange(simulation.block)
+    streams = (stream(experiment.seed, "simulate", simulation.system.kind, split, int(member)) for member in members)
+    initial = torch.stack([system.initial_condition(rng) for rng in streams])
+    return systems.frames(system, initial, timing_of(simulation, split))
+
+
+def timing_of(simulation: SimulationConfig, split: str) -> systems.Timing:
+    """Steps, frames and windows of a split."""
+    chosen = split_of(simulation, split)
+    return systems.Timing(
         dt=simulation.dt,
         steps_per_frame=simulation.steps_per_frame,
-        frames=split_of(simulation, split).frames,
+        frames=chosen.frames,
         spin_up_steps=round(simulation.spin_up / simulation.dt),
+        windows=chosen.windows,
+        steps_per_window=simulation.steps_per_window,
+        stepper=simulation.stepper,
     )
 
 
 def layout_of(experiment: Experiment, split: str) -> Layout:
-    """The store of a split: a shard is a block of members × `simulation.shard_frames`."""
+    """The store of a split: a shard is a block of members × `simulation.shard_frames`, of one window or of several."""
     simulation = experiment.simulation
-    system, frames = _system(simulation), split_of(simulation, split).frames
-    shard = (simulation.block, min(simulation.shard_frames, frames))
+    system, frames = _system(simulation, torch.device("cpu")), split_of(simulation, split).frames
+    shard = (simulation.block * windows_per_shard(simulation, split), min(simulation.shard_frames, frames))
     frame_bytes = 4 * len(system.channels) * prod(len(axis) for axis in system.axes.values())
     return Layout(
         variable=system.variable,
@@ -75,21 +88,29 @@ def layout_of(experiment: Experiment, split: str) -> Layout:
         units=system.units,
         channels=system.channels,
         axes=system.axes,
-        axis_units="length units",
+        axis_units=system.length_units,
         members=member_ids(simulation, split),
         time=simulation.frame_interval * np.arange(frames),
-        time_units="time units",
+        time_units=system.time_units,
         shard=shard,
         chunk=inner_chunk(shard, frame_bytes),
         attributes=_attributes(experiment, split, system),
     )
 
 
+def windows_per_shard(simulation: SimulationConfig, split: str) -> int:
+    """As many whole windows as have `simulation.shard_frames` frames together, and divide their number."""
+    chosen = split_of(simulation, split)
+    most = max(1, simulation.shard_frames // chosen.frames)
+    return max(count for count in range(1, min(most, chosen.windows) + 1) if chosen.windows % count == 0)
+
+
 def made_from(experiment: Experiment, split: str, code: str) -> str:
     """Fingerprint of all that the bits of a split depend on, which is neither the other splits nor who computes it."""
     simulation = experiment.simulation
     return fingerprint(
-        simulation.model_dump(mode="json", exclude={"dask", "splits"}),
+        simulation.model_dump(mode="json", exclude={"dask", "device", "splits"}),
+        resolve(simulation.device).type,
         {split: split_of(simulation, split)},
         experiment.seed,
         code,
@@ -98,22 +119,23 @@ def made_from(experiment: Experiment, split: str, code: str) -> str:
 
 def _attributes(experiment: Experiment, split: str, system: systems.System) -> dict[str, Any]:
     simulation = experiment.simulation
-    parameters = simulation.system.model_dump(mode="json")
+    parameters = simulation.identity
     return {
         "title": f"{system.long_name}: {split} members",
         "equation": system.equation,
         "system": json.dumps(parameters),
-        **{f"system_{name}": value for name, value in parameters.items()},
+        **{f"system_{name}": value for name, value in parameters.items() if value is not None},
         "split": split,
         "seed": experiment.seed,
         "frame_interval": simulation.frame_interval,
         "dt": simulation.dt,
         "spin_up": simulation.spin_up,
+        "stepper": simulation.stepper,
         "precision": simulation.precision,
-        "solver_order": system.order,
+        "solver_order": systems.STEPPERS[simulation.stepper].order,
         "code_version": __version__,
     }
 
 
-def _system(simulation: SimulationConfig) -> systems.System:
-    return systems.build(simulation.system, dtype=getattr(torch, simulation.precision))
+def _system(simulation: SimulationConfig, device: torch.device) -> systems.System:
+    return systems.build(simulation.system, getattr(torch, simulation.precision), device)

@@ -13,16 +13,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import reduce
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from thermalize.cluster import each, refuse_within_worker, stopping_on_sigterm
 from thermalize.config import Experiment
-from thermalize.ensemble import layout_of, made_from, split_of, states
+from thermalize.ensemble import layout_of, made_from, split_of, states, windows_per_shard
 from thermalize.errors import UserError
 from thermalize.progress import track
 from thermalize.store.atomic import exclusive, explaining
@@ -34,7 +35,14 @@ from thermalize.store.moments import Moments
 
 __all__ = ["CODE", "Block", "integrate", "simulate"]
 
-CODE = ("thermalize.ensemble", "thermalize.seeds", "thermalize.simulate", "thermalize.store", "thermalize.systems")
+CODE = (
+    "thermalize.device",
+    "thermalize.ensemble",
+    "thermalize.seeds",
+    "thermalize.simulate",
+    "thermalize.store",
+    "thermalize.systems",
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,8 @@ class Block:
 
     @property
     def rows(self) -> slice:
-        """Where the block lies along the member axis."""
-        size = self.experiment.simulation.block
+        """Where the block lies along the member axis of the store."""
+        size = self.experiment.simulation.block * split_of(self.experiment.simulation, self.split).windows
         return slice(self.index * size, (self.index + 1) * size)
 
 
@@ -95,10 +103,10 @@ def integrate(block: Block) -> int:
     moments, names = Moments(), list[str]()
     variable = layout_of(block.experiment, block.split).variable
     with _naming(block), explaining(block.partial), _one_thread():
-        for time, values in _runs_of_frames(block):
+        for rows, time, values in _shards(block):
             for frame in range(values.shape[1]):
                 moments = moments.merge(Moments.of(values[:, frame]))
-            names += write(block.partial, variable, block.rows, time, values)
+            names += write(block.partial, variable, rows, time, values)
         Ledger(block.partial, block.fingerprint).record(block.index, names, moments=moments.to_json())
     return block.index
 
@@ -123,18 +131,26 @@ def _seal(ledger: Ledger, manifest: Path, entries: list[dict[str, Any]]) -> Mani
     return seal(ledger.partial, final, manifest, ledger.fingerprint, statistics=moments.statistics(), digests=digests)
 
 
-def _runs_of_frames(block: Block) -> Iterator[tuple[slice, np.ndarray]]:
-    """The frames of a block, a shard at a time: index range along time, values [member, frame, channel, *grid]."""
+def _shards(block: Block) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """The shards of a block as they fill: rows, index range along time, values [row, frame, channel, *grid]."""
     simulation = block.experiment.simulation
-    total = split_of(simulation, block.split).frames
-    frames_left = states(block.experiment, block.split, block.rows)
-    for start in range(0, total, simulation.shard_frames):
-        frames = min(simulation.shard_frames, total - start)
-        first = next(frames_left)
-        values = np.empty((first.shape[0], frames, *first.shape[1:]), np.float32)
-        for frame, state in enumerate(chain([first], islice(frames_left, frames - 1))):
-            values[:, frame] = state.numpy()
-        yield slice(start, start + frames), values
+    chosen, together = split_of(simulation, block.split), windows_per_shard(simulation, block.split)
+    coming = states(block.experiment, block.split, block.index)
+    for window in range(0, chosen.windows, together):
+        first = block.rows.start + window * simulation.block
+        rows = slice(first, first + together * simulation.block)
+        for start in range(0, chosen.frames, simulation.shard_frames):
+            frames = min(simulation.shard_frames, chosen.frames - start)
+            yield rows, slice(start, start + frames), _collect(coming, together, frames)
+
+
+def _collect(coming: Iterator[Tensor], windows: int, frames: int) -> np.ndarray:
+    """The next frames of some windows, [window × member, frame, channel, *grid] in float32."""
+    collected: list[np.ndarray] = []
+    for _ in range(windows):
+        values = np.stack([state.to("cpu", torch.float32).numpy() for state in islice(coming, frames)], axis=1)
+        collected.append(values)
+    return np.concatenate(collected)
 
 
 @contextmanager

@@ -35,7 +35,11 @@ def sources(stage: str) -> list[str]:
         module = waiting.pop()
         found.add(module)
         waiting |= _imports(module) - found
-    return sorted(str(path) for name in found - UNTRACKED if (path := _path(name)) is not None)
+    return sorted(str(path) for name in found if not _untracked(name) and (path := _path(name)) is not None)
+
+
+def _untracked(module: str) -> bool:
+    return module in UNTRACKED or module.startswith("thermalize.config.")
 
 
 @cache

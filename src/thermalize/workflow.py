@@ -14,7 +14,7 @@ from thermalize.config import Experiment, ThermalizerConfig
 __all__ = ["figures_of", "gpus_of", "settings_of"]
 
 FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
-COSMETIC: Any = {"simulation": {"dask"}, "device": True}
+COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True}
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:

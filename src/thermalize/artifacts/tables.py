@@ -53,14 +53,9 @@ def summarise(
     for emulator in experiment.emulators:
         for stabilizer in experiment.stabilizers:
             seeds = [diagnostics[emulator, stabilizer, seed] for seed in experiment.seeds]
-            names = {"system": _system(experiment), "emulator": emulator, "stabilizer": stabilizer}
+            names = {"system": experiment.simulation.label, "emulator": emulator, "stabilizer": stabilizer}
             rows.append({**names, **_measured(seeds, experiment), **_cost(costs[emulator].get(stabilizer, {}))})
     return pd.DataFrame(rows)
-
-
-def _system(experiment: Experiment) -> str:
-    parameters = experiment.simulation.system.model_dump(exclude={"kind"})
-    return " ".join([experiment.simulation.system.kind, *(f"{name}={value:g}" for name, value in parameters.items())])
 
 
 def _measured(seeds: Sequence[xr.Dataset], experiment: Experiment) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Job:
 
     @property
     def system(self) -> dict[str, Any]:
-        return self.experiment.simulation.system.model_dump()
+        return self.experiment.simulation.identity
 
     def fingerprint(self) -> str:
         digests = [read_card(self.emulator_folder, "emulator", self.system)["weights_digest"]]

@@ -43,7 +43,7 @@ class TrainingData:
 
 def system_of(experiment: Experiment) -> dict[str, Any]:
     """What a model card says of the system that the model was trained on."""
-    return experiment.simulation.system.model_dump(mode="json")
+    return experiment.simulation.identity
 
 
 def read_data(experiment: Experiment, train: Path, valid: Path, device: torch.device) -> TrainingData:

@@ -59,7 +59,7 @@ def check_system(dataset: xr.Dataset | Manifest, experiment: Experiment) -> None
     else:
         name, attributes = Path(dataset.encoding.get("source", "The store")).name, dataset.attrs
     simulation = experiment.simulation
-    expected = simulation.system.model_dump(mode="json")
+    expected = simulation.identity
     found = json.loads(attributes.get("system", "{}"))
     if found != expected:
         raise UserError(

@@ -33,28 +33,36 @@ class System(Protocol):
         variable: name of the data variable, e.g. "velocity".
         long_name: the variable in words.
         units: units of the variable, "1" when non-dimensional.
+        length_units, time_units: units of coordinates and of time.
         equation: the equation in plain text, kept with the data.
         channels: names along the channel axis.
-        axes: spatial coordinates in the order of the array axes, last axis last.
+        axes: spatial coordinates of stored fields in the order of the array axes, last axis last.
         lengths: periods of the domain, one per axis.
-        order: order of accuracy of the stepper that `stepper` builds.
         dtype: real type of physical states, torch.float32 or torch.float64.
         device: where states live.
-        linear: symbol of 𝓛 [*modes], float64 or complex128 on the CPU whatever `dtype` and `device`, because time
-            steppers derive their coefficients from it.
+        linear: symbol of 𝓛 [*modes] or [channel, *modes], float64 or complex128 on the CPU whatever `dtype` and
+            `device`, because time steppers derive their coefficients from it.
+        advective: whether advection limits the step; not where dissipation damps all that it could make unstable.
+        filter: multiplies the spectral state after every step, or None.
     """
 
     variable: str
     long_name: str
     units: str
-    equation: str
+    length_units: str
+    time_units: str
+
+    @property
+    def equation(self) -> str: ...
+
     channels: tuple[str, ...]
     axes: dict[str, np.ndarray]
     lengths: tuple[float, ...]
-    order: int
     dtype: torch.dtype
     device: torch.device
     linear: Tensor
+    advective: bool
+    filter: Tensor | None
 
     def initial_condition(self, rng: np.random.Generator) -> Tensor:
         """A random state of one member, [channel, *grid]."""
@@ -68,6 +76,10 @@ class System(Protocol):
         """[..., channel, *modes] → [..., channel, *grid]."""
         ...
 
+    def observe(self, u_hat: Tensor) -> Tensor:
+        """Physical state at the stored points, which may be fewer than the solver's."""
+        ...
+
     def nonlinear(self, u_hat: Tensor) -> Tensor:
         """𝓝 of a spectral state, in spectral space, de-aliased."""
         ...
@@ -76,10 +88,6 @@ class System(Protocol):
         """du/dt of a physical state, in physical space."""
         ...
 
-    def courant(self, u: Tensor, dt: float) -> float:
-        """Grid cells that the fastest point of the physical state u is carried over in one step."""
-        ...
-
-    def stepper(self, dt: float) -> Stepper:
-        """The time stepper of this system for the step dt."""
+    def courant(self, u_hat: Tensor, dt: float) -> float:
+        """Grid cells that the fastest point of the spectral state is carried over in one step."""
         ...

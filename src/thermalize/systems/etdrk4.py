@@ -22,33 +22,18 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import pi
 
 import torch
 from torch import Tensor
 
+from thermalize.systems.contour import mean_over_circle
+
 __all__ = ["ETDRK4", "coefficients"]
 
 
-def coefficients(z: Tensor, contour_points: int = 64) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Q, f₁, f₂ and f₃ at z, accurate to round-off for every z.
-
-    Kassam & Trefethen average over the unit circle, which meets the origin when |z| = 1. Radius 2 for |z| < 1 and ½
-    elsewhere keep every node at least ½ away from it, where the quotients lose no more than a digit.
-
-    Args:
-        z: any shape, float64 or complex128.
-        contour_points: nodes M on the circle; the error falls like 2^M/M!, 32 are enough.
-    """
-    centre = z.to(torch.complex128)
-    radius = torch.where(centre.abs() < 1, 2.0, 0.5).to(torch.float64)
-    angles = 2 * pi * (torch.arange(contour_points, dtype=torch.float64) + 0.5) / contour_points
-    means = [torch.zeros_like(centre) for _ in range(4)]
-    for node in torch.polar(torch.ones_like(angles), angles):
-        values = _quotients(centre + radius * node)
-        means = [mean + value / contour_points for mean, value in zip(means, values, strict=True)]
-    q, f1, f2, f3 = (mean if z.is_complex() else mean.real for mean in means)
-    return q, f1, f2, f3
+def coefficients(z: Tensor, contour_points: int = 64) -> tuple[Tensor, ...]:
+    """Q, f₁, f₂ and f₃ at z, of any shape, accurate to round-off; see `thermalize.systems.contour`."""
+    return mean_over_circle(_quotients, z, contour_points)
 
 
 def _quotients(r: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

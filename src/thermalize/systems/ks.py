@@ -21,8 +21,6 @@ from torch import Tensor
 
 from thermalize.config import KuramotoSivashinskyConfig
 from thermalize.systems import spectral
-from thermalize.systems.base import Stepper
-from thermalize.systems.etdrk4 import ETDRK4
 
 __all__ = ["KuramotoSivashinsky"]
 
@@ -39,9 +37,11 @@ class KuramotoSivashinsky:
     variable = "velocity"
     long_name = "velocity of the Kuramoto-Sivashinsky equation"
     units = "1"
+    length_units, time_units = "length units", "time units"
     channels: tuple[str, ...] = ("u",)
     equation = "u_t = -1/2 (u^2)_x - u_xx - u_xxxx"
-    order = ETDRK4.order
+    filter: Tensor | None = None
+    advective = False
 
     def __init__(
         self,
@@ -82,6 +82,10 @@ class KuramotoSivashinsky:
         """[..., 1, N/2 + 1] → [..., 1, N]."""
         return torch.fft.irfft(u_hat, n=self.points)
 
+    def observe(self, u_hat: Tensor) -> Tensor:
+        """[..., 1, N/2 + 1] → [..., 1, N]; every point is stored."""
+        return self.to_physical(u_hat)
+
     def nonlinear(self, u_hat: Tensor) -> Tensor:
         """−½ ik FFT(u²), with factors and product cut to n ≤ ⌊(N−1)/3⌋."""
         u = torch.fft.irfft(self._mask * u_hat, n=self.points)
@@ -92,10 +96,6 @@ class KuramotoSivashinsky:
         u_hat = self.to_spectral(u)
         return self.to_physical(self._table(self.linear) * u_hat + self.nonlinear(u_hat))
 
-    def courant(self, u: Tensor, dt: float) -> float:
+    def courant(self, u_hat: Tensor, dt: float) -> float:
         """max|u| dt / Δx."""
-        return float(u.abs().max()) * dt * self.points / self.length
-
-    def stepper(self, dt: float) -> Stepper:
-        """ETDRK4 with the step dt [time units]."""
-        return ETDRK4(self.linear, self.nonlinear, dt, dtype=self.dtype.to_complex(), device=self.device)
+        return float(self.to_physical(u_hat).abs().max()) * dt * self.points / self.length

@@ -1,0 +1,82 @@
+"""Rollouts, what stabilises them, and their diagnostics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from thermalize.config.base import Name, Strict, quantity
+
+__all__ = ["DiagnosticsConfig", "NoStabilizerConfig", "RolloutsConfig", "ThermalizerConfig"]
+
+
+class NoStabilizerConfig(Strict):
+    """The raw emulator."""
+
+    kind: Literal["none"]
+
+
+class ThermalizerConfig(Strict):
+    """Denoise members whose predicted noise level exceeds `start` (Pedersen, Zanna, Bruna, arXiv 2503.18731)."""
+
+    kind: Literal["thermalizer"]
+    diffusion: Name | None = Field(None, description="model under `diffusion`; all of them when left out")
+    start: int | Literal["auto"] = Field("auto", description="thermalize above this noise level [levels]")
+    stop: int | Literal["auto", "clean"] = Field(
+        "clean", description="denoise down to this level; clean goes to none [levels]"
+    )
+    false_trigger_rate: float = quantity(
+        "1", "share of held-out true states that `start: auto` lets trigger", 1e-3, gt=0, lt=1
+    )
+    forward_noise: bool = Field(True, description="add the noise of the predicted level before denoising")
+    sampler: Literal["ddpm", "ddim"] = Field(
+        "ddpm", description="reverse steps with (ddpm) or without (ddim) fresh noise"
+    )
+    reverse_steps: int | None = Field(
+        None,
+        gt=0,
+        description="most network evaluations of one thermalization; every level when left out [evaluations]",
+    )
+    check_every: int = quantity("emulator steps", "steps between two looks at the noise level", 1, gt=0)
+    conserve_mean: bool = Field(True, description="give a thermalized state the domain mean that it had before")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ThermalizerConfig:
+        for name in ("start", "stop"):
+            value = getattr(self, name)
+            if isinstance(value, int) and value < 0:
+                raise ValueError(f"{name} = {value} is not a noise level; levels begin at 0")
+        if isinstance(self.start, int) and isinstance(self.stop, int) and self.stop >= self.start:
+            raise ValueError(f"stop = {self.stop} must lie below start = {self.start}")
+        return self
+
+
+StabilizerConfig = Annotated[NoStabilizerConfig | ThermalizerConfig, Field(discriminator="kind")]
+
+
+class RolloutsConfig(Strict):
+    members: int = quantity("1", "rollouts per seed, each from its own test member", 16, gt=0)
+    steps: int = quantity("emulator steps", "length of every rollout", gt=0)
+    chunk: int = quantity("emulator steps", "steps per stored chunk, the unit of streaming and of resuming", 500, gt=0)
+    initial: Literal["first", "random"] = Field(
+        "first", description="start at the first test frame, or at one drawn for every seed and member"
+    )
+    lost_above: float = quantity(
+        "standard deviations of the data", "a member whose largest value exceeds this is recorded as lost", 30.0, gt=0
+    )
+    stabilizers: dict[Name, StabilizerConfig] = Field(min_length=1, description="named ways to run the emulator")
+
+
+class DiagnosticsConfig(Strict):
+    energy_fraction: float = quantity(
+        "1", "share of the truth's variance in the energy-containing shells", 0.999, gt=0, lt=1
+    )
+    correlation_thresholds: tuple[float, ...] = Field((0.8, 0.9, 0.95), description="high-correlation thresholds [1]")
+    spectrum_window: int = quantity("frames", "frames averaged for a member's spectrum in the envelope", 50, gt=0)
+    frozen_steps: int = quantity("emulator steps", "consecutive motionless steps that count as frozen", 20, gt=0)
+    frozen_fraction: float = quantity("1", "motionless: increment below this share of the truth's median", 0.01, gt=0)
+    pdf_bins: int = quantity("1", "bins of the probability densities", 100, gt=1)
+    max_lag: int = quantity("emulator steps", "longest lag of the autocorrelation", 100, gt=0)
+    resamples: int = quantity("1", "bootstrap resamples behind every interval", 1000, gt=0)
+    confidence: float = quantity("1", "confidence of every interval", 0.95, gt=0, lt=1)
