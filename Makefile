@@ -5,17 +5,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := $(VENV)/.peers
 export PATH := $(abspath $(BIN)):$(PATH)
 
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv test test-slow test-all lint format lock envs schema clean
+.PHONY: help demo venv test test-slow test-all test-peers verification bench-solvers lint format lock envs schema clean
 .PHONY: lint-format lint-style lint-types lint-imports lint-generated lint-workflow
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-13s %s\n", $$1, $$2}'
 
 demo: $(STAMP) ## run the CPU demonstration and print its summary table
 	$(BIN)/snakemake --cores all
@@ -25,13 +26,22 @@ demo: $(STAMP) ## run the CPU demonstration and print its summary table
 venv: $(STAMP) ## make the virtual environment from the lock
 
 test: $(STAMP) ## the fast tests
-	$(PYTEST) -m "not slow" -n $(WORKERS) --dist loadfile
+	$(PYTEST) -m "not slow and not peers" -n $(WORKERS) --dist loadfile
 
 test-slow: $(STAMP) ## the slow tests: killed and resumed runs, the workflow end to end
-	$(PYTEST) -m slow -n $(WORKERS) --dist loadfile
+	$(PYTEST) -m "slow and not peers" -n $(WORKERS) --dist loadfile
 
-test-all: $(STAMP) ## every test
-	$(PYTEST) -n $(WORKERS) --dist loadfile
+test-all: $(STAMP) ## every test but those against other solvers
+	$(PYTEST) -m "not peers" -n $(WORKERS) --dist loadfile
+
+test-peers: $(PEERS) ## compare the solvers with exponax, jax-cfd and pyqg-jax, which it installs
+	$(PYTEST) -m peers
+
+verification: $(STAMP) ## write docs/verification.md from a run of the solvers' tests
+	$(BIN)/python docs/verification.py
+
+bench-solvers: $(PEERS) ## time the solvers against exponax, jax-cfd and pyqg-jax; writes docs/performance.md
+	$(BIN)/python -m benchmarks.solvers
 
 lint: lint-format lint-style lint-types lint-imports lint-generated lint-workflow ## all linters and generated files
 
@@ -81,6 +91,10 @@ schema: $(STAMP) ## write docs/config.schema.json and docs/configuration.md from
 clean: ## remove caches and the virtual environment; results stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build src/*.egg-info
 	find src tests envs docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PEERS): requirements-peers.lock $(STAMP)
+	@$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-peers.lock
+	@touch $@
 
 $(STAMP): requirements.lock pyproject.toml
 	@command -v $(PYTHON) > /dev/null || { \

@@ -20,7 +20,7 @@ LOCK = HERE.parent / "requirements.lock"
 PYTHON = "3.12"
 COMMON = ("filelock", "numpy", "pydantic", "pyyaml", "tqdm", "typer", "xarray", "zarr")
 ROLES = {
-    "simulate": (*COMMON, "dask", "distributed", "torch"),
+    "simulate": (*COMMON, "dask", "dask-jobqueue", "distributed", "netcdf4", "torch"),
     "train": (*COMMON, "pandas", "safetensors", "torch"),
     "analyse": (*COMMON, "jinja2", "matplotlib", "netcdf4", "pandas", "rich", "scipy", "torch"),
 }

@@ -43,6 +43,36 @@ for figure in FIGURES:
             "python -m thermalize figure {input.config} --name {params.figure} > {log} 2>&1"
 
 
+# The page holds the same movie: a report shows pages in place, but offers GIFs for download only.
+rule movie:
+    input:
+        **ARTIFACT_INPUTS,
+    output:
+        gif=str(RESULTS.movie("gif")),
+        page=report(
+            str(RESULTS.movie("html")),
+            caption="../report/movie.rst",
+            category="Movies",
+            labels={"movie": "truth, raw and stabilised"},
+        ),
+    log:
+        log_of(RESULTS.figure("movie")),
+    benchmark:
+        benchmark_of(RESULTS.figure("movie"))
+    conda:
+        "../envs/analyse.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        settings=settings("artifacts"),
+    message:
+        "movie"
+    shell:
+        "python -m thermalize movie {input.config} > {log} 2>&1"
+
+
 # One row per emulator and stabilizer.
 rule summary:
     input:

@@ -11,7 +11,8 @@ from thermalize.configfile import parse_experiment, resolved_yaml
 from thermalize.errors import UserError
 from thermalize.paths import MODEL_FILES, Results
 from thermalize.sources import sources
-from thermalize.workflow import figures_of, gpus_of, settings_of
+from thermalize.workflow import figures_of, gpus_of, settings_of, simulation_gpus_of, simulation_threads_of
+from thermalize.workflow import source_files_of, source_stamp_of
 
 shell.executable("bash")
 # Rules run the package of this checkout, also inside conda environments that do not have it installed.

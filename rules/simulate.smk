@@ -20,27 +20,34 @@ rule resolve:
         "printf %s {params.text:q} | python -m thermalize resolve - > {log} 2>&1"
 
 
-# Integrate the members of one split through Dask into a Zarr store.
+# Integrate the members of one split, or read them from the user's own files, through Dask into a Zarr store. Where other
+# machines compute, the rule stays here: its process only hands out the work, and jobs of a batch system must not be
+# submitted from within one.
 rule simulate:
     input:
         config=ancient(str(RESULTS.config)),
         device=ancient(str(RESULTS.device)) if EXPERIMENT.device in ("cuda", "mps") else [],
         code=code("simulate"),
+        source=lambda wildcards: source_files_of(EXPERIMENT),
     output:
         str(RESULTS.simulation("{split}")),
     log:
         log_of(RESULTS.simulation("{split}")),
     benchmark:
         benchmark_of(RESULTS.simulation("{split}"))
+    localrule: EXPERIMENT.simulation.dask.elsewhere
     conda:
         "../envs/simulate.yaml"
-    threads: EXPERIMENT.simulation.dask.workers
+    threads: simulation_threads_of(EXPERIMENT)
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards, threads: 1000 + 500 * threads,
         runtime=120,
+        gpu=simulation_gpus_of(EXPERIMENT),
     params:
         settings=settings("simulate"),
+        source=source_stamp_of(EXPERIMENT),
     message:
         "simulate {wildcards.split}"
     shell:
-        "python -m thermalize simulate {input.config} --split {wildcards.split} --workers {threads} > {log} 2>&1"
+        "python -m thermalize simulate {input.config} --split {wildcards.split}"
+        " --workers {threads} --gpus {resources.gpu} > {log} 2>&1"

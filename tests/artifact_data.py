@@ -1,4 +1,7 @@
-"""Synthetic inputs of the artifacts: waves that travel, a raw rollout that grows and is lost, diagnostics to match."""
+"""Synthetic inputs of the artifacts: waves that travel, a raw rollout that grows and is lost, diagnostics to match.
+
+In one dimension, in two, and in two with two layers in SI units, whose values and times have many zeros.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,32 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from thermalize import systems
 from thermalize.artifacts.inputs import FigureInputs, Key
 from thermalize.config import Experiment
 
 MEANINGS = "stable nonfinite energy enstrophy spectrum frozen"
 HORIZON = 40
 ENVELOPE = {"energy": [0.1, 2.0]}
+SYSTEMS = {
+    "ks": ({"kind": "ks", "length": 8.0, "points": 16}, {"dt": 0.1, "frame_interval": 0.5}),
+    "kolmogorov": ({"kind": "kolmogorov", "points": 16, "viscosity": 0.1}, {"dt": 0.05, "frame_interval": 0.5}),
+    "qg": ({"kind": "qg", "preset": "eddy", "points": 16}, {"dt": 3600.0, "frame_interval": 43200.0}),
+}
+AMPLITUDES = {"upper": 1e-5, "lower": 1e-6}
+ENERGY = {
+    "velocity": ("energy ½⟨u²⟩", "1"),
+    "vorticity": ("kinetic energy ½⟨|u|²⟩", "1"),
+    "potential_vorticity": ("total energy −½ Σ (Hᵢ/H)⟨ψᵢqᵢ⟩", "m2 s-2"),
+}
 
 
 def experiment(
-    stabilizers: int = 1, seeds: int = 1, emulators: int = 1, thermalizer: bool = True, members: int = 4
-) -> Experiment:
+    stabilizers: int = 1, seeds: int = 1, emulators: int = 1, thermalizer: bool = True, members: int = 4,
+    system: str = "ks",
+) -> Experiment:  # fmt: skip
     """`stabilizers` ways to run each emulator; the first is the raw one."""
+    parameters, timing = SYSTEMS[system]
     training = {"updates": 40, "validate_every": 10}
     known = {"raw": {"kind": "none"}}
     if thermalizer:
@@ -32,9 +49,8 @@ def experiment(
             "name": "synthetic",
             "seeds": tuple(range(seeds)),
             "simulation": {
-                "system": {"kind": "ks", "length": 8.0, "points": 16},
-                "dt": 0.1,
-                "frame_interval": 0.5,
+                "system": parameters,
+                **timing,
                 "block": 1,
                 "splits": splits,
             },
@@ -46,45 +62,49 @@ def experiment(
 
 
 def waves(config: Experiment, frames: int, phase: float = 0.0) -> np.ndarray:
-    """States [member, time, channel, x] of two waves that run against each other."""
-    system, members = config.simulation.system, config.rollouts.members
-    x = 2 * np.pi * np.arange(system.points) / system.points
-    time = np.arange(frames) * config.simulation.frame_interval
-    member = np.arange(members)[:, None, None]
-    u = np.sin(2 * x + 0.3 * time[:, None] + member + phase) + 0.7 * np.cos(3 * x - 0.2 * time[:, None] + 2 * member)
-    return u[:, :, None, :].astype(np.float32)
+    """States [member, time, channel, *grid] of two waves that run against each other."""
+    grid, members = config.simulation.grid, config.rollouts.members
+    *across, x = np.meshgrid(*(2 * np.pi * np.arange(points) / points for points in grid), indexing="ij")
+    y = across[0] if across else np.zeros_like(x)
+    time = (0.5 * np.arange(frames)).reshape(-1, *(1 for _ in grid))
+    member = np.arange(members).reshape(-1, 1, *(1 for _ in grid))
+    one, other = 2 * x + y + 0.3 * time + member + phase, 3 * x - 2 * y - 0.2 * time + 2 * member
+    channels = systems.SYSTEMS[config.simulation.system.kind].channels
+    u = [AMPLITUDES.get(name, 1.0) * (np.sin(one + turn) + 0.7 * np.cos(other)) for turn, name in enumerate(channels)]
+    return np.stack(u, axis=2).astype(np.float32)
 
 
 def trajectory(config: Experiment, states: np.ndarray, **series: np.ndarray) -> xr.Dataset:
     """States as a truth or rollout dataset, with further (member, time) series."""
-    system = config.simulation.system
-    axis = np.arange(system.points) * system.length / system.points
+    system = systems.build(config.simulation.system)
     time = np.arange(states.shape[1]) * config.simulation.frame_interval
     coordinates = {
         "member": np.arange(states.shape[0]),
-        "time": ("time", time, {"units": "time units"}),
-        "channel": ["u"],
-        "x": ("x", axis, {"units": "length units"}),
+        "time": ("time", time, {"units": system.time_units}),
+        "channel": list(system.channels),
+        **{name: (name, axis, {"units": system.length_units}) for name, axis in system.axes.items()},
     }
-    variables = {"velocity": (("member", "time", "channel", "x"), states, {"long_name": "velocity", "units": "1"})}
+    named = {"long_name": system.long_name, "units": system.units}
+    variables = {system.variable: (("member", "time", "channel", *system.axes), states, named)}
     variables |= {name: (("member", "time"), values) for name, values in series.items()}
-    members = range(states.shape[0])
-    lost = [int(gone.argmax()) if gone.any() else -1 for gone in np.isnan(states).any(axis=(2, 3))]
+    members, space = range(states.shape[0]), tuple(range(2, states.ndim))
+    lost = [int(gone.argmax()) if gone.any() else -1 for gone in np.isnan(states).any(axis=space)]
     starts = {"initial_member": list(members), "initial_frame": [0 for _ in members], "lost_step": lost}
-    return xr.Dataset(variables, coordinates, {"variable": "velocity", **starts})
+    parameters = json.dumps(config.simulation.identity)
+    return xr.Dataset(variables, coordinates, {"variable": system.variable, "system": parameters, **starts})
 
 
 def rollout(config: Experiment, stabilizer: str, seed: int, lost: int | None = HORIZON + 20) -> xr.Dataset:
     """A rollout from the truth's first frame; a raw one grows from `HORIZON` on and has no states from `lost` on."""
     frames = config.rollouts.steps + 1
     states = waves(config, frames)
-    states[:, 1:] += 0.01 * np.float32(seed)
+    states[:, 1:] *= 1 + 0.01 * np.float32(seed)
     shape = states.shape[:2]
     level = np.full(shape, -1, np.int16)
     reverse = np.zeros(shape, np.int16)
     if stabilizer == "raw" and lost is not None:
-        growth = np.exp(0.2 * np.maximum(np.arange(frames) - HORIZON, 0))
-        states *= growth[None, :, None, None].astype(np.float32)
+        growth = np.exp(0.2 * np.maximum(np.arange(frames) - HORIZON, 0)).astype(np.float32)
+        states *= growth.reshape(-1, *(1 for _ in states.shape[2:]))
         states[:, lost:] = np.nan
     elif stabilizer != "raw":
         level[:, 1:] = (np.arange(frames - 1) * 7 + np.arange(shape[0])[:, None] * 3) % 13
@@ -93,20 +113,27 @@ def rollout(config: Experiment, stabilizer: str, seed: int, lost: int | None = H
     return trajectory(config, states, level=level, reverse_steps=reverse, displacement=displacement)
 
 
-def spectra(raw: bool) -> dict[str, tuple]:
-    shell = np.arange(1, 9)
-    truth = np.exp(-0.8 * shell)
-    found = truth * (3.0 if raw else 1.05)
-    return {
-        "wavenumber": ("shell", shell * 2 * np.pi / 8, {"units": "radian / length unit"}),
-        "spectrum_truth": ("shell", truth),
-        "spectrum_truth_low": ("shell", truth * 0.9),
-        "spectrum_truth_high": ("shell", truth * 1.1),
-        "spectrum_rollout": ("shell", found),
-        "spectrum_rollout_low": ("shell", found * 0.85),
-        "spectrum_rollout_high": ("shell", found * 1.15),
-        "energy_containing": ("shell", (shell <= 5).astype(np.int8)),
+def spectra(config: Experiment, raw: bool) -> dict[str, tuple]:
+    """Spectra of every channel, of variance and, in two dimensions, of kinetic energy."""
+    system, shell = systems.build(config.simulation.system), np.arange(1, 9)
+    amplitude = np.array([AMPLITUDES.get(name, 1.0) for name in system.channels])[:, None]
+    dimensional = system.length_units == "m"
+    found: dict[str, tuple] = {
+        "wavenumber": ("shell", shell * 2 * np.pi / max(system.lengths), {"units": "rad m-1" if dimensional else "1"}),
+        "energy_containing": (("channel", "shell"), np.tile(shell <= 5, (len(amplitude), 1)).astype(np.int8)),
+        "truth_mean": ("channel", np.zeros(len(amplitude))),
+        "truth_std": ("channel", amplitude[:, 0]),
     }
+    kinds = {"spectrum": (amplitude**2, "s-2")}
+    if len(config.simulation.grid) > 1:
+        kinds["energy_spectrum"] = amplitude, "m2 s-2"
+    for kind, (size, unit) in kinds.items():
+        truth = size * np.exp(-0.8 * shell)
+        for name, factor in (("truth", 1.0), ("rollout", 3.0 if raw else 1.05)):
+            for end, width in {"": 1.0, "_low": 0.87, "_high": 1.12}.items():
+                dims, named = ("channel", "shell"), {"units": unit if dimensional else "1"}
+                found[f"{kind}_{name}{end}"] = dims, truth * factor * width, named
+    return found
 
 
 def distances(seed: int, raw: bool) -> dict[str, float]:
@@ -146,7 +173,7 @@ def diagnostics(config: Experiment, key: Key) -> xr.Dataset:
     correlation_time = np.add.outer(-10.0 * np.arange(len(thresholds)), 30.0 + np.arange(members) + seed)
     flags = {"flag_values": np.arange(6, dtype=np.int8), "flag_meanings": MEANINGS}
     variables = {
-        **spectra(raw),
+        **spectra(config, raw),
         **measures(),
         **distances(seed, raw),
         "stable_horizon": ("member", horizon),
@@ -163,7 +190,15 @@ def diagnostics(config: Experiment, key: Key) -> xr.Dataset:
         "network_evaluations_per_step": 1.0 if raw else 1.5 + 0.1 * seed,
         "level_evaluations_per_step": 0.0 if raw else 1.0,
     }
-    attributes = {"experiment": config.name, "steps": steps, "members": members, "envelope": json.dumps(ENVELOPE)}
+    energy, unit = ENERGY[systems.SYSTEMS[config.simulation.system.kind].variable]
+    attributes = {
+        "experiment": config.name,
+        "steps": steps,
+        "members": members,
+        "energy": energy,
+        "energy_units": unit,
+        "envelope": json.dumps(ENVELOPE),
+    }
     return xr.Dataset(variables, attrs=attributes)
 
 

@@ -11,6 +11,30 @@ import numpy as np
 from thermalize.config import Experiment
 from thermalize.store.layout import Layout, create, write
 
+
+def windowed(members: int, frames: int, windows: int) -> dict[str, dict[str, int]]:
+    """Splits of so many windows of so many frames; `test` always has one of them."""
+    split = {"members": members, "frames": frames}
+    return {"train": {**split, "windows": windows}, "valid": {**split, "windows": windows}, "test": split}
+
+
+# 32 × 32 points, three windows of three frames per member
+KOLMOGOROV: dict[str, Any] = {
+    "system": {"kind": "kolmogorov", "points": 32, "stored_points": 16, "viscosity": 0.02},
+    "dt": 0.02,
+    "frame_interval": 0.04,
+    "spin_up": 0.2,
+    "window_interval": 0.2,
+    "splits": windowed(4, 3, 3),
+}
+QG: dict[str, Any] = {
+    "system": {"kind": "qg", "preset": "jet", "points": 32, "stored_points": 16},
+    "dt": 14400.0,
+    "frame_interval": 28800.0,
+    "spin_up": 144000.0,
+    "window_interval": 144000.0,
+    "splits": windowed(4, 3, 3),
+}
 MEMBERS, FRAMES, POINTS = 4, 10, 6
 SERIES = {"level": ("int16", "noise level", "1"), "displacement": ("float32", "change", "1")}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import artifact_data
@@ -28,15 +29,27 @@ from thermalize.artifacts.pooling import Estimate, average, horizons, survival
 from thermalize.artifacts.provenance import config_digest, provenance
 from thermalize.artifacts.style import appearances, plain_log, styled
 from thermalize.config import Experiment
+from thermalize.diagnostics.invariants import layers
+from thermalize.diagnostics.study import shells_of
 from thermalize.errors import UserError
+from thermalize.workflow import figures_of
 
 NAMES = ("calibration", "distributions", "health", "overview", "spacetime", "spectra", "survival", "training")
+PLANAR = "fields"
 CAPTIONS = Path(__file__).parents[1] / "report"
 SCENARIOS = {
     "one stabilizer": {"stabilizers": 2},
     "three stabilizers, two seeds, two emulators": {"stabilizers": 4, "seeds": 2, "emulators": 2},
     "no thermalizer": {"thermalizer": False},
+    "two dimensions": {"stabilizers": 2, "system": "kolmogorov"},
+    "two layers in SI units": {"stabilizers": 3, "seeds": 2, "system": "qg"},
 }
+ARRANGED = ("three stabilizers, two seeds, two emulators", "two layers in SI units")
+DRAWN = [
+    (name, scenario)
+    for scenario, options in SCENARIOS.items()
+    for name in (*NAMES, *((PLANAR,) if "system" in options else ()))
+]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +68,7 @@ def inputs(config) -> FigureInputs:
 
 
 def render(figure: Figure, arranged: bool = False) -> None:
-    """Paint a figure; arranging its panels takes most of the time and is left to the fullest scenario."""
+    """Paint a figure; arranging its panels takes most of the time and is left to the fullest scenarios."""
     with styled():
         if not arranged:
             figure.set_layout_engine("none")
@@ -76,11 +89,32 @@ def texts(figure: Figure) -> str:
     return "\n".join(found + [text.get_text() for legend in legends if legend for text in legend.get_texts()])
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("name", NAMES)
+def overlaps(figure: Figure) -> list[tuple[str, str]]:
+    """Pairs of words that share more than a pixel in both directions, in a figure that was painted."""
+    with styled():
+        renderer = figure.canvas.get_renderer()
+        legends = [axes.get_legend() for axes in figure.axes] + figure.legends
+        words = [text for legend in legends if legend for text in (*legend.get_texts(), legend.get_title())]
+        for axes in figure.axes:
+            words += [*axes.texts, axes.title, axes._left_title, axes._right_title]
+            for axis in (axes.xaxis, axes.yaxis):
+                words += [axis.label] if axes.axison else []
+                words += [tick.label1 for tick in axis.get_major_ticks() if tick.label1.get_visible() and axes.axison]
+        boxes = [(word.get_text(), word.get_window_extent(renderer)) for word in words if word.get_text().strip()]
+    inside = [(text, box) for text, box in boxes if figure.bbox.overlaps(box)]
+    return [
+        (one, other)
+        for (one, a), (other, b) in combinations(inside, 2)
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
+    ]
+
+
+@pytest.mark.parametrize(("name", "scenario"), DRAWN)
 def test_every_figure_draws_with_labelled_axes(name, scenario, scenarios):
     figure = draw(name, scenarios[scenario])
-    render(figure, arranged="two emulators" in scenario)
+    render(figure, arranged=scenario in ARRANGED)
+    if scenario in ARRANGED:
+        assert overlaps(figure) == []
     for axes in figure.axes:
         if not axes.axison:
             continue
@@ -91,8 +125,12 @@ def test_every_figure_draws_with_labelled_axes(name, scenario, scenarios):
             assert "[" in label or label == "training update", f"{label!r} has no unit"
 
 
-@pytest.mark.parametrize("name", ["distributions", "health", "overview", "spacetime", "spectra", "survival"])
-def test_figures_hold_when_every_raw_member_is_lost_at_once(name, config):
+@pytest.mark.parametrize("system", ["ks", "qg"])
+@pytest.mark.parametrize("name", ["distributions", "fields", "health", "overview", "spacetime", "spectra", "survival"])
+def test_figures_hold_when_every_raw_member_is_lost_at_once(name, system):
+    if (name, system) == (PLANAR, "ks"):
+        return
+    config = artifact_data.experiment(stabilizers=2, seeds=2, system=system)
     inputs = artifact_data.inputs(config)
     lost = artifact_data.rollout(config, "raw", 0, lost=1)
     diagnostics = inputs.diagnostics["unet_0", "raw", 0].copy()
@@ -108,12 +146,21 @@ def test_figures_hold_when_every_raw_member_is_lost_at_once(name, config):
 
 
 def test_names_captions_and_unknown_figures(inputs):
-    assert set(FIGURES) == set(NAMES)
+    assert set(FIGURES) == {*NAMES, PLANAR}
     with pytest.raises(UserError, match=r"no figure named 'sprectra'; the figures are calibration"):
         draw("sprectra", inputs)
+    with pytest.raises(UserError, match=r"fields of two dimensions; this system has one, draw spacetime instead"):
+        draw(PLANAR, inputs)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "summary", "workflow"])
+@pytest.mark.parametrize("system", artifact_data.SYSTEMS)
+def test_the_workflow_asks_for_the_figures_that_the_dimension_has(system):
+    names = figures_of(artifact_data.experiment(system=system))
+    assert set(names) == {*NAMES, *(() if system == "ks" else (PLANAR,))}
+    assert "calibration" not in figures_of(artifact_data.experiment(system=system, thermalizer=False))
+
+
+@pytest.mark.parametrize("name", [*NAMES, PLANAR, "movie", "summary", "workflow"])
 def test_captions_are_valid_restructured_text(name):
     text = (CAPTIONS / f"{name}.rst").read_text()
     rendered = Environment().from_string(text).render(snakemake={"config": {"name": "an-experiment"}})
@@ -121,8 +168,10 @@ def test_captions_are_valid_restructured_text(name):
     assert len(parts["body"]) > 300
 
 
-def test_saving_twice_gives_the_same_bytes(inputs, tmp_path):
-    name, origin = "spacetime", provenance(inputs.experiment)
+@pytest.mark.parametrize(("name", "scenario"), [("spacetime", "one stabilizer"), ("fields", "two dimensions")])
+def test_saving_twice_gives_the_same_bytes(name, scenario, scenarios, tmp_path):
+    inputs = scenarios[scenario]
+    origin = provenance(inputs.experiment)
     save(draw(name, inputs), tmp_path / "a" / "figure", origin)
     with mpl.rc_context({"font.size": 30, "savefig.dpi": 20, "axes.facecolor": "red"}):
         save(draw(name, inputs), tmp_path / "elsewhere" / "b" / "figure", origin)
@@ -230,12 +279,24 @@ def test_bins_keep_lost_members_and_skip_what_was_not_seen():
 def test_energy_of_lost_members_is_unbounded_not_left_out(config):
     rollout = artifact_data.rollout(config, "raw", 0)
     assert lost_steps(rollout) == [60] * 4
-    values, steps = energy(rollout)
-    expected = 0.5 * (rollout["velocity"].values[2, 10, 0].astype(float) ** 2).mean()
+    values, steps = energy(rollout, artifact_data.diagnostics(config, ("unet_0", "raw", 0)))
+    expected = 0.5 * (rollout["velocity"].values[2, 10].astype(float) ** 2).mean()
     assert values[2, 10] == pytest.approx(expected)
     np.testing.assert_array_equal(steps, np.arange(121))
     assert np.isinf(values[:, 60:]).all()
     assert np.isfinite(values[:, :60]).all()
+
+
+def test_energy_is_that_of_the_diagnostics_also_with_layers():
+    config = artifact_data.experiment(system="qg")
+    rollout = artifact_data.rollout(config, "raw", 0, lost=None)
+    diagnostics = artifact_data.diagnostics(config, ("unet_0", "raw", 0))
+    values, _ = energy(rollout, diagnostics)
+    system, field = config.simulation.identity, rollout["potential_vorticity"]
+    whole = layers(shells_of(field), system["layer_ratio"], system["deformation_radius"])
+    np.testing.assert_allclose(values[1, 7], whole.measure(field.values[1, 7]).energy, rtol=1e-12)
+    label = draw("health", artifact_data.inputs(config)).axes[-1].get_ylabel()
+    assert label == "total energy\n−½ Σ (Hᵢ/H)⟨ψᵢqᵢ⟩ [m² s⁻²]"
 
 
 def test_health_has_one_panel_without_a_thermalizer_and_three_with(scenarios):

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thermalize.config import Experiment
+from thermalize.config import Experiment, ImportConfig, SimulationConfig
 from thermalize.configfile import json_schema, load_experiment, parse_experiment, resolved_yaml
 from thermalize.errors import UserError
 
@@ -67,6 +67,7 @@ def test_the_valid_mapping_is_read():
 
 
 UNITS = "it is in time units (the system is non-dimensional)"
+SYSTEMS = "ks, kolmogorov, qg"
 NAMES = "use letters, digits, '.', '_' and '-', beginning with a letter or digit"
 ONE_FAULT = [
     # wrong type or unit
@@ -102,11 +103,11 @@ ONE_FAULT = [
     ({"name": 2024}, "name: 2024 is not text; put it in quotes"),
     ({"seeds": 3}, "seeds: 3 is not a list; write [3]"),
     ({"seeds": [0, "one"]}, "seeds[1]: 'one' is not a whole number"),
-    ({"simulation__system": "ks"}, "simulation.system: 'ks' is not a section; write `kind:` below it, one of ks"),
+    ({"simulation__system": "ks"}, f"simulation.system: 'ks' is not a section; write `kind:` below it, one of {SYSTEMS}"),
     (
         {"simulation": 0.1},
         "simulation: 0.1 is not a section; its keys are "
-        + ", ".join(Experiment.model_fields["simulation"].annotation.model_fields),
+        + ", ".join(SimulationConfig.model_fields),
     ),
     (
         {"rollouts__stabilizers__raw": None},
@@ -130,7 +131,7 @@ ONE_FAULT = [
     # unknown words
     ({"device": "gpu"}, "device: 'gpu' is unknown; known: auto, cpu, cuda, mps"),
     ({"device": "CUDA"}, "device: 'CUDA' is unknown; did you mean 'cuda'? Known: auto, cpu, cuda, mps"),
-    ({"simulation__system__kind": "qg"}, "simulation.system.kind: 'qg' is unknown; known: ks"),
+    ({"simulation__system__kind": "swe"}, f"simulation.system.kind: 'swe' is unknown; known: {SYSTEMS}"),
     (
         {"simulation__splits__tst": SPLIT},
         "simulation.splits: 'tst' is unknown; did you mean 'test'? Known: train, valid, test",
@@ -149,7 +150,7 @@ ONE_FAULT = [
     ),
     ({"rollouts__stabilizers__raw__speed": 3}, "rollouts.stabilizers.raw.speed: this key is unknown; known: kind"),
     ({"simulation__dt": REMOVED}, "simulation.dt: this key is missing; add it (step of the solver [time units])"),
-    ({"simulation__system__kind": REMOVED}, "simulation.system.kind: this key is missing; known: ks"),
+    ({"simulation__system__kind": REMOVED}, f"simulation.system.kind: this key is missing; known: {SYSTEMS}"),
     (
         {"rollouts__stabilizers__raw": {}},
         "rollouts.stabilizers.raw.kind: this key is missing; known: none, thermalizer",

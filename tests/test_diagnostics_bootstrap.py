@@ -6,6 +6,7 @@ import xarray as xr
 
 from thermalize.diagnostics.bootstrap import bootstrap_weights, interval, mean_weights, recentred, resplit_weights
 from thermalize.diagnostics.distances import compare
+from thermalize.diagnostics.invariants import velocity
 from thermalize.diagnostics.samples import Piece, Sample, collect, final_pieces, halves, joined, matched_members
 from thermalize.diagnostics.samples import standardise as standard_of
 from thermalize.diagnostics.spectra import Shells
@@ -96,11 +97,13 @@ def noise(rng: np.random.Generator, members: int, frames: int, n: int = 16) -> x
 
 
 SHELLS = Shells((16,), (2 * np.pi,))
+STATE = velocity(SHELLS)
+VARYING = np.arange(9)[None] >= 1
 
 
 def whole(field: xr.DataArray, members: list[int], block: int = 5, values: int = 10**6) -> Sample:
     pieces = [Piece(m, 0, field.shape[1]) for m in members]
-    return collect(field, pieces, SHELLS, standard_of(field, pieces), block, values)
+    return collect(field, pieces, STATE, standard_of(field, pieces), block, values)
 
 
 def test_blocks_are_counted_back_from_the_end():
@@ -123,7 +126,7 @@ def test_sample_holds_standardised_values_and_the_spectrum():
 
 def test_a_piece_takes_its_first_increment_from_the_frame_before():
     field = noise(np.random.default_rng(0), 1, 9)
-    sample = collect(field, [Piece(0, 8, 9)], SHELLS, standard_of(field, [Piece(0, 0, 9)]), 5)
+    sample = collect(field, [Piece(0, 8, 9)], STATE, standard_of(field, [Piece(0, 0, 9)]), 5)
     assert sample.field.size == sample.increment.size == 16
 
 
@@ -137,7 +140,7 @@ def test_subsample_is_bounded_and_visits_every_point():
 
 def test_empty_sample():
     field = noise(np.random.default_rng(0), 2, 9)
-    empty = collect(field, [], SHELLS, standard_of(field, [Piece(0, 0, 9)]), 5)
+    empty = collect(field, [], STATE, standard_of(field, [Piece(0, 0, 9)]), 5)
     assert empty.frames.size == 0
     assert np.isnan(empty.mean_spectrum).all()
 
@@ -148,8 +151,7 @@ def floors(frames: int, repeats: int = 8) -> tuple[float, float]:
     found = []
     for _ in range(repeats):
         comparison = compared(noise(rng, 8, frames), noise(rng, 4, frames))
-        shells = np.arange(9) >= 1
-        found.append((comparison.spectral(shells, 0.0).floor, comparison.wasserstein("field").floor))
+        found.append((comparison.spectral(VARYING, 0.0).floor, comparison.wasserstein("field").floor))
     spectral, field = np.mean(found, axis=0)
     return float(spectral), float(field)
 
@@ -176,19 +178,18 @@ def test_truth_against_itself_is_at_distance_zero():
     truth = noise(np.random.default_rng(0), 4, 30)
     reference = truth[[0, 2]]
     comparison = compared(truth, reference)
-    assert comparison.spectral(np.arange(9) >= 1, 0.0).value == 0
+    assert comparison.spectral(VARYING, 0.0).value == 0
     for name in ("field", "increment"):
         assert comparison.wasserstein(name).value == pytest.approx(0, abs=1e-12)
 
 
 def test_good_rollouts_are_within_the_floor_and_bad_ones_above():
     rng = np.random.default_rng(5)
-    shells = np.arange(9) >= 1
     inside, above = 0, 0
     for _ in range(25):
         truth, good = noise(rng, 16, 30), noise(rng, 8, 30)
         for rollout, bad in ((good, False), (1.5 * good, True)):
-            found = compared(truth, rollout, 100).spectral(shells, 0.0)
+            found = compared(truth, rollout, 100).spectral(VARYING, 0.0)
             inside += not bad and found.floor_low <= found.value <= found.floor_high
             above += bad and found.value > found.floor_high and found.low > found.floor
     assert inside >= 20

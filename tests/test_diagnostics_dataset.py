@@ -10,7 +10,7 @@ import xarray as xr
 
 from thermalize.config import Experiment
 from thermalize.diagnostics import diagnose
-from thermalize.diagnostics.attributes import COORDINATES, VARIABLES
+from thermalize.diagnostics.attributes import COORDINATES, VARIABLES, optional
 from thermalize.errors import UserError
 
 POINTS, LENGTH, MEMBERS, FRAMES, STEPS = 32, 20.0, 6, 120, 200
@@ -49,19 +49,20 @@ def flow(seed: int, members: int, frames: int, channels: int = 1, grid: tuple[in
     return (u / u.std()).astype(np.float32)
 
 
-def trajectory(u: np.ndarray) -> xr.Dataset:
+def trajectory(u: np.ndarray, variable: str = "velocity", **system) -> xr.Dataset:
     names = ("y", "x")[5 - u.ndim :]
     axes = {name: (name, np.arange(n) * LENGTH / n, {"units": "1"}) for name, n in zip(names, u.shape[3:], strict=True)}
     time = 0.5 * np.arange(u.shape[1])
-    field = (("member", "time", "channel", *names), u, {"units": "1", "long_name": "velocity"})
-    return xr.Dataset(
-        {"velocity": field}, {"member": np.arange(len(u)), "time": time, **axes}, {"variable": "velocity"}
-    )
+    field = (("member", "time", "channel", *names), u, {"units": "1", "long_name": variable})
+    coordinates = {"member": np.arange(len(u)), "time": time, **axes}
+    return xr.Dataset({variable: field}, coordinates, {"variable": variable, "system": json.dumps(system)})
 
 
-def rolled(u: np.ndarray, reverse: int = 0) -> xr.Dataset:
+def rolled(u: np.ndarray, reverse: int = 0, variable: str = "velocity") -> xr.Dataset:
     health = {"level": np.full(u.shape[:2], -1 if reverse == 0 else 2), "reverse_steps": np.full(u.shape[:2], reverse)}
-    return trajectory(u).assign({name: (("member", "time"), v.astype(np.int16)) for name, v in health.items()})
+    return trajectory(u, variable).assign(
+        {name: (("member", "time"), v.astype(np.int16)) for name, v in health.items()}
+    )
 
 
 def started(members: int = MEMBERS, lost: list[int] | None = None) -> dict[str, list]:
@@ -92,11 +93,11 @@ def result(truth, good) -> xr.Dataset:
 
 
 def test_names_and_dimensions(result):
-    assert set(result.data_vars) == set(VARIABLES)
+    assert set(result.data_vars) == {name for name in VARIABLES if not optional(name)}
     assert set(result.coords) == set(COORDINATES)
     for name, (dims, _, _) in (VARIABLES | COORDINATES).items():
-        assert result[name].dims == dims, name
-    assert set(result.sizes) == {"member", "shell", "bin", "lag", "threshold", "window", "event", "lead"}
+        assert name not in result or result[name].dims == dims, name
+    assert set(result.sizes) == {"member", "channel", "shell", "bin", "lag", "threshold", "window", "event", "lead"}
     assert result.sizes["shell"] == (POINTS - 1) // 3
     assert result.sizes["bin"] == 30
     assert result.sizes["lag"] == 21
@@ -106,7 +107,7 @@ def test_names_and_dimensions(result):
 def test_attributes_follow_cf(result):
     for name in result.variables:
         assert result[name].attrs["long_name"], name
-        assert result[name].attrs["units"] == "1", name
+        assert result[name].attrs.get("units") == (None if name == "channel" else "1"), name
     for name in ("horizon_cause", "horizon_observed", "energy_containing"):
         values, meanings = result[name].attrs["flag_values"], result[name].attrs["flag_meanings"].split()
         assert result[name].dtype == np.int8 == values.dtype
@@ -136,7 +137,9 @@ def test_units_of_a_dimensional_field(truth, good):
         dataset.velocity.attrs["units"] = "m s-1"
         dataset.x.attrs["units"] = "m"
     found = diagnose(*data, experiment(), LABELS, started())
-    assert found.spectrum_truth.attrs["units"] == "(m s-1)2"
+    assert found.spectrum_truth.attrs["units"] == found.attrs["energy_units"] == "m2 s-2"
+    assert found.truth_std.attrs["units"] == "m s-1"
+    assert found.attrs["enstrophy_units"] == "s-2"
     assert found.wavenumber.attrs["units"] == "rad (m)-1"
     assert found.wasserstein_field.attrs["units"] == "1"
 
@@ -148,6 +151,9 @@ def test_round_trip_is_bit_identical(result, tmp_path):
         found.load()
     assert set(found.variables) == set(result.variables)
     for name in result.variables:
+        if name == "channel":  # NetCDF's strings have no width
+            assert found[name].values.tolist() == result[name].values.tolist() == ["0"]
+            continue
         assert found[name].dtype == result[name].dtype, name
         assert found[name].to_numpy().tobytes() == result[name].to_numpy().tobytes(), name
         for key, value in result[name].attrs.items():
@@ -318,6 +324,107 @@ def test_two_dimensions_and_two_channels():
     assert found.stable_fraction == 1
     assert found.log_spectral_distance < 0.2
     assert found.sizes["shell"] == 5
+
+
+def ocean(u: np.ndarray) -> np.ndarray:
+    """Two layers of potential vorticity in s⁻¹, the lower a thousand times weaker, on a plane of 1000 km."""
+    return u * np.array([1e-5, 1e-8], np.float32)[:, None, None]
+
+
+def oceanic(u: np.ndarray, rollout: bool = False) -> xr.Dataset:
+    """A trajectory of two layers with the parameters, coordinates and units of a simulated one."""
+    name, layers = "potential_vorticity", {"layer_ratio": 0.25, "deformation_radius": 15e3}
+    data = rolled(u, variable=name) if rollout else trajectory(u, name, **layers)
+    data[name].attrs["units"] = "s-1"
+    axes = {axis: (axis, 1e6 / u.shape[-1] * np.arange(u.shape[-1]), {"units": "m"}) for axis in ("y", "x")}
+    return data.assign_coords(channel=["upper", "lower"], **axes)
+
+
+@pytest.fixture(scope="module")
+def seas() -> tuple[np.ndarray, np.ndarray]:
+    return ocean(flow(4, 4, 40, 2, (16, 16))), ocean(flow(5, 4, 61, 2, (16, 16)))
+
+
+def diagnosed(truth: xr.Dataset, rollout: xr.Dataset) -> xr.Dataset:
+    return diagnose(truth, rollout, experiment(max_lag=5, energy_fraction=0.9), LABELS, started(4))
+
+
+def test_two_layers(seas, tmp_path):
+    found = diagnosed(oceanic(seas[0]), oceanic(seas[1], True))
+    assert set(found.data_vars) == set(VARIABLES)
+    for name, (dims, _, _) in (VARIABLES | COORDINATES).items():
+        assert found[name].dims == dims, name
+    assert found.channel.values.tolist() == ["upper", "lower"]
+    assert {name: found.attrs[f"{name}_units"] for name in ("energy", "enstrophy")} == {
+        "energy": "m2 s-2",
+        "enstrophy": "s-2",
+    }
+    units = {"spectrum_truth": "s-2", "energy_spectrum_rollout_low": "m2 s-2", "truth_std": "s-1", "member": "1"}
+    assert {name: found[name].attrs["units"] for name in units} == units
+    assert found.energy_spectrum_truth.attrs["ancillary_variables"].split() == [
+        "energy_spectrum_truth_low",
+        "energy_spectrum_truth_high",
+    ]
+    assert (found.energy_spectrum_truth_low <= found.energy_spectrum_truth).all()
+    assert (found.energy_spectrum_truth <= found.energy_spectrum_truth_high).all()
+    np.testing.assert_allclose(found.truth_std, [1e-5, 1e-8], rtol=0.1)
+    bands = json.loads(found.attrs["envelope"])["spectrum_bands"]
+    assert {channel for channel, _, _ in bands} == {0, 1}
+    assert found.stable_fraction == found.truth_stable_fraction == 1
+    assert found.log_spectral_distance < 0.2
+    found.to_netcdf(tmp_path / "layers.nc", engine="netcdf4")
+
+
+def test_the_headline_is_the_root_mean_square_over_channels(seas):
+    """The lower layer, with a millionth of the upper one's variance, off by a factor of two in amplitude."""
+    wrong = seas[1] * np.array([1.0, 2.0], np.float32)[:, None, None]
+    good, found = (diagnosed(oceanic(seas[0]), oceanic(u, True)) for u in (seas[1], wrong))
+    shells = found.energy_containing == 1
+    decades = np.log10(found.spectrum_rollout / found.spectrum_truth)
+    assert found.log_spectral_distance == pytest.approx(float(np.sqrt((decades.where(shells) ** 2).mean())))
+    tail = found.energy_containing == 0
+    assert found.log_spectral_distance_tail == pytest.approx(float(np.sqrt((decades.where(tail) ** 2).mean())))
+    assert (found.spectrum_rollout[0] == good.spectrum_rollout[0]).all()
+    lower = float(shells[1].sum() / shells.sum())
+    assert found.log_spectral_distance == pytest.approx(np.log10(4) * np.sqrt(lower), rel=0.1)
+    assert found.log_spectral_distance > found.log_spectral_distance_floor_high > good.log_spectral_distance
+
+
+@pytest.mark.parametrize(("change", "cause"), [("loud", "spectrum"), ("still", "frozen")])
+def test_the_lower_layer_alone_can_leave_the_envelope(seas, change, cause):
+    """Its share of energy and enstrophy is too small to show there."""
+    u = seas[1].copy()
+    u[2, 20:, 1] = 5 * u[2, 20:, 1] if change == "loud" else u[2, 20, 1]
+    found = diagnosed(oceanic(seas[0]), oceanic(u, True))
+    causes = found.horizon_cause.attrs["flag_meanings"].split()
+    assert [causes[each] for each in found.horizon_cause.values] == ["stable", "stable", cause, "stable"]
+
+
+def test_a_variable_without_a_known_energy_is_measured_by_its_variance(truth, good):
+    u = good.copy()
+    u[0, 60:] *= 10
+    u[1, 70:] += 5
+    data = [trajectory(300 + truth, "temperature"), rolled(300 + u, variable="temperature")]
+    found = diagnose(*data, experiment(), LABELS, started())
+    meanings = found.horizon_cause.attrs["flag_meanings"].split()
+    assert meanings == ["stable", "nonfinite", "variance", "gradient", "spectrum", "frozen"]
+    assert [meanings[each] for each in found.horizon_cause.values] == ["variance", "variance", *["stable"] * 4]
+    np.testing.assert_array_equal(found.stable_horizon[:2], [60, 70])
+    assert found.attrs["energy"] == "variance ½⟨u²⟩ of standardised channels"
+    assert found.attrs["energy_units"] == "1"
+    assert found.truth_mean == pytest.approx(300, abs=0.1)
+    low, high = json.loads(found.attrs["envelope"])["energy"]
+    assert low < 0.5 < high
+
+
+def test_a_channel_that_never_varies_is_left_out(truth, good):
+    def beside(u: np.ndarray) -> np.ndarray:
+        return np.concatenate([u, np.full_like(u, 0.1)], axis=2)
+
+    alone = diagnose(trajectory(truth), rolled(good), experiment(), LABELS, started())
+    found = diagnose(trajectory(beside(truth)), rolled(beside(good)), experiment(), LABELS, started())
+    assert found.log_spectral_distance == alone.log_spectral_distance
+    assert found.stable_fraction == 1
 
 
 def test_chunked_lazily_opened_trajectories_give_the_same(result, truth, good):

@@ -1,14 +1,17 @@
 """The stable horizon: each cause injected at a known step, precedence, censoring, and no false alarms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
 
+from thermalize.diagnostics.invariants import velocity
 from thermalize.diagnostics.series import Series, series
-from thermalize.diagnostics.spectra import Shells
+from thermalize.diagnostics.spectra import Band, Shells
 from thermalize.diagnostics.stability import CAUSES, Envelope, envelope, horizon
 
-BANDS = [(1, 3), (4, 7)]
+BANDS = [Band(0, 1, 3), Band(0, 4, 7)]
 WINDOW, FROZEN_STEPS = 10, 20
 
 
@@ -18,7 +21,7 @@ def truth_series(rng: np.random.Generator, members: int, frames: int) -> Series:
     def draw(*shape: int) -> np.ndarray:
         return rng.gamma(50.0, 1 / 50.0, (members, frames, *shape))
 
-    increment = draw()
+    increment = draw(1)
     increment[:, 0] = np.nan
     return Series(draw(), draw(), draw(len(BANDS)), increment)
 
@@ -49,7 +52,7 @@ def test_thresholds_are_the_published_ones(limits):
     truth = truth_series(np.random.default_rng(0), 8, 300)
     low, high = np.quantile(truth.energy, [0.001, 0.999])
     assert limits.energy == pytest.approx((low / 2, 2 * high))
-    assert limits.increment == pytest.approx(0.01 * np.median(truth.increment[:, 1:]))
+    assert limits.increment == pytest.approx((0.01 * np.median(truth.increment[:, 1:]),))
     assert limits.published()["spectrum_window"] == WINDOW
     windows = np.array([truth.bands[:, t - WINDOW : t, 1].mean(axis=1) for t in range(WINDOW, 301)])
     low, high = np.quantile(windows, [0.001, 0.999])
@@ -97,6 +100,17 @@ def test_frozen_after_so_many_still_steps(run, limits):
     assert judge(run, limits)[1] == (60 + FROZEN_STEPS - 1, 1, "frozen")
 
 
+def test_one_still_channel_is_enough():
+    """Two channels, the second a thousand times weaker: what stops there does not hide behind the first."""
+    rng = np.random.default_rng(4)
+    truth, run = truth_series(rng, 8, 300), truth_series(rng, 2, 200)
+    truth, run = (replace(each, increment=each.increment * [1.0, 1e-3]) for each in (truth, run))
+    both = envelope(truth, BANDS, WINDOW, 0.01, FROZEN_STEPS)
+    assert both.increment == pytest.approx((1e-2, 1e-5), rel=0.1)
+    run.increment[1, 60:90, 1] = 1e-6
+    assert judge(run, both, (-1, -1)) == [CENSORED, (60 + FROZEN_STEPS - 1, 1, "frozen")]
+
+
 def test_a_shorter_pause_is_not_frozen(run, limits):
     run.increment[1, 60 : 60 + FROZEN_STEPS - 1] = 1e-4
     assert judge(run, limits)[1] == CENSORED
@@ -129,10 +143,10 @@ def test_series_do_not_depend_on_how_time_is_blocked(monkeypatch, block):
     monkeypatch.setattr("thermalize.diagnostics.samples.VALUES_PER_BLOCK", block * 2 * 16)
     field = xr.DataArray(u.astype(np.float32), dims=("member", "time", "channel", "x"))
     shells = Shells((16,), (2 * np.pi,))
-    found = series(field, shells, BANDS)
+    found = series(field, velocity(shells), BANDS)
     u = u.astype(np.float32).astype(float)
     np.testing.assert_allclose(found.energy, 0.5 * (u**2).mean((-1, -2)), rtol=1e-12)
-    np.testing.assert_allclose(found.increment[:, 1:], np.sqrt((np.diff(u, axis=1) ** 2).mean((-1, -2))), rtol=1e-12)
-    np.testing.assert_allclose(found.bands[..., 1], shells.spectrum(u)[..., 4:8].sum(-1), rtol=1e-12)
+    np.testing.assert_allclose(found.increment[:, 1:], np.sqrt((np.diff(u, axis=1) ** 2).mean(-1)), rtol=1e-12)
+    np.testing.assert_allclose(found.bands[..., 1], shells.spectrum(u)[..., 0, 4:8].sum(-1), rtol=1e-12)
     np.testing.assert_array_equal(found.last_finite, [22, 8])
     assert np.isnan(found.increment[:, 0]).all()

@@ -39,7 +39,7 @@ EVERY_COMMAND = (
     "paths",
     "progress",
 )
-PACKAGE_OF = {"yaml": "pyyaml", "netCDF4": "netcdf4"}
+PACKAGE_OF = {"dask_jobqueue": "dask-jobqueue", "yaml": "pyyaml", "netCDF4": "netcdf4"}
 
 
 def load() -> ModuleType:

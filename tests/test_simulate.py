@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from store_data import experiment, tree
+from store_data import KOLMOGOROV, QG, experiment, tree, windowed
 
 import thermalize.simulate
 from thermalize import __version__, systems
@@ -124,6 +124,43 @@ def test_splits_are_different_trajectories(finished: Path, tmp_path: Path) -> No
 def test_blocks_and_shards_do_not_touch_the_numbers(finished: Path, tmp_path: Path, changes: dict[str, int]) -> None:
     other = open_store(run(tmp_path, experiment(**changes)))
     np.testing.assert_array_equal(other["velocity"], open_store(finished)["velocity"])
+
+
+def values_by_member(manifest: Path) -> np.ndarray:
+    """All values, ordered by the identifiers of the rows."""
+    dataset = open_store(manifest)
+    return dataset[dataset.attrs["variable"]].sortby("member").values
+
+
+@pytest.mark.parametrize("system", [KOLMOGOROV, QG], ids=["Kolmogorov", "QG"])
+@pytest.mark.parametrize("windows", [1, 3])
+def test_blocks_and_shards_do_not_touch_the_numbers_of_planes_and_windows(
+    tmp_path: Path, system: dict[str, Any], windows: int
+) -> None:
+    splits = windowed(4, 3, windows)
+    found = []
+    for block, shard_frames in ((2, 10), (4, 3), (1, 2)):
+        config = experiment(**{**system, "splits": splits, "block": block, "shard_frames": shard_frames})
+        found.append(values_by_member(run(tmp_path / str(block), config)))
+    assert found[0].shape[:2] == (4 * windows, 3)
+    assert np.isfinite(found[0]).all()
+    assert len(np.unique(found[0][:, 0], axis=0)) == 4 * windows
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
+@pytest.mark.parametrize("system", [KOLMOGOROV, QG], ids=["Kolmogorov", "QG"])
+def test_windows_are_cut_from_one_long_trajectory(tmp_path: Path, system: dict[str, Any]) -> None:
+    dataset = open_store(run(tmp_path / "windows", experiment(**system)))
+    steps = round(system["window_interval"] / system["frame_interval"])
+    whole = experiment(**{**system, "splits": windowed(4, 2 * steps + 3, 1)})
+    trajectories = open_store(run(tmp_path / "whole", whole))
+    name = dataset.attrs["variable"]
+    for member in range(4):
+        for window in range(3):
+            row = dataset[name].sel(member=3 * member + window).values
+            first = window * steps
+            np.testing.assert_array_equal(row, trajectories[name].sel(member=member).values[first : first + 3])
 
 
 def test_a_split_does_not_depend_on_the_others(expected: dict[str, str], tmp_path: Path) -> None:
@@ -386,7 +423,7 @@ def test_a_worker_elsewhere_that_sees_no_store_says_so(tmp_path: Path) -> None:
 
 def test_too_many_members_are_refused() -> None:
     splits = {name: {"members": 1_000_002, "frames": 2} for name in ("train", "valid", "test")}
-    with pytest.raises(UserError, match=r"splits\.train\.members = 1000002"):
+    with pytest.raises(UserError, match=r"splits\.train has 1000002 members and windows, .* can hold \(1000000\)"):
         member_ids(experiment(splits=splits).simulation, "train")
 
 

@@ -12,14 +12,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from batch_system import BatchSystem, alive, wait_for
 from distributed import LocalCluster
-from store_data import experiment, settings, tree
+from store_data import KOLMOGOROV, QG, experiment, settings, tree, windowed
 
-from thermalize.cluster import each
+from thermalize.cluster import each, jobs
 from thermalize.errors import UserError
 from thermalize.simulate import simulate
 from thermalize.store.manifest import open_store, verify
@@ -46,11 +48,11 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 class Command:
     """`thermalize simulate`, in a process group of its own."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, **simulation: Any) -> None:
         self.folder, self.workers = folder, workers
         self.store = folder / "results" / "small" / "simulation"
         self.config = folder / "config.yaml"
-        self.config.write_text(json.dumps(settings(**LONG)))
+        self.config.write_text(json.dumps(settings(**LONG, **simulation)))
 
     def start(self) -> subprocess.Popen[str]:
         arguments = ["simulate", str(self.config), "--split", "train", "--workers", str(self.workers)]
@@ -78,21 +80,9 @@ def command(tmp_path: Path) -> Callable[[int], Command]:
     return lambda workers: Command(tmp_path, workers)
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    for _ in range(6000):
-        if condition():
-            return
-        assert process is None or process.poll() is None, process.communicate()[0]
-        time.sleep(0.01)
-    pytest.fail("waited a minute in vain")
-
-
-def alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def ended(process: subprocess.Popen[str]) -> Callable[[], str | None]:
+    """A reason not to wait for the process any longer."""
+    return lambda: None if process.poll() is None else f"ended: {process.communicate()[0]}"
 
 
 def test_two_processes_give_the_bits_of_one(tmp_path: Path, expected: dict[str, str]) -> None:
@@ -111,6 +101,63 @@ def test_a_running_scheduler_is_used_and_left_alone(tmp_path: Path, expected: di
             config = experiment(**LONG, dask={"scheduler": cluster.scheduler_address})
             simulate(config, "train", tmp_path / name / "train.manifest.json")
             assert tree(tmp_path / name) == expected
+
+
+@pytest.fixture
+def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchSystem]:
+    system = BatchSystem(tmp_path / "batch", "slurm")
+    monkeypatch.setenv("PATH", system.path)
+    yield system
+    system.kill_all()
+
+
+JOBS = {"workers": 2, "jobqueue": {"kind": "slurm", "memory": "4 GB", "walltime": "01:00:00"}}
+
+
+def test_jobs_give_the_bits_of_one_process_and_a_killed_one_costs_its_block(
+    tmp_path: Path, batch: BatchSystem, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "SECONDS_BETWEEN_LOOKS", 0.5)
+    monkeypatch.setattr(jobs, "LOOKS_UNTIL_LOST", 3)
+    store = tmp_path / "store"
+
+    def kill_one() -> None:
+        wait_for((store / "train.zarr.partial.blocks" / "block-0001.json").exists)
+        batch.kill(batch.jobs[0])
+
+    thread = threading.Thread(target=kill_one)
+    thread.start()
+    simulate(experiment(**LONG, dask=JOBS), "train", store / "train.manifest.json")
+    thread.join()
+    assert tree(store) == expected
+    assert set(batch.jobs) <= batch.cancelled
+    wait_for(lambda: not batch.running)
+
+
+def test_sigterm_cancels_the_jobs(tmp_path: Path, batch: BatchSystem, expected: dict[str, str]) -> None:
+    job = Command(tmp_path, 1, dask=JOBS)
+    process = job.start()
+    wait_for(lambda: job.blocks() >= 1, ended(process))
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert output.startswith(f"Submitted jobs {', '.join(batch.jobs)}; ")
+    assert "Traceback" not in output
+    assert batch.cancelled == set(batch.jobs)
+    wait_for(lambda: not batch.running)
+    Command(tmp_path, 1).run()
+    assert tree(job.store) == expected
+
+
+@pytest.mark.parametrize("system", [KOLMOGOROV, QG], ids=["Kolmogorov", "QG"])
+def test_planes_and_windows_do_not_depend_on_who_computes(tmp_path: Path, system: dict[str, Any]) -> None:
+    config = experiment(**{**system, "splits": windowed(8, 4, 100)})
+    simulate(config, "train", tmp_path / "one" / "train.manifest.json", workers=1)
+    killing = threading.Thread(target=kill_a_worker, args=(tmp_path / "two" / "train.zarr.partial.blocks",))
+    killing.start()
+    simulate(config, "train", tmp_path / "two" / "train.manifest.json", workers=2)
+    killing.join()
+    assert tree(tmp_path / "two") == tree(tmp_path / "one")
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nobody"])
@@ -150,20 +197,17 @@ def test_a_lost_scheduler_is_one_sentence_and_no_lost_work(tmp_path: Path, expec
     assert tree(folder) == expected
 
 
+def kill_a_worker(folder: Path) -> None:
+    """Kill one of the processes once the ledger in the folder knows of a block."""
+    wait_for(lambda: list(folder.glob("block-*.json")))
+    multiprocessing.active_children()[0].kill()
+
+
 def test_a_killed_worker_costs_its_block_only(tmp_path: Path, expected: dict[str, str]) -> None:
-    folder, killed = tmp_path / "train.zarr.partial.blocks", []
-
-    def kill_one() -> None:
-        wait_for((folder / "block-0001.json").exists)
-        victim = multiprocessing.active_children()[0]
-        killed.append(victim.pid)
-        victim.kill()
-
-    thread = threading.Thread(target=kill_one)
+    thread = threading.Thread(target=kill_a_worker, args=(tmp_path / "train.zarr.partial.blocks",))
     thread.start()
     simulate(experiment(**LONG), "train", tmp_path / "train.manifest.json", workers=2)
     thread.join()
-    assert killed
     assert tree(tmp_path) == expected
 
 
@@ -192,7 +236,7 @@ def test_sigkill_at_any_moment_and_the_same_command_again(
     job, moments, kills = command(workers), random.Random(workers), 0
     for _ in range(4):
         process = job.start()
-        wait_for((job.store / "train.zarr.partial").exists, process)
+        wait_for((job.store / "train.zarr.partial").exists, ended(process))
         time.sleep(moments.uniform(0.0, 1.5))
         kills += process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
@@ -222,7 +266,7 @@ def test_signals_end_the_command_in_order(
 ) -> None:
     job = command(2)
     process = job.start()
-    wait_for(lambda: (job.store / "train.zarr.partial.blocks").exists() and job.blocks() >= blocks, process)
+    wait_for(lambda: (job.store / "train.zarr.partial.blocks").exists() and job.blocks() >= blocks, ended(process))
     time.sleep(0.5)
     send(process.pid, number)
     output, _ = process.communicate(timeout=60)
@@ -241,7 +285,7 @@ def test_two_identical_jobs_at_once(command: Callable[[int], Command], expected:
     outputs = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert sum("Another job is writing" in output for output in outputs) == 1
-    assert sum("simulate train: 6/6" in output for output in outputs) == 1
+    assert sum("blocks=6/6" in output for output in outputs) == 1
     assert tree(job.store) == expected
 
 

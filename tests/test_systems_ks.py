@@ -1,14 +1,16 @@
-"""Kuramoto–Sivashinsky: tendency, growth rates, budgets, symmetries, reference trajectories, statistics."""
+"""Kuramoto–Sivashinsky: tendency, growth rates, budgets, symmetries, reference trajectories."""
 
 from __future__ import annotations
 
 import platform
 from itertools import pairwise
 from math import log, log2, pi
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
+from flows import recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -18,6 +20,11 @@ from thermalize.config import KuramotoSivashinskyConfig
 from thermalize.systems import System, Timing, build, frames, stepper
 from thermalize.systems.etdrk4 import ETDRK4
 from thermalize.systems.spectral import cutoff, derivative
+
+if TYPE_CHECKING:
+    from verification import Verify
+
+pytest_plugins = ["verification"]
 
 seeds = st.integers(0, 2**32 - 1)
 even = st.integers(20, 60).map(lambda half: 2 * half)
@@ -74,19 +81,20 @@ def test_transforms_are_inverse_to_each_other(points: int, seed: int) -> None:
     torch.testing.assert_close(system.to_physical(system.to_spectral(u)), u, rtol=0, atol=1e-13)
 
 
-def test_tendency_of_two_waves_in_closed_form() -> None:
+def test_tendency_of_two_waves_in_closed_form(verify: Verify) -> None:
     """u_t = −u u_x − u_xx − u_xxxx of cos qx + 0.1 sin 2qx, differentiated by hand."""
     system = ks(22.0, 64)
     q, x = 2 * pi / 22, coordinate(ks(22.0, 64))
     c1, s1, c2, s2 = torch.cos(q * x), torch.sin(q * x), torch.cos(2 * q * x), torch.sin(2 * q * x)
     by_hand = -(c1 + 0.1 * s2) * (-q * s1 + 0.2 * q * c2) + q**2 * (c1 + 0.4 * s2) - q**4 * (c1 + 1.6 * s2)
     tendency = system.tendency(two_waves(system))[0]
-    assert largest(tendency - by_hand) < 5e-12
-    assert rms(tendency) == pytest.approx(0.12781388855, abs=1e-11)
+    what = "tendency of cos qx + 0.1 sin 2qx, L = 22, N = 64"
+    verify("ks", f"{what}: largest error", largest(tendency - by_hand), 0, 5e-12, "differentiated by hand")
+    verify("ks", f"{what}: rms", rms(tendency), 0.12781388855, 1e-11, "exponax, jax-cfd")
 
 
 @pytest.mark.parametrize("mode", [1, 2, 3, 4, 8])
-def test_growth_rates_of_small_waves(mode: int) -> None:
+def test_growth_rates_of_small_waves(mode: int, verify: Verify) -> None:
     system = ks(22.0, 64)
     k = 2 * pi * mode / 22
     u0 = 1e-8 * torch.cos(k * coordinate(system)).reshape(1, 1, -1)
@@ -94,7 +102,8 @@ def test_growth_rates_of_small_waves(mode: int) -> None:
     first, last = (
         float(system.to_spectral(u)[0, 0, mode].abs()) for u in frames(system, u0, Timing(0.1, round(time / 0.1), 2, 0))
     )
-    assert log(last / first) / time == pytest.approx(k**2 - k**4, abs=1e-9)
+    rate = log(last / first) / time
+    verify("ks", f"growth rate of mode {mode}, L = 22, amplitude 1e−8", rate, k**2 - k**4, 1e-9, "k² − k⁴")
 
 
 def test_growth_rates_at_length_22_are_the_published_ones() -> None:
@@ -102,32 +111,32 @@ def test_growth_rates_at_length_22_are_the_published_ones() -> None:
 
 
 @given(points=even, seed=seeds)
-@settings(max_examples=20, deadline=None)
-def test_advection_neither_creates_nor_destroys_energy(points: int, seed: int) -> None:
+@recorded
+def test_advection_neither_creates_nor_destroys_energy(verify: Verify, points: int, seed: int) -> None:
     system = ks(points / 4, points)
     u = noise(system, seed)
     n = system.to_physical(system.nonlinear(system.to_spectral(u)))
     assert rms(n) > 0.01
-    assert abs(float((u * n).mean())) < 1e-14 * rms(u) * rms(n)
+    transfer = float((u * n).mean()) / (rms(u) * rms(n))
+    verify("ks", "⟨u 𝓝(u)⟩ / (rms u · rms 𝓝), white noise", transfer, 0, 1e-14, "exact")
 
 
 @given(seed=seeds, length=st.floats(10, 40))
-@settings(max_examples=20, deadline=None)
-def test_energy_budget(seed: int, length: float) -> None:
+@recorded
+def test_energy_budget(verify: Verify, seed: int, length: float) -> None:
     """d/dt ½⟨u²⟩ = ⟨u u_t⟩ = ⟨u_x²⟩ − ⟨u_xx²⟩."""
     system = ks(length, 64)
     u = system.initial_condition(np.random.default_rng(seed))
     ik = derivative(64, length)
     u_x, u_xx = (system.to_physical(ik**order * system.to_spectral(u)) for order in (1, 2))
     production, dissipation = float(u_x.square().mean()), float(u_xx.square().mean())
-    assert float((u * system.tendency(u)).mean()) == pytest.approx(
-        production - dissipation, abs=1e-11 * (production + dissipation)
-    )
+    residual = (float((u * system.tendency(u)).mean()) - production + dissipation) / (production + dissipation)
+    verify("ks", "⟨u u_t⟩ = ⟨u_x²⟩ − ⟨u_xx²⟩, relative residual", residual, 0, 1e-13, "exact")
 
 
 @given(points=even, seed=seeds)
-@settings(max_examples=20, deadline=None)
-def test_product_is_free_of_aliasing(points: int, seed: int) -> None:
+@recorded
+def test_product_is_free_of_aliasing(verify: Verify, points: int, seed: int) -> None:
     """𝓝(û)_n = −½ ik_n Σ_{p+q=n} û_p û_q over the retained p and q, and zero for n > ⌊(N−1)/3⌋."""
     system, top = ks(points / 4, points), cutoff(points)
     u_hat = system.to_spectral(noise(system, seed))[0, 0]
@@ -135,7 +144,8 @@ def test_product_is_free_of_aliasing(points: int, seed: int) -> None:
     convolution = np.convolve(retained, retained)[2 * top : 3 * top + 1] / points
     k = 2 * pi * np.arange(top + 1) / (points / 4)
     advection = system.nonlinear(u_hat)
-    np.testing.assert_allclose(advection[: top + 1].numpy(), -0.5j * k * convolution, rtol=0, atol=1e-11 * points)
+    error = np.abs(advection[: top + 1].numpy() + 0.5j * k * convolution).max() / points
+    verify("ks", "𝓝 against its convolution sum, white noise, error per mode / N", error, 0, 1e-13, "exact")
     assert largest(advection[top + 1 :]) == 0
 
 
@@ -154,22 +164,24 @@ def test_nyquist_wave_only_decays() -> None:
 
 
 @given(seed=seeds, shift=st.floats(0, 1))
-@settings(max_examples=20, deadline=None)
-def test_translation_by_any_fraction_of_a_cell(seed: int, shift: float) -> None:
+@recorded
+def test_translation_by_any_fraction_of_a_cell(verify: Verify, seed: int, shift: float) -> None:
     """û_n → û_n e^{−ik_n s} commutes with the tendency; aliasing would break it between grid points."""
     system = ks(22.0, 64)
     turn = torch.exp(-derivative(64, 22.0) * shift * 22 / 64)
     u_hat = system.to_spectral(noise(system, seed))
     u_hat[..., 32] = 0
-    torch.testing.assert_close(system.nonlinear(turn * u_hat), turn * system.nonlinear(u_hat), rtol=0, atol=1e-12 * 64)
+    error = largest(system.nonlinear(turn * u_hat) - turn * system.nonlinear(u_hat)) / 64
+    verify("ks", "translation by a fraction of a cell, error of 𝓝 / N", error, 0, 1e-13, "exact")
 
 
 @pytest.mark.parametrize("cells", [1, 17])
-def test_translated_start_gives_translated_run(cells: int) -> None:
+def test_translated_start_gives_translated_run(cells: int, verify: Verify) -> None:
     system = ks(22.0, 64)
     u0 = system.initial_condition(np.random.default_rng(0))
     shifted = integrate(system, u0.roll(cells, -1), 0.05, 5.0)
-    torch.testing.assert_close(shifted, integrate(system, u0, 0.05, 5.0).roll(cells, -1), rtol=0, atol=1e-11)
+    error = largest(shifted - integrate(system, u0, 0.05, 5.0).roll(cells, -1))
+    verify("ks", "translated start, T = 5", error, 0, 1e-12, "exact")
 
 
 def reflect(u: Tensor) -> Tensor:
@@ -177,72 +189,103 @@ def reflect(u: Tensor) -> Tensor:
     return -u.flip(-1).roll(1, -1)
 
 
-def test_reflected_start_gives_reflected_run() -> None:
+def test_reflected_start_gives_reflected_run(verify: Verify) -> None:
     system = ks(22.0, 64)
     u0 = system.initial_condition(np.random.default_rng(1))
     mirrored = integrate(system, reflect(u0), 0.05, 5.0)
-    torch.testing.assert_close(mirrored, reflect(integrate(system, u0, 0.05, 5.0)), rtol=0, atol=1e-11)
+    error = largest(mirrored - reflect(integrate(system, u0, 0.05, 5.0)))
+    verify("ks", "reflected start, T = 5", error, 0, 1e-12, "exact")
 
 
-def test_odd_states_stay_odd() -> None:
+def test_odd_states_stay_odd(verify: Verify) -> None:
     system = ks(22.0, 64)
     x = 2 * pi / 22 * coordinate(system)
     u0 = (torch.sin(x) - 0.5 * torch.sin(2 * x) + 0.2 * torch.sin(3 * x)).unsqueeze(0)
     u = integrate(system, u0, 0.05, 10.0)
     assert rms(u - u0) > 0.1
-    torch.testing.assert_close(u, reflect(u), rtol=0, atol=1e-11)
+    verify("ks", "odd states stay odd, T = 10", largest(u - reflect(u)), 0, 1e-12, "exact")
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.75])
-def test_mean_is_conserved(mean: float) -> None:
+def test_mean_is_conserved(mean: float, verify: Verify) -> None:
     system = ks(22.0, 64)
     u0 = system.initial_condition(np.random.default_rng(2)) + mean
-    for u in frames(system, u0.unsqueeze(0), Timing(0.1, 100, 11, 0)):
-        assert float(u.mean()) == pytest.approx(mean, abs=1e-12)
+    drift = [abs(float(u.mean()) - mean) for u in frames(system, u0.unsqueeze(0), Timing(0.1, 100, 11, 0))]
+    verify("ks", "drift of the mean, T = 100", max(drift), 0, 1e-13, "exact")
 
 
-def test_moving_frame() -> None:
+def test_moving_frame(verify: Verify) -> None:
     """u(x, t) + c, seen in the frame that moves with c, solves the equation too."""
     system, speed, time = ks(22.0, 64), 0.5, 4.0
     u0 = system.initial_condition(np.random.default_rng(3))
     moving = integrate(system, u0 + speed, 0.01, time)
     carried = torch.exp(-derivative(64, 22.0) * speed * time)
     expected = speed + system.to_physical(carried * system.to_spectral(integrate(system, u0, 0.01, time)))
-    torch.testing.assert_close(moving, expected, rtol=0, atol=1e-7)
+    verify("ks", "frame moving with 0.5, T = 4, dt = 0.01", largest(moving - expected), 0, 1e-7, "exact")
 
 
 REFERENCE = [(5.0, 0.933188417350, 0.293599484915), (20.0, 1.120949750825, -0.123063936909)]
 
 
 @pytest.mark.parametrize(("time", "amplitude", "value"), REFERENCE)
-def test_reference_trajectory(time: float, amplitude: float, value: float) -> None:
+def test_reference_trajectory(time: float, amplitude: float, value: float, verify: Verify) -> None:
     system = ks(22.0, 128)
     u = integrate(system, two_waves(system), 0.005, time)
-    assert (rms(u), float(u[0, 0])) == pytest.approx((amplitude, value), abs=2e-9)
+    what = f"two waves, L = 22, N = 128, dt = 0.005, T = {time:g}: rms, u(0)"
+    verify("ks", what, [rms(u), float(u[0, 0])], [amplitude, value], 2e-9, "independent ETDRK4, dt = 0.001")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("time", "amplitude", "value"), REFERENCE)
-def test_reference_trajectory_with_the_step_of_the_reference(time: float, amplitude: float, value: float) -> None:
+def test_reference_trajectory_with_the_step_of_the_reference(
+    time: float, amplitude: float, value: float, verify: Verify
+) -> None:
     system = ks(22.0, 128)
     u = integrate(system, two_waves(system), 0.001, time)
-    assert (rms(u), float(u[0, 0])) == pytest.approx((amplitude, value), abs=5e-12)
+    what = f"the same, dt = 0.001, T = {time:g}: rms, u(0)"
+    verify("ks", what, [rms(u), float(u[0, 0])], [amplitude, value], 5e-12, "independent ETDRK4, dt = 0.001")
+
+
+@pytest.fixture(scope="module")
+def converged() -> Tensor:
+    """The two waves at T = 20 on 128 points with dt = 1/128, [1, x]."""
+    system = ks(22.0, 128)
+    return integrate(system, two_waves(system), 1 / 128, 20.0)
+
+
+@pytest.mark.parametrize(("dt", "error"), [(0.25, 8e-4), (0.0625, 1e-5)])
+def test_error_of_a_step(dt: float, error: float, converged: Tensor, verify: Verify) -> None:
+    system = ks(22.0, 128)
+    found = largest(integrate(system, two_waves(system), dt, 20.0) - converged)
+    what = f"largest error at T = 20, L = 22, dt = {dt:g}"
+    verify("ks", what, found, error, 0.2, "independent ETDRK4", relative=True)
+
+
+@pytest.mark.parametrize(("points", "error", "dt"), [(32, 2e-3, 1 / 128), (64, 7e-9, 1 / 128)])
+def test_error_of_a_grid(points: int, error: float, dt: float, converged: Tensor, verify: Verify) -> None:
+    system = ks(22.0, points)
+    found = largest(integrate(system, two_waves(system), dt, 20.0) - converged[:, :: 128 // points])
+    what = f"largest error at T = 20, L = 22, N = {points}"
+    verify("ks", what, found, error, 0.5, "independent ETDRK4", relative=True)
 
 
 @pytest.mark.slow
-def test_reference_trajectory_of_kassam_and_trefethen() -> None:
+def test_reference_trajectory_of_kassam_and_trefethen(verify: Verify) -> None:
     """u₀ = cos(x/16)(1 + sin(x/16)) on L = 32π."""
-    system = ks(32 * pi, 256)
+    source = "independent ETDRK4, N = 512"
+    system, coarse = ks(32 * pi, 256), ks(32 * pi, 128)
     x = coordinate(system) / 16
     u0 = (torch.cos(x) * (1 + torch.sin(x))).unsqueeze(0)
     for time, amplitude, value in ((10.0, 0.846265572, 0.587967873), (30.0, 0.498136257, 0.311198597)):
-        u = integrate(system, u0, 0.0025, time)
-        assert rms(u) == pytest.approx(amplitude, abs=2e-9)
-        assert float(u[0, 0]) == pytest.approx(value, abs=2e-7)
+        u, what = integrate(system, u0, 0.0025, time), f"cos ξ (1 + sin ξ), ξ = x/16, L = 32π, N = 256, T = {time:g}"
+        verify("ks", f"{what}: rms", rms(u), amplitude, 2e-9, source)
+        verify("ks", f"{what}: u(0)", float(u[0, 0]), value, 2e-7, source)
+    error = largest(integrate(coarse, u0[:, ::2], 0.0025, 30.0) - u[:, ::2])
+    verify("ks", "the same, N = 128: largest error", error, 2e-3, 0.5, source, relative=True)
 
 
 @pytest.mark.parametrize("time", [5.0, 20.0])
-def test_observed_order_rises_towards_four(time: float) -> None:
+def test_observed_order_rises_towards_four(time: float, verify: Verify) -> None:
     """Stiffness holds the order near 3 at practical steps."""
     system = ks(22.0, 64)
     reference = integrate(system, two_waves(system), 1 / 128, time)
@@ -251,7 +294,8 @@ def test_observed_order_rises_towards_four(time: float) -> None:
     ]
     slopes = [log2(coarse / fine) for coarse, fine in pairwise(errors)]
     assert errors[0] < 1.2e-3
-    assert slopes[0] >= 2.8
+    what = f"observed order of ETDRK4, T = {time:g}, h = ¼ … 1/32: the lowest"
+    verify("ks", what, slopes[0], 2.8, 0, "stiff order reduction, independent ETDRK4", bound="least")
     assert all(later > earlier for earlier, later in pairwise(slopes))
 
 
@@ -282,12 +326,13 @@ def test_everything_a_step_needs_is_on_the_device_of_the_system(dtype: torch.dty
         assert (state.device.type, state.dtype, state.shape) == ("meta", dtype, (1, 64))
 
 
-def test_single_precision_follows_double() -> None:
+def test_single_precision_follows_double(verify: Verify) -> None:
     double, single = ks(22.0, 64), ks(22.0, 64, torch.float32)
     u = integrate(single, two_waves(double).float(), 0.1, 5.0)
     assert u.dtype == torch.float32
     error = largest(u.double() - integrate(double, two_waves(double), 0.1, 5.0))
-    assert 1e-9 < error < 2e-5
+    assert error > 1e-9
+    verify("ks", "float32 against float64, T = 5", error, 0, 2e-5, "round-off, amplified")
 
 
 def test_initial_condition_is_smooth_noise_of_unit_size() -> None:
@@ -321,51 +366,3 @@ def test_grid_without_dissipation_range_is_refused_with_one_that_has() -> None:
     with pytest.raises(ValidationError, match=r"points = 32 is too coarse for length = 60.*try points: 74"):
         ks(60.0, 32)
     assert ks(60.0, 74).lengths == (60.0,)
-
-
-@pytest.fixture(scope="module")
-def long_run() -> dict[str, Tensor]:
-    """Means over 64 members × 1000 time units at L = 22 of u², u_x² and u_xx², each [member]."""
-    system = ks(22.0, 64)
-    u0 = torch.stack([system.initial_condition(np.random.default_rng([11, member])) for member in range(64)])
-    sums, ik = torch.zeros(3, 64, dtype=torch.float64), derivative(64, 22.0)
-    for u in frames(system, u0, Timing(0.1, 20, 500, 2000)):
-        sums += torch.stack([system.to_physical(ik**n * system.to_spectral(u)).square().mean((1, 2)) for n in range(3)])
-    return dict(zip(("u", "u_x", "u_xx"), sums / 500, strict=True))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("field", "value"), [("u", 1.409), ("u_x", 0.918), ("u_xx", 0.918)])
-def test_mean_energies_on_the_attractor(long_run: dict[str, Tensor], field: str, value: float) -> None:
-    """Within 1 % of the reference; the standard error over members is a quarter of that."""
-    energies = long_run[field]
-    assert float(energies.std()) / 8 < 0.0025 * value
-    assert float(energies.mean()) == pytest.approx(value, rel=0.01)
-
-
-@pytest.mark.slow
-def test_production_balances_dissipation_on_the_attractor(long_run: dict[str, Tensor]) -> None:
-    assert float(long_run["u_x"].mean() / long_run["u_xx"].mean()) == pytest.approx(1, abs=5e-4)
-
-
-@pytest.mark.slow
-@torch.no_grad()
-def test_largest_lyapunov_exponent() -> None:
-    """Growth of small differences at L = 22, renormalised every time unit: 0.0485 (0.048 in the literature)."""
-    system, members, units, size = ks(22.0, 64), 32, 1000, 1e-7
-    advance = stepper("etdrk4", system, 0.1)
-    u0 = torch.stack([system.initial_condition(np.random.default_rng([12, member])) for member in range(members)])
-    u = next(iter(frames(system, u0, Timing(0.1, 10, 1, 2000))))
-    difference = noise(system, 13, members)
-    growth = torch.zeros(members, 1, 1, dtype=torch.float64)
-    for unit in range(units):
-        difference -= difference.mean(-1, keepdim=True)
-        difference *= size / difference.norm(dim=-1, keepdim=True)
-        pair = system.to_spectral(torch.cat([u, u + difference]))
-        for _ in range(10):
-            pair = advance.step(pair)
-        u, neighbour = system.to_physical(pair).split(members)
-        difference = neighbour - u
-        if unit >= 50:
-            growth += (difference.norm(dim=-1, keepdim=True) / size).log()
-    assert float(growth.mean() / (units - 50)) == pytest.approx(0.0485, abs=0.004)

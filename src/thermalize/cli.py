@@ -68,15 +68,16 @@ def simulate(
     config: Config,
     split: Annotated[str, typer.Option("--split", help="train, valid or test")],
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="processes instead of the configured ones")
+        int | None, typer.Option("--workers", min=1, help="processes on this machine instead of the configured ones")
     ] = None,
+    gpus: Gpus = None,
     root: Root = RESULTS,
 ) -> None:
     """Integrate the ensemble of one split into a Zarr store through Dask."""
     from thermalize.simulate import simulate as run
 
     experiment, paths = _load(config, root)
-    run(experiment, split, paths.simulation(split), workers)
+    run(experiment, split, paths.simulation(split), workers, gpus=gpus)
 
 
 @app.command("train-emulator")
@@ -171,6 +172,14 @@ def figure(
     from thermalize.stages.artifacts import draw_figure
 
     draw_figure(*_load(config, root), name)
+
+
+@app.command()
+def movie(config: Config, root: Root = RESULTS) -> None:
+    """Make a short movie of truth, raw and stabilised rollout as GIF."""
+    from thermalize.stages.artifacts import make_movie
+
+    make_movie(*_load(config, root))
 
 
 @app.command()

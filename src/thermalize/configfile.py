@@ -78,7 +78,8 @@ def parse_experiment(mapping: Any, source: str) -> Experiment:
 
 def resolved_yaml(experiment: Experiment) -> str:
     """The experiment with every default written out; reading it gives the same experiment."""
-    return yaml.dump(experiment.model_dump(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    values = experiment.model_dump(by_alias=True)
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _validate(data: dict[str, Any]) -> Experiment:

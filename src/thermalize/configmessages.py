@@ -100,7 +100,8 @@ def _unit_phrase(place: Place) -> str:
 
 def _missing(fault: Fault) -> str:
     place = fault.place
-    needed = [name for name, field in fields_of(place.expected).items() if field.is_required()]
+    # Of a section with several shapes, the first is the usual one.
+    needed = [name for name, field in fields_of(members(place.expected)[0]).items() if field.is_required()]
     if needed:
         return f"this section is missing; add it with at least {', '.join(needed)}"
     if choices(place.expected):

@@ -42,26 +42,28 @@ def configuration_page() -> str:
     return "\n".join([HEADER, *_section("", Experiment, seen)])
 
 
-def _section(path: str, model: type[BaseModel], seen: dict[type[BaseModel], str]) -> Iterator[str]:
+def _section(path: str, model: type[BaseModel], seen: dict[type[BaseModel], str], shape: str = "") -> Iterator[str]:
     """The table of one section, then those of the sections in it that were not described before."""
-    title = _title(path, model)
+    shape = shape or (" with import" if "import" in fields_of(model) else "")
+    title = _title(path, model) + shape
     seen[model] = title
     yield f"## {title}\n"
     if "__doc__" in vars(model) and model.__doc__:
         yield f"{model.__doc__.strip()}\n"
     yield "| key | value | unit | default | meaning |\n|---|---|---|---|---|"
-    yield from (_row(name, field) for name, field in model.model_fields.items())
-    inner = [(_join(path, name, field), each) for name, field in model.model_fields.items() for each in _models(field)]
-    yield from (f"\n`{where}` has the keys of `{seen[each]}`." for where, each in inner if each in seen)
+    yield from (_row(name, field) for name, field in fields_of(model).items())
+    inner = [(_join(path, name, field), each) for name, field in fields_of(model).items() for each in _models(field)]
+    known = [(f"{where}{shape}", seen[each]) for where, each in inner if each in seen]
+    yield from (f"\n`{where}` has the keys of `{described}`." for where, described in known)
     yield ""
     for where, each in inner:
         if each not in seen:
-            yield from _section(where, each, seen)
+            yield from _section(where, each, seen, shape)
 
 
 def _title(path: str, model: type[BaseModel]) -> str:
     kind = kinds(model)
-    return (path or "The file") + (f" with kind: {kind[0]}" if kind else "")
+    return (path or "The file") + (f" with kind: {kind[0]}" if len(kind) == 1 else "")
 
 
 def _join(path: str, name: str, field: FieldInfo) -> str:
@@ -85,8 +87,9 @@ def _row(name: str, field: FieldInfo) -> str:
 
 def _value(field: FieldInfo) -> str:
     if get_origin(bare(field.annotation)) is dict:
-        names = choices(get_args(bare(field.annotation))[0])
-        return f"sections {', '.join(names)}" if names else "named sections"
+        names, inner = get_args(bare(field.annotation))
+        what = "sections" if any(fields_of(each) for each in members(inner)) else f"{words(inner)} entries"
+        return f"{what} {', '.join(choices(names))}" if choices(names) else f"named {what}"
     plain = words(field.annotation).replace("a plain ", "").removeprefix("a ")
     return " ".join([plain, ", ".join(_bounds(field))]).strip()
 

@@ -100,9 +100,11 @@ def members(annotation: Any) -> list[Any]:
 
 
 def fields_of(annotation: Any) -> dict[str, FieldInfo]:
-    """The keys of a section; none where the type is no section."""
+    """The keys of a section, as they stand in the file; none where the type is no section."""
     annotation = bare(annotation)
-    return annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return {}
+    return {field.alias or name: field for name, field in annotation.model_fields.items()}
 
 
 def unit_of(field: FieldInfo | None) -> str | None:
@@ -128,4 +130,5 @@ def words(annotation: Any) -> str:
     for each in members(annotation):
         origin = get_origin(each) or each
         found += choices(each) if origin is Literal else [WORDS.get(origin, "a section")]
+    found = list(dict.fromkeys(found))
     return " or ".join(filter(None, (", ".join(found[:-1]), found[-1])))

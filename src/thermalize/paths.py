@@ -59,3 +59,7 @@ class Results:
     def figure(self, figure: str) -> Path:
         """Stem of a figure, without suffix."""
         return self.folder / "figures" / figure
+
+    def movie(self, suffix: str) -> Path:
+        """The movie: gif, or the html page that holds it."""
+        return self.folder / "figures" / f"movie.{suffix}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from tqdm import tqdm
 
-__all__ = ["track"]
+__all__ = ["track", "track_blocks"]
 
 FIRST_LINE_AFTER = 2.0
 SECONDS_BETWEEN_LINES = 20.0
@@ -53,7 +54,7 @@ class track:
         )
         print(meter, file=sys.stderr, flush=True)
 
-    def __enter__(self) -> track:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -62,3 +63,35 @@ class track:
         self._bar.close()
         if self._lines and kind is None:
             self._print()
+
+
+class track_blocks(track):
+    """The same for blocks that are worked on side by side: ``bar.reach(block, steps)`` says how far a block is.
+
+    Args:
+        count: number of blocks.
+        size: steps in each.
+        desc: what is done.
+        done: blocks that were finished before.
+    """
+
+    def __init__(self, count: int, size: int, desc: str, done: int = 0) -> None:
+        super().__init__(count * size, desc, initial=done * size, unit="step")
+        self._count, self._size, self._finished = count, size, done
+        self._reached: dict[int, int] = {}
+        self._lock = threading.Lock()
+        self.note(blocks=f"{done}/{count}")
+
+    def reach(self, block: int, steps: int) -> None:
+        """A block is that far, or farther, where it was said before; in any order and from any thread."""
+        with self._lock:
+            before = self._reached.get(block, 0)
+            if steps > before:
+                self._reached[block] = steps
+                self.update(steps - before)
+
+    def finish(self, block: int) -> None:
+        """A block is done."""
+        self._finished += 1
+        self.note(blocks=f"{self._finished}/{self._count}")
+        self.reach(block, self._size)

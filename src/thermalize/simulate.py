@@ -1,10 +1,11 @@
 """Ensembles into a store: member block by member block, as independent tasks.
 
     u_m(0)  →  spin-up  →  frames every `frame_interval`  →  shards  →  sealed store and manifest
+    the user's own files  →  frames of their members      →  shards  →  sealed store and manifest
 
-One task integrates one block of members and streams its frames into the block's own shard files, so memory does not
-grow with the number of frames, and neither the worker count nor the order of the blocks touches a bit of the result. A
-finished block is recorded; the same call after a kill repeats only the others.
+One task integrates (or reads) one block of members and streams its frames into the block's own shard files, so memory
+does not grow with the number of frames, and neither the worker count nor the order of the blocks touches a bit of the
+result. A finished block is recorded; the same call after a kill repeats only the others.
 """
 
 from __future__ import annotations
@@ -13,22 +14,21 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import reduce
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from thermalize.cluster import each, refuse_within_worker, stopping_on_sigterm
-from thermalize.config import Experiment
-from thermalize.ensemble import layout_of, made_from, split_of, states, windows_per_shard
+from thermalize.config import DaskConfig, Experiment, ImportConfig
+from thermalize.ensemble import Ensemble, device_of
 from thermalize.errors import UserError
-from thermalize.progress import track
+from thermalize.importing.source import imported
+from thermalize.progress import track_blocks
 from thermalize.store.atomic import exclusive, explaining
 from thermalize.store.fingerprint import code_digest
-from thermalize.store.layout import write
+from thermalize.store.layout import Layout, write
 from thermalize.store.ledger import Ledger
 from thermalize.store.manifest import Manifest, completed, partial_path, seal, store_path
 from thermalize.store.moments import Moments
@@ -43,6 +43,23 @@ CODE = (
     "thermalize.store",
     "thermalize.systems",
 )
+IMPORT_CODE = ("thermalize.importing", "thermalize.simulate", "thermalize.store")
+
+
+class Source(Protocol):
+    """Where the trajectories of a split come from, in blocks that do not depend on each other."""
+
+    @property
+    def layout(self) -> Layout: ...
+
+    @property
+    def blocks(self) -> int: ...
+
+    def rows(self, block: int) -> slice: ...
+
+    def shards(self, block: int) -> Iterator[tuple[slice, slice, np.ndarray]]: ...
+
+    def made_from(self, code: str) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -54,16 +71,27 @@ class Block:
     index: int
     partial: Path
     fingerprint: str
+    files: Source | None = None
+    """The checked files of an import, which are not looked at again for every block."""
+    device: str = "cpu"
+
+    @property
+    def source(self) -> Source:
+        return self.files or Ensemble(self.experiment, self.split, self.device)
 
     @property
     def rows(self) -> slice:
         """Where the block lies along the member axis of the store."""
-        size = self.experiment.simulation.block * split_of(self.experiment.simulation, self.split).windows
-        return slice(self.index * size, (self.index + 1) * size)
+        return self.source.rows(self.index)
 
 
 def simulate(
-    experiment: Experiment, split: str, manifest: Path, workers: int | None = None, code: str | None = None
+    experiment: Experiment,
+    split: str,
+    manifest: Path,
+    workers: int | None = None,
+    code: str | None = None,
+    gpus: int | None = None,
 ) -> Manifest:
     """Make the store of a split, or whatever of it is missing; return at once if it is there.
 
@@ -73,27 +101,39 @@ def simulate(
         manifest: `…/<name>.manifest.json`; the store becomes `…/<name>.zarr` beside it.
         workers: processes on this machine instead of `simulation.dask.workers`.
         code: digest of the code the result depends on, computed from the source when left out.
+        gpus: how many the scheduler granted (None: not asked).
 
     Raises:
-        UserError: the solution diverges, the disk is full, the folder is read-only, a scheduler does not answer and
-            so on; blocks finished before are kept.
+        UserError: a GPU is not there, the solution diverges, the disk is full, the folder is read-only, a scheduler
+            does not answer and so on; blocks finished before are kept.
     """
     refuse_within_worker()
     manifest = manifest.absolute()
-    layout, fingerprint = layout_of(experiment, split), made_from(experiment, split, code or code_digest(*CODE))
+    source, modules = source_of(experiment, split, manifest.parent, gpus)
+    layout, fingerprint = source.layout, source.made_from(code or code_digest(*modules))
     ledger = Ledger(partial_path(manifest), fingerprint)
     with stopping_on_sigterm(), explaining(manifest), exclusive(store_path(manifest)):
         record = completed(manifest, fingerprint)
         if record is None:
             ledger.begin(layout)
-            entries = _integrate_missing(experiment, split, ledger, workers)
-            record = _seal(ledger, manifest, entries)
+            entries = _integrate_missing(experiment, split, source, ledger, workers)
+            record = _seal(ledger, manifest, layout, entries)
         ledger.discard()
     return record
 
 
+def source_of(
+    experiment: Experiment, split: str, folder: Path, gpus: int | None = None
+) -> tuple[Source, tuple[str, ...]]:
+    """What a split is made from, and the modules that its bits depend on; `folder` keeps what is known of files."""
+    simulation = experiment.simulation
+    if isinstance(simulation, ImportConfig):
+        return imported(experiment, simulation, split, folder), IMPORT_CODE
+    return Ensemble(experiment, split, device_of(simulation, gpus)), CODE
+
+
 def integrate(block: Block) -> int:
-    """Integrate a block, stream it into its shards and record it; returns its index.
+    """Integrate or read a block, stream it into its shards and record it; returns its index.
 
     Raises:
         UserError: the solution diverged, or the disk refused; the message names the members.
@@ -101,9 +141,9 @@ def integrate(block: Block) -> int:
     if not block.partial.is_dir():
         raise UserError(f"A Dask worker does not see {block.partial}; all workers need the file system of this machine")
     moments, names = Moments(), list[str]()
-    variable = layout_of(block.experiment, block.split).variable
+    variable = block.source.layout.variable
     with _naming(block), explaining(block.partial), _one_thread():
-        for rows, time, values in _shards(block):
+        for rows, time, values in block.source.shards(block.index):
             for frame in range(values.shape[1]):
                 moments = moments.merge(Moments.of(values[:, frame]))
             names += write(block.partial, variable, rows, time, values)
@@ -111,46 +151,46 @@ def integrate(block: Block) -> int:
     return block.index
 
 
-def _integrate_missing(experiment: Experiment, split: str, ledger: Ledger, workers: int | None) -> list[dict[str, Any]]:
+def _integrate_missing(
+    experiment: Experiment, split: str, source: Source, ledger: Ledger, workers: int | None
+) -> list[dict[str, Any]]:
     """Integrate the blocks that are not done; the ledger's entries of all blocks in order."""
-    simulation = experiment.simulation
-    count = split_of(simulation, split).members // simulation.block
+    dask, count = experiment.simulation.dask, source.blocks
     missing = [index for index in range(count) if not ledger.done(index)]
-    tasks = [Block(experiment, split, index, ledger.partial, ledger.fingerprint) for index in missing]
-    results = each(integrate, tasks, workers or simulation.dask.workers, simulation.dask.scheduler)
-    with track(count, f"simulate {split}", initial=count - len(tasks), unit="block") as bar, closing(results):
-        for _ in results:
-            bar.update()
+    files, device, steps = (None, source.device, source.steps) if isinstance(source, Ensemble) else (source, "cpu", 1)
+    tasks = [Block(experiment, split, index, ledger.partial, ledger.fingerprint, files, device) for index in missing]
+    with track_blocks(count, steps, f"simulate {split}", done=count - len(tasks)) as bar:
+        number = _workers(dask, device, workers)
+        results = each(integrate, tasks, number, dask.scheduler, dask.jobqueue, lambda told: bar.reach(*told))
+        with closing(results):
+            for index in results:
+                bar.finish(index)
     return [ledger.entry(index) for index in range(count)]
 
 
-def _seal(ledger: Ledger, manifest: Path, entries: list[dict[str, Any]]) -> Manifest:
+def _workers(dask: DaskConfig, device: str, wanted: int | None) -> int:
+    """A GPU of this machine has one process; how many are free here does not concern other machines."""
+    if dask.elsewhere:
+        return dask.workers
+    return 1 if device == "cuda" else wanted or dask.workers
+
+
+def _seal(ledger: Ledger, manifest: Path, layout: Layout, entries: list[dict[str, Any]]) -> Manifest:
     moments = reduce(Moments.merge, (Moments.from_json(entry["notes"]["moments"]) for entry in entries))
+    statistics = moments.statistics()
+    _refuse_constant(layout, statistics)
     digests = {name: digest for entry in entries for name, digest in entry["digests"].items()}
     final = store_path(manifest)
-    return seal(ledger.partial, final, manifest, ledger.fingerprint, statistics=moments.statistics(), digests=digests)
+    return seal(ledger.partial, final, manifest, ledger.fingerprint, statistics=statistics, digests=digests)
 
 
-def _shards(block: Block) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """The shards of a block as they fill: rows, index range along time, values [row, frame, channel, *grid]."""
-    simulation = block.experiment.simulation
-    chosen, together = split_of(simulation, block.split), windows_per_shard(simulation, block.split)
-    coming = states(block.experiment, block.split, block.index)
-    for window in range(0, chosen.windows, together):
-        first = block.rows.start + window * simulation.block
-        rows = slice(first, first + together * simulation.block)
-        for start in range(0, chosen.frames, simulation.shard_frames):
-            frames = min(simulation.shard_frames, chosen.frames - start)
-            yield rows, slice(start, start + frames), _collect(coming, together, frames)
-
-
-def _collect(coming: Iterator[Tensor], windows: int, frames: int) -> np.ndarray:
-    """The next frames of some windows, [window × member, frame, channel, *grid] in float32."""
-    collected: list[np.ndarray] = []
-    for _ in range(windows):
-        values = np.stack([state.to("cpu", torch.float32).numpy() for state in islice(coming, frames)], axis=1)
-        collected.append(values)
-    return np.concatenate(collected)
+def _refuse_constant(layout: Layout, statistics: dict[str, list[float]]) -> None:
+    """A channel without variance cannot be normalised, and there is nothing to learn in it."""
+    for name, mean, std in zip(layout.channels, statistics["mean"], statistics["std"], strict=True):
+        if std <= np.finfo(np.float32).eps * abs(mean):
+            raise UserError(
+                f"The channel {name} of {layout.variable} has the value {mean:g} everywhere in this split; leave it out"
+            )
 
 
 @contextmanager
@@ -160,7 +200,8 @@ def _naming(block: Block) -> Iterator[None]:
         yield
     except UserError as error:
         first, last = block.rows.start, block.rows.stop - 1
-        raise UserError(f"{block.split}, block {block.index} with members {first} to {last}: {error}") from None
+        members = f"members {first} to {last}" if last > first else f"member {first}"
+        raise UserError(f"{block.split}, block {block.index} with {members}: {error}") from None
 
 
 @contextmanager

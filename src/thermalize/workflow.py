@@ -9,23 +9,70 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from thermalize.config import Experiment, ThermalizerConfig
+from thermalize.config import Experiment, ImportConfig, ThermalizerConfig
+from thermalize.importing.paths import matches, stamp
 
-__all__ = ["figures_of", "gpus_of", "settings_of"]
+__all__ = [
+    "figures_of",
+    "gpus_of",
+    "settings_of",
+    "simulation_gpus_of",
+    "simulation_threads_of",
+    "source_files_of",
+    "source_stamp_of",
+]
 
 FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
 COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True}
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures of an experiment; a calibration needs a diffusion model."""
-    return (*FIGURES, "calibration") if experiment.diffusion else FIGURES
+    """Names of the figures of an experiment: fields need two dimensions, a calibration needs a diffusion model."""
+    fields = ("fields",) if len(experiment.simulation.grid) > 1 else ()
+    return (*FIGURES, *fields, *(("calibration",) if experiment.diffusion else ()))
 
 
 def gpus_of(experiment: Experiment) -> int:
     """GPUs that a rule with networks asks for: one on `device: cuda`, and on `auto` where this machine has one."""
+    return _gpus(experiment.device)
+
+
+def simulation_gpus_of(experiment: Experiment) -> int:
+    """GPUs that simulating a split asks for: as for networks, but none where other machines compute."""
+    simulation = experiment.simulation
+    if isinstance(simulation, ImportConfig) or simulation.dask.elsewhere:
+        return 0
+    return _gpus(simulation.device)
+
+
+def simulation_threads_of(experiment: Experiment) -> int:
+    """Processes that simulate a split here: one where a GPU or other machines compute."""
+    dask = experiment.simulation.dask
+    return 1 if dask.elsewhere or simulation_gpus_of(experiment) else dask.workers
+
+
+def _gpus(device: str) -> int:
     here = shutil.which("nvidia-smi") is not None or Path("/dev/nvidiactl").exists()
-    return int(experiment.device == "cuda" or (experiment.device == "auto" and here))
+    return int(device == "cuda" or (device == "auto" and here))
+
+
+def source_files_of(experiment: Experiment) -> list[str]:
+    """Files and stores that are imported.
+
+    A pattern that matches nothing stands for itself, as a missing input: a report needs no data, and can still be made.
+    """
+    if not isinstance(experiment.simulation, ImportConfig):
+        return []
+    found = {
+        str(path): None for pattern in experiment.simulation.source for path in matches(pattern) or [Path(pattern)]
+    }
+    return list(found)
+
+
+def source_stamp_of(experiment: Experiment) -> str:
+    """Digest of sizes and times of change of all imported files: a Zarr store changes without its folder changing."""
+    paths = map(Path, source_files_of(experiment))
+    return stamp([path for path in paths if path.exists()])
 
 
 def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]) -> str:
@@ -38,7 +85,7 @@ def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]
     physics = {name: value for name, value in simulation.items() if name != "splits"}
     rollouts = {name: value for name, value in whole["rollouts"].items() if name != "stabilizers"}
     choose: dict[str, Callable[[], object]] = {
-        "simulate": lambda: (physics, simulation["splits"][wildcards["split"]], experiment.seed),
+        "simulate": lambda: (physics, _split(experiment, simulation["splits"], wildcards), experiment.seed),
         "emulator": lambda: (simulation, whole["emulators"][wildcards["emulator"]], experiment.seed),
         "diffusion": lambda: (simulation, whole["diffusion"][wildcards["diffusion"]], experiment.seed),
         "rollout": lambda: (rollouts, _stabilizer(experiment, wildcards["stabilizer"]), experiment.seed),
@@ -47,6 +94,11 @@ def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]
         "artifacts": lambda: whole,
     }
     return sha256(json.dumps(choose[stage](), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _split(experiment: Experiment, splits: Any, wildcards: Mapping[str, str]) -> object:
+    """Imported splits follow each other through the files, so that each depends on those before it."""
+    return splits if isinstance(experiment.simulation, ImportConfig) else splits[wildcards["split"]]
 
 
 def _stabilizer(experiment: Experiment, label: str) -> object:

@@ -8,7 +8,7 @@ of the configuration.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,9 +16,22 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from thermalize.config import Experiment
+from thermalize.artifacts.units import Scale, time_scale
+from thermalize.config import Experiment, NoStabilizerConfig
 
-__all__ = ["FigureInputs", "Key", "cause", "envelope", "lost_steps", "state", "strip", "units"]
+__all__ = [
+    "FigureInputs",
+    "Key",
+    "cause",
+    "departure",
+    "envelope",
+    "lost_steps",
+    "picked",
+    "snapshots",
+    "state",
+    "strip",
+    "units",
+]
 
 Key = tuple[str, str, int]
 
@@ -68,14 +81,36 @@ class FigureInputs:
         return replace(self, rollouts=rollouts, diagnostics=diagnostics)
 
     @property
-    def interval(self) -> float:
-        """Emulator step in time units."""
-        return self.experiment.simulation.frame_interval
+    def planar(self) -> bool:
+        """Whether the fields have two dimensions."""
+        return len(self.experiment.simulation.grid) > 1
+
+    @property
+    def clock(self) -> Scale:
+        """How emulator steps are shown as times: the step in units that suit the longest trajectory."""
+        step = self.experiment.simulation.frame_interval
+        frames = max(dataset.sizes["time"] for dataset in (self.truth, *self.rollouts.values()))
+        shown = time_scale(units(self.truth["time"]), frames * step)
+        return Scale(step * shown.factor, shown.units)
+
+    def moment(self, *steps: float) -> str:
+        """Times of emulator steps in words: ``t = 12``, or ``t = 3 to 4.5 days`` where time has a unit."""
+        step, name = self.clock
+        times = " to ".join(f"{time:.3g}" if (time := each * step) < 999.5 else f"{time:.0f}" for each in steps)
+        return f"t = {times}" + ("" if name == "time units" else f" {name}")
 
     @property
     def confidence(self) -> str:
         """The confidence of every interval in words, for instance ``95 %``."""
         return f"{100 * self.experiment.diagnostics.confidence:g} %"
+
+
+def picked(inputs: FigureInputs, emulator: str) -> list[str]:
+    """The first raw and the first stabilised rollout of an emulator, by stabilizer."""
+    configured, present = inputs.experiment.stabilizers, inputs.stabilizers(emulator)
+    raw = [label for label in present if isinstance(configured[label], NoStabilizerConfig)]
+    others = [label for label in present if label not in raw]
+    return raw[:1] + others[:1]
 
 
 def state(dataset: xr.Dataset) -> xr.DataArray:
@@ -100,9 +135,25 @@ def strip(dataset: xr.Dataset, member: int, start: int, stop: int) -> np.ndarray
     return np.pad(found, ((0, missing), (0, 0)), constant_values=np.nan)
 
 
+def snapshots(dataset: xr.Dataset, member: int, frames: Sequence[int]) -> np.ndarray:
+    """States [frame, channel, *grid] of one member at some frames; all NaN where one is not there or not finite."""
+    field = state(dataset).isel(member=member).transpose("time", "channel", ...)
+    known = [place for place, frame in enumerate(frames) if frame < field.sizes["time"]]
+    found = np.full((len(frames), *field.shape[1:]), np.nan)
+    found[known] = field.isel(time=[frames[place] for place in known]).to_numpy()
+    found[~np.isfinite(found).all(axis=tuple(range(1, found.ndim)))] = np.nan
+    return found
+
+
 def lost_steps(rollout: xr.Dataset) -> list[int | None]:
     """Step from which each member has no states, None where it has them all."""
     return [None if step < 0 else int(step) for step in rollout.attrs["lost_step"]]
+
+
+def departure(diagnostics: xr.Dataset) -> float | None:
+    """Step at which the first member left the truth's envelope; None when it stayed."""
+    left = bool(diagnostics["horizon_observed"].to_numpy()[0])
+    return float(diagnostics["stable_horizon"].to_numpy()[0]) if left else None
 
 
 def envelope(diagnostics: xr.Dataset) -> dict[str, Any]:

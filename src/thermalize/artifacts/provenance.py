@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 
 from thermalize import __version__
 from thermalize.config import Experiment
 
-__all__ = ["config_digest", "provenance"]
+__all__ = ["as_text", "config_digest", "provenance"]
 
 COSMETIC = {"simulation": {"dask"}}
 
@@ -22,3 +23,8 @@ def config_digest(experiment: Experiment) -> str:
 def provenance(experiment: Experiment) -> dict[str, str]:
     """Experiment, configuration digest and package version, for captions and the metadata of files."""
     return {"experiment": experiment.name, "config": config_digest(experiment), "version": __version__}
+
+
+def as_text(origin: Mapping[str, str]) -> str:
+    """A provenance in one line, for the metadata of a file."""
+    return "; ".join(f"{key} {value}" for key, value in origin.items())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from thermalize.artifacts.provenance import as_text
 from thermalize.artifacts.style import styled
 from thermalize.store.atomic import replacing
 
@@ -15,7 +16,7 @@ __all__ = ["save"]
 
 def save(figure: Figure, stem: Path, provenance: Mapping[str, str] | None = None) -> None:
     """Write ``stem.pdf`` and ``stem.png`` atomically; `provenance` goes to the files' metadata, dates never do."""
-    origin = "; ".join(f"{key} {value}" for key, value in (provenance or {}).items())
+    origin = as_text(provenance or {})
     stem.parent.mkdir(parents=True, exist_ok=True)
     metadata = {
         "pdf": {"Title": stem.name, "Subject": origin, "Creator": "thermalize", "Producer": None, "CreationDate": None},

@@ -154,10 +154,10 @@ def level_axis(axes: Axes, which: Literal["x", "y"], top: float) -> None:
     axis.set_major_formatter(ScalarFormatter())
 
 
-def beneath(axes: Axes, title: str) -> None:
-    """The legend below the panel, where it hides nothing."""
+def beneath(axes: Axes, title: str, drop: float = 0.24) -> None:
+    """The legend below the panel, where it hides nothing; `drop` is the way down in heights of the panel."""
     axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.24), title=title, title_fontsize=6.5, alignment="left", borderpad=0
+        loc="upper center", bbox_to_anchor=(0.5, -drop), title=title, title_fontsize=6.5, alignment="left", borderpad=0
     )
 
 

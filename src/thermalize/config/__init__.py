@@ -3,14 +3,16 @@
 Unknown keys are refused. `docs/config.schema.json` is generated from these models, and every stage reads its settings
 through them:
 
-    base ← systems ← simulation,  training,  rollouts ← experiment
+    base ← systems, cluster ← simulation, imported,  training,  rollouts ← experiment
 """
 
 from __future__ import annotations
 
+from thermalize.config.cluster import DaskConfig, JobQueueConfig
 from thermalize.config.experiment import Experiment
+from thermalize.config.imported import DimsConfig, ImportConfig, ImportSplitConfig, PointsConfig, SidesConfig
 from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
-from thermalize.config.simulation import DaskConfig, SimulationConfig, SplitConfig
+from thermalize.config.simulation import SimulationConfig, SplitConfig
 from thermalize.config.systems import (
     KolmogorovConfig,
     KuramotoSivashinskyConfig,
@@ -30,14 +32,20 @@ __all__ = [
     "DaskConfig",
     "DiagnosticsConfig",
     "DiffusionConfig",
+    "DimsConfig",
     "EmulatorConfig",
     "Experiment",
+    "ImportConfig",
+    "ImportSplitConfig",
+    "JobQueueConfig",
     "KolmogorovConfig",
     "KuramotoSivashinskyConfig",
     "NoStabilizerConfig",
+    "PointsConfig",
     "QuasiGeostrophicConfig",
     "RolloutsConfig",
     "ScheduleConfig",
+    "SidesConfig",
     "SimulationConfig",
     "SplitConfig",
     "SystemConfig",

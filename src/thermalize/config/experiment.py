@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from thermalize.config.base import Name, Strict
+from thermalize.config.imported import ImportConfig
 from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
 from thermalize.config.simulation import SimulationConfig
 from thermalize.config.training import DiffusionConfig, EmulatorConfig
 
 __all__ = ["Experiment"]
+
+
+def _shape(value: Any) -> str:
+    """The section with the key `import` reads files, any other simulates."""
+    reads = isinstance(value, ImportConfig) or (isinstance(value, dict) and "import" in value)
+    return (ImportConfig if reads else SimulationConfig).__name__
+
+
+def _by_import(schema: dict[str, Any]) -> None:
+    """Editors complain about the shape that is meant, not about both."""
+    simulated, imported = schema.pop("oneOf")
+    schema |= {"if": {"required": ["import"]}, "then": imported, "else": simulated}
+
+
+# Tags are the names of the classes, by which configplaces finds the section that a fault lies in.
+Simulation = Annotated[
+    Annotated[SimulationConfig, Tag("SimulationConfig")] | Annotated[ImportConfig, Tag("ImportConfig")],
+    Discriminator(_shape),
+]
 
 
 class Experiment(Strict):
@@ -21,7 +41,9 @@ class Experiment(Strict):
     seed: int = Field(0, ge=0, description="root of every random stream")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="rollout seeds")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where networks run")
-    simulation: SimulationConfig
+    simulation: Simulation = Field(
+        description="the truth: simulated, or with `import` read from files", json_schema_extra=_by_import
+    )
     emulators: dict[Name, EmulatorConfig] = Field(min_length=1, description="named emulators")
     diffusion: dict[Name, DiffusionConfig] = Field(default_factory=dict, description="named diffusion models")
     rollouts: RolloutsConfig
@@ -34,7 +56,8 @@ class Experiment(Strict):
             raise ValueError(
                 f"rollouts.members = {self.rollouts.members} exceeds simulation.splits.test.members = {available}"
             )
-        self._check_grid()
+        if fault := self.grid_fault(self.simulation.grid):
+            raise ValueError(fault)
         for label, stabilizer in self.stabilizers.items():
             if isinstance(stabilizer, ThermalizerConfig):
                 self._check_thermalizer(label, stabilizer)
@@ -42,17 +65,18 @@ class Experiment(Strict):
             raise ValueError("seeds holds a number twice")
         return self
 
-    def _check_grid(self) -> None:
-        grid = self.simulation.grid
+    def grid_fault(self, grid: tuple[int, ...]) -> str | None:
+        """What keeps the networks from running on a grid; imported data may show theirs only when they are read."""
         for group in ("emulators", "diffusion"):
             for name, model in getattr(self, group).items():
                 factor = 2 ** (len(model.network.multipliers) - 1)
                 odd = [points for points in grid if points % factor]
                 if odd:
-                    raise ValueError(
+                    return (
                         f"{group}.{name}.network halves the grid {len(model.network.multipliers) - 1} times, "
                         f"but points = {odd[0]} is not divisible by {factor}"
                     )
+        return None
 
     def _check_thermalizer(self, label: str, stabilizer: ThermalizerConfig) -> None:
         if stabilizer.diffusion not in self.diffusion:

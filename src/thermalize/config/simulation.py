@@ -8,9 +8,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from thermalize.config.base import SplitName, Strict, quantity
+from thermalize.config.cluster import DaskConfig
 from thermalize.config.systems import StepperName, SystemConfig
 
-__all__ = ["DaskConfig", "SimulationConfig", "SplitConfig"]
+__all__ = ["SimulationConfig", "SplitConfig"]
 
 
 class SplitConfig(Strict):
@@ -24,11 +25,6 @@ class SplitConfig(Strict):
     def stored_members(self) -> int:
         """Rows of the store: every window of every member."""
         return self.members * self.windows
-
-
-class DaskConfig(Strict):
-    workers: int = quantity("1", "single-threaded worker processes of the local cluster", 2, gt=0)
-    scheduler: str | None = Field(None, description="address of a running Dask scheduler instead of a local cluster")
 
 
 class SimulationConfig(Strict):
@@ -91,6 +87,12 @@ class SimulationConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _device_is_known(self) -> SimulationConfig:
+        if self.device == "auto" and self.dask.elsewhere:
+            raise ValueError("device = auto looks at this machine, but dask computes on others; write cpu or cuda")
+        return self
+
+    @model_validator(mode="after")
     def _splits_fit(self) -> SimulationConfig:
         missing = {"train", "valid", "test"} - set(self.splits)
         if missing:
@@ -108,6 +110,8 @@ class SimulationConfig(Strict):
         for name, split in self.splits.items():
             if split.windows == 1:
                 continue
+            if name == "test":
+                raise ValueError("splits.test.windows must be 1: rollouts are compared with independent trajectories")
             if self.window_interval is None:
                 raise ValueError(
                     f"splits.{name}.windows = {split.windows} needs window_interval, the time between them"

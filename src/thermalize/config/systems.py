@@ -170,7 +170,7 @@ class QuasiGeostrophicConfig(Plane):
         return {name for name, value in filled_in.items() if getattr(self, name) == value}
 
     def dt_limit(self, stepper: str) -> float:
-        """Largest step that is stable while eddies are ten times as fast as the mean flow; a run watches the real one."""
+        """Largest step that is stable while eddies are ten times as fast as the mean flow."""
         speed = 10 * max(abs(self.upper_velocity), abs(self.lower_velocity))
         return COURANT_LIMITS[stepper] * self.length / self.points / speed if speed else inf
 

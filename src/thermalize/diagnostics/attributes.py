@@ -1,23 +1,25 @@
 """CF attributes of every variable of the diagnostics file; times count emulator steps, whose CF unit is 1.
 
-`{u}` stands for the unit of the field and `{k}` for that of a wavenumber.
+Units in braces depend on the data.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from thermalize.diagnostics.stability import CAUSES
 
-__all__ = ["COORDINATES", "VARIABLES", "attributes"]
+__all__ = ["COORDINATES", "VARIABLES", "attributes", "optional"]
 
 Entry = tuple[tuple[str, ...], str, str]
 
 COORDINATES: dict[str, Entry] = {
     "member": (("member",), "rollout member", "1"),
-    "wavenumber": (("shell",), "wavenumber of the shell, in radians per unit of length", "{k}"),
+    "channel": (("channel",), "channel of the field", ""),
+    "wavenumber": (("shell",), "wavenumber of the shell, in radians per unit of length", "{wavenumber}"),
     "window_start": (("window",), "first emulator step of the window", "1"),
     "event_step": (("event",), "emulator step from which the survival holds", "1"),
     "correlation_threshold": (("threshold",), "threshold of high correlation", "1"),
@@ -41,23 +43,32 @@ DISTANCES = {
     "wasserstein_increment": "Wasserstein-1 distance of increments, in standard deviations of the truth's increments",
 }
 
+ENDS = {"_low": ": lower end of the interval", "_high": ": upper end of the interval"}
+
 SUFFIXES = {
     "": "",
-    "_low": ": lower end of the interval",
-    "_high": ": upper end of the interval",
+    **ENDS,
     "_floor": ": noise floor, between two halves of the truth",
     "_floor_low": ": lower end of the noise floor's interval",
     "_floor_high": ": upper end of the noise floor's interval",
 }
 
+SPECTRA = {
+    f"{kind}_{of}{end}": (("channel", "shell"), f"{words} of the {of}{more}", units)
+    for kind, words, units in (
+        ("spectrum", "variance spectrum", "{variance}"),
+        ("energy_spectrum", "kinetic energy spectrum", "{energy}"),
+    )
+    for of in ("truth", "rollout")
+    for end, more in {"": ", sum over the shell", **ENDS}.items()
+}
+
 VARIABLES: dict[str, Entry] = {
-    "spectrum_truth": (("shell",), "variance spectrum of the truth, sum over the shell", "{u}2"),
-    "spectrum_truth_low": (("shell",), "variance spectrum of the truth: lower end of the interval", "{u}2"),
-    "spectrum_truth_high": (("shell",), "variance spectrum of the truth: upper end of the interval", "{u}2"),
-    "spectrum_rollout": (("shell",), "variance spectrum of the rollout, sum over the shell", "{u}2"),
-    "spectrum_rollout_low": (("shell",), "variance spectrum of the rollout: lower end of the interval", "{u}2"),
-    "spectrum_rollout_high": (("shell",), "variance spectrum of the rollout: upper end of the interval", "{u}2"),
-    "energy_containing": (("shell",), "whether the shell is one of the energy-containing ones", "1"),
+    "truth_mean": (("channel",), "mean of the truth", "{field}"),
+    "truth_std": (("channel",), "standard deviation of the truth", "{field}"),
+    "truth_increment_std": (("channel",), "standard deviation of the truth's one-step increments", "{field}"),
+    **SPECTRA,
+    "energy_containing": (("channel", "shell"), "whether the shell is one of the energy-containing ones", "1"),
     **{name + end: ((), text + more, "1") for name, text in DISTANCES.items() for end, more in SUFFIXES.items()},
     "log_spectral_distance_tail": ((), "log-spectral distance over the shells beyond the energy-containing ones", "1"),
     "log_spectral_distance_tail_floor": ((), "log-spectral distance over the same shells: noise floor", "1"),
@@ -111,26 +122,30 @@ VARIABLES: dict[str, Entry] = {
 FLAGS: dict[str, tuple[str, ...]] = {
     "energy_containing": ("tail", "energy_containing"),
     "horizon_observed": ("censored", "left_envelope"),
-    "horizon_cause": CAUSES,
 }
 
 
-def attributes(name: str, field_units: str, wavenumber_units: str) -> dict[str, Any]:
-    """CF attributes of a variable or coordinate; what is dimensionless stays 1."""
-    _, long_name, units = (VARIABLES | COORDINATES)[name]
-    result: dict[str, Any] = {"long_name": long_name, "units": _units(units, field_units, wavenumber_units)}
-    if name in FLAGS:
+def optional(name: str) -> bool:
+    """Whether the file may be without the variable, where no energy spectrum is known."""
+    return name.startswith("energy_spectrum")
+
+
+def attributes(name: str, units: Mapping[str, str], causes: Sequence[str] = CAUSES) -> dict[str, Any]:
+    """CF attributes of a variable or coordinate; `units` says what stands for field, variance, energy and wavenumber.
+
+    `causes` are the meanings of the flags of `horizon_cause`.
+    """
+    _, long_name, unit = (VARIABLES | COORDINATES)[name]
+    result: dict[str, Any] = {"long_name": long_name}
+    if unit:  # names have none
+        result["units"] = units[unit[1:-1]] if unit.startswith("{") else unit
+    meanings = {**FLAGS, "horizon_cause": tuple(causes)}.get(name)
+    if meanings:
         result["standard_name"] = "status_flag"
-        result["flag_values"] = np.arange(len(FLAGS[name]), dtype=np.int8)
-        result["flag_meanings"] = " ".join(FLAGS[name])
+        result["flag_values"] = np.arange(len(meanings), dtype=np.int8)
+        result["flag_meanings"] = " ".join(meanings)
     stem = {"stable_horizon_median": "stable_horizon", "stable_horizon": ""}.get(name, name)
     ends = [f"{stem}_{end}" for end in ("low", "high") if f"{stem}_{end}" in VARIABLES]
     if ends:
         result["ancillary_variables"] = " ".join(ends)
     return result
-
-
-def _units(pattern: str, field: str, wavenumber: str) -> str:
-    if pattern == "{u}2":
-        return "1" if field == "1" else f"({field})2"
-    return wavenumber if pattern == "{k}" else pattern

@@ -13,16 +13,17 @@ import numpy as np
 import xarray as xr
 
 from thermalize.config import Experiment
-from thermalize.diagnostics.attributes import COORDINATES, VARIABLES, attributes
+from thermalize.diagnostics.attributes import COORDINATES, VARIABLES, attributes, optional
 from thermalize.diagnostics.health import health
+from thermalize.diagnostics.invariants import Invariants
 from thermalize.diagnostics.sections import correlations, densities, distances, memory, stability, windows
+from thermalize.diagnostics.stability import CAUSES
 from thermalize.diagnostics.study import Truth, field_of, measure_rollout, measure_truth
+from thermalize.diagnostics.units import NON_DIMENSIONAL, product
 from thermalize.errors import UserError
 from thermalize.seeds import stream
 
 __all__ = ["diagnose"]
-
-NON_DIMENSIONAL = ("1", "length units")
 
 
 def diagnose(
@@ -42,7 +43,7 @@ def diagnose(
     if field.shape[2:] != reality.shape[2:]:
         raise UserError(f"the rollout's channels and grid {field.shape[2:]} are not the truth's {reality.shape[2:]}")
     frames = min(reality.shape[1], field.shape[1] - 1)
-    rod = measure_truth(reality, frames, config)
+    rod = measure_truth(reality, frames, config, json.loads(truth.attrs.get("system", "{}")))
     starts = list(zip(rollout_attributes["initial_member"], rollout_attributes["initial_frame"], strict=True))
     run = measure_rollout(field, rod, frames, starts)
     lost = np.asarray(rollout_attributes.get("lost_step", [-1] * len(starts)))
@@ -53,6 +54,10 @@ def diagnose(
 
     numbers = {
         "member": rollout["member"].to_numpy() if "member" in rollout.coords else np.arange(len(starts)),
+        "channel": np.array([str(name) for name in reality["channel"].to_numpy()]),
+        "truth_mean": rod.standard.mean,
+        "truth_std": rod.standard.std,
+        "truth_increment_std": rod.standard.increment_std,
         **distances(rod, run, config, rng("truth"), rng("rollout", *labels.values())),
         **windows(rod, run),
         **stability(rod, run, lost, config.confidence),
@@ -61,10 +66,11 @@ def diagnose(
         **memory(rod, run),
         **health(rollout["level"].to_numpy(), rollout["reverse_steps"].to_numpy(), run.last_finite),
     }
-    return _dataset(numbers, reality, {**_attributes(experiment, field, rod), **labels})
+    units = _units(reality, rod.invariants)
+    return _dataset(numbers, units, rod.invariants, {**_attributes(experiment, field, rod, units), **labels})
 
 
-def _attributes(experiment: Experiment, field: xr.DataArray, rod: Truth) -> dict[str, Any]:
+def _attributes(experiment: Experiment, field: xr.DataArray, rod: Truth, units: Mapping[str, str]) -> dict[str, Any]:
     return {
         "Conventions": "CF-1.11",
         "title": "Diagnostics of a rollout against held-out truth",
@@ -74,21 +80,38 @@ def _attributes(experiment: Experiment, field: xr.DataArray, rod: Truth) -> dict
         "frame_interval": experiment.simulation.frame_interval,
         "confidence": experiment.diagnostics.confidence,
         "block_frames": rod.block,
+        "energy": rod.invariants.energy.definition,
+        "energy_units": units["energy"],
+        "enstrophy": rod.invariants.enstrophy.definition,
+        "enstrophy_units": units["enstrophy"],
         "envelope": json.dumps(rod.envelope.published(), sort_keys=True),
     }
 
 
-def _dataset(numbers: Mapping[str, Any], field: xr.DataArray, attrs: Mapping[str, Any]) -> xr.Dataset:
-    """The numbers with dimensions and CF attributes."""
-    field_units = str(field.attrs.get("units", "1"))
-    length_units = str(field[field.dims[-1]].attrs.get("units", "1"))
-    wavenumber_units = "1" if length_units in NON_DIMENSIONAL else f"rad ({length_units})-1"
+def _units(field: xr.DataArray, invariants: Invariants) -> dict[str, str]:
+    """Units of the field, its variance, energy and enstrophy, and of wavenumbers."""
+    unit, length = (str(array.attrs.get("units", "1")) for array in (field, field[field.dims[-1]]))
+    energy, enstrophy = (
+        product((length, quantity.length), (unit, quantity.field))
+        for quantity in (invariants.energy, invariants.enstrophy)
+    )
+    wavenumber = "1" if length in NON_DIMENSIONAL else f"rad ({length})-1"
+    variance = product((unit, 2))
+    return {"field": unit, "variance": variance, "energy": energy, "enstrophy": enstrophy, "wavenumber": wavenumber}
+
+
+def _dataset(
+    numbers: Mapping[str, Any], units: Mapping[str, str], invariants: Invariants, attrs: Mapping[str, Any]
+) -> xr.Dataset:
+    """The numbers with dimensions and CF attributes; what is no energy is not called so among the causes."""
+    names = {"energy": invariants.energy.name, "enstrophy": invariants.enstrophy.name}
+    causes = [names.get(cause, cause) for cause in CAUSES]
 
     def entry(name: str, dims: tuple[str, ...]) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
-        return dims, numbers[name], attributes(name, field_units, wavenumber_units)
+        return dims, numbers[name], attributes(name, units, causes)
 
     return xr.Dataset(
-        {name: entry(name, dims) for name, (dims, _, _) in VARIABLES.items()},
+        {name: entry(name, dims) for name, (dims, _, _) in VARIABLES.items() if name in numbers or not optional(name)},
         {name: entry(name, dims) for name, (dims, _, _) in COORDINATES.items()},
         attrs,
     )

@@ -52,13 +52,16 @@ class Comparison:
     dealt_floor: Array  # (draw, block of the pool)
     confidence: float
 
-    def spectrum_interval(self, rollout: bool) -> tuple[Array, Array]:
-        """Percentile interval of the mean spectrum, (shell,) and (shell,), of the rollout or of the reference."""
-        sample, draws = (self.rollout, self.rollout_draws) if rollout else (self.reference, self.reference_draws)
-        return interval(drawn_spectra(sample, draws), self.confidence)
+    def spectrum_interval(self, name: str, rollout: bool) -> tuple[Array, Array]:
+        """Percentile interval of the mean of the spectrum of that name, of the rollout or of the reference.
 
-    def spectral(self, shells: Flags, resolution: float) -> Distance:
-        """Log-spectral distance over the chosen shells."""
+        Each end is (channel, shell).
+        """
+        sample, draws = (self.rollout, self.rollout_draws) if rollout else (self.reference, self.reference_draws)
+        return interval(drawn_spectra(sample, draws, name), self.confidence)
+
+    def spectral(self, shells: Flags, resolution: float | Array) -> Distance:
+        """Log-spectral distance over the chosen shells (channel, shell)."""
 
         def distance(spectrum: Array, reference: Array) -> Array:
             return log_spectral_distance(spectrum, reference, shells, resolution)
@@ -123,8 +126,8 @@ def compare(
     )
 
 
-def drawn_spectra(sample: Sample, draws: Array) -> Array:
-    """Mean spectrum of every draw: (draw, block) → (draw, shell); NaN for an empty sample."""
+def drawn_spectra(sample: Sample, draws: Array, name: str = "spectrum") -> Array:
+    """Mean spectrum of every draw: (draw, block) → (draw, channel, shell); NaN for an empty sample."""
     with np.errstate(invalid="ignore"):
         frames = np.einsum("rb,b->r", draws, sample.frames)
-        return np.einsum("rb,bk->rk", draws, sample.spectrum) / frames[:, None]
+        return np.einsum("rb,bck->rck", draws, getattr(sample, name)) / frames[:, None, None]

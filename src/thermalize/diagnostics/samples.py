@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from thermalize.diagnostics.spectra import Shells
+from thermalize.diagnostics.invariants import Invariants
 
 __all__ = [
     "Piece",
@@ -60,12 +60,13 @@ class Standard:
 
 @dataclass(frozen=True)
 class Sample:
-    """Sums over blocks and standardised values; blocks number along the first axis of the first four arrays."""
+    """Sums over blocks and standardised values; blocks number along the first axis of the first five arrays."""
 
     member: Integers  # (block,)
     rank: Integers  # (block,) from the last block of its member, 0
     frames: Array  # (block,)
-    spectrum: Array  # (block, shell), sum over the block's frames
+    spectrum: Array  # (block, channel, shell), sum over the block's frames
+    energy_spectrum: Array  # (block, channel, shell), likewise; no channels where it is unknown
     field: Array  # (value,)
     field_block: Integers  # (value,)
     increment: Array  # (value,)
@@ -73,9 +74,13 @@ class Sample:
 
     @property
     def mean_spectrum(self) -> Array:
-        """Variance spectrum over all frames, (shell,); NaN for an empty sample."""
-        frames = self.frames.sum()
-        return np.full(self.spectrum.shape[1], np.nan) if frames == 0 else self.spectrum.sum(axis=0) / frames
+        """Variance spectrum over all frames, (channel, shell); NaN for an empty sample."""
+        return self.mean("spectrum")
+
+    def mean(self, name: str) -> Array:
+        """The spectrum of that name over all frames, (channel, shell); NaN for an empty sample."""
+        frames, spectrum = self.frames.sum(), getattr(self, name)
+        return np.full(spectrum.shape[1:], np.nan) if frames == 0 else spectrum.sum(axis=0) / frames
 
 
 def halves(members: int) -> tuple[list[int], list[int]]:
@@ -124,7 +129,12 @@ def standardise(field: xr.DataArray, pieces: Sequence[Piece]) -> Standard:
 
 
 def collect(
-    field: xr.DataArray, pieces: Sequence[Piece], shells: Shells, standard: Standard, block: int, values: int = 10**6
+    field: xr.DataArray,
+    pieces: Sequence[Piece],
+    invariants: Invariants,
+    standard: Standard,
+    block: int,
+    values: int = 10**6,
 ) -> Sample:
     """Read the pieces one by one into blocks of `block` frames, counted back from each piece's end.
 
@@ -133,7 +143,8 @@ def collect(
     """
     points = int(np.prod(field.shape[2:]))
     stride = _stride(sum(piece.stop - piece.start for piece in pieces) * points, values, points)
-    return joined([_empty(shells), *(_part(field, piece, shells, standard, block, stride) for piece in pieces)])
+    parts = (_part(field, piece, invariants, standard, block, stride) for piece in pieces)
+    return joined([_empty(invariants), *parts])
 
 
 def joined(samples: Sequence[Sample]) -> Sample:
@@ -154,7 +165,9 @@ def _stride(total: int, values: int, points: int) -> int:
     return stride
 
 
-def _part(field: xr.DataArray, piece: Piece, shells: Shells, standard: Standard, block: int, stride: int) -> Sample:
+def _part(
+    field: xr.DataArray, piece: Piece, invariants: Invariants, standard: Standard, block: int, stride: int
+) -> Sample:
     """The sample of one piece."""
     known = read(field, replace(piece, start=max(0, piece.start - 1)))
     length = piece.stop - piece.start
@@ -162,15 +175,17 @@ def _part(field: xr.DataArray, piece: Piece, shells: Shells, standard: Standard,
     rank = np.arange(length)[::-1] // block
     starts = np.flatnonzero(np.diff(rank, prepend=-1))
     number = rank[0] - rank
-    scale = (slice(None),) + (None,) * len(shells.shape)
+    scale = (slice(None),) + (None,) * (field.ndim - 3)
     values = (known[before:] - standard.mean[scale]) / standard.std[scale]
     steps = np.diff(known, axis=0) / standard.increment_std[scale]
     step_number = number[length - steps.shape[0] :]
+    variance, energy = (np.add.reduceat(s, starts, axis=0) for s in invariants.spectra(known[before:]))
     return Sample(
         member=np.full(starts.size, piece.member),
         rank=rank[starts],
         frames=np.bincount(number).astype(np.float64),
-        spectrum=np.add.reduceat(shells.spectrum(known[before:]), starts, axis=0),
+        spectrum=variance,
+        energy_spectrum=energy,
         field=values.ravel()[::stride],
         field_block=np.repeat(number, values[0].size)[::stride],
         increment=steps.ravel()[::stride],
@@ -178,7 +193,7 @@ def _part(field: xr.DataArray, piece: Piece, shells: Shells, standard: Standard,
     )
 
 
-def _empty(shells: Shells) -> Sample:
+def _empty(invariants: Invariants) -> Sample:
     number, value = np.zeros(0, dtype=np.int64), np.zeros(0)
-    spectrum = np.zeros((0, shells.wavenumber.size))
-    return Sample(number, number, value, spectrum, value, number, value, number)
+    nothing = np.zeros((0, invariants.mean.size, *invariants.shells.shape))
+    return Sample(number, number, value, *invariants.spectra(nothing), value, number, value, number)

@@ -41,15 +41,16 @@ def distances(
     }
     blocks = -(-run.frames // rod.block)
     comparison = compare(samples, blocks, config.resamples, config.confidence, truth_rng, rollout_rng)
-    shown = slice(1, rod.shells.limit + 1)
+    shown = slice(1, rod.invariants.shells.limit + 1)
     result: Numbers = {
-        "wavenumber": rod.shells.wavenumber[shown],
-        "energy_containing": rod.energy_containing[shown].astype(np.int8),
+        "wavenumber": rod.invariants.shells.wavenumber[shown],
+        "energy_containing": rod.energy_containing[:, shown].astype(np.int8),
     }
-    for name, sample in (("truth", rod.reference), ("rollout", run.sample)):
-        low, high = comparison.spectrum_interval(rollout=name == "rollout")
-        result[f"spectrum_{name}"] = sample.mean_spectrum[shown]
-        result[f"spectrum_{name}_low"], result[f"spectrum_{name}_high"] = low[shown], high[shown]
+    for kind in ("spectrum", "energy_spectrum") if rod.invariants.kinetic is not None else ("spectrum",):
+        for name, sample in (("truth", rod.reference), ("rollout", run.sample)):
+            ends = comparison.spectrum_interval(kind, rollout=name == "rollout")
+            for end, values in zip(("", "_low", "_high"), (sample.mean(kind), *ends), strict=True):
+                result[f"{kind}_{name}{end}"] = values[:, shown]
     tail = comparison.spectral(rod.tail, rod.resolution)
     return {
         **result,
@@ -69,7 +70,7 @@ def windows(rod: Truth, run: Rollout) -> Numbers:
     for start in starts.tolist():
         last = np.minimum(run.last_finite, start + run.frames - 1)
         pieces = final_pieces(run.members, last.tolist(), run.frames, first=start)
-        sample = collect(run.field, pieces, rod.shells, rod.standard, run.frames, VALUES_PER_WINDOW)
+        sample = collect(run.field, pieces, rod.invariants, rod.standard, run.frames, VALUES_PER_WINDOW)
         spectral.append(log_spectral_distance(sample.mean_spectrum, truth, rod.energy_containing, rod.resolution))
         values.append(wasserstein(sample.field, rod.reference.field))
     return {

@@ -1,8 +1,6 @@
-"""Time series of every member that the horizon needs: E(t) = ½⟨u²⟩, Z(t) = ½⟨|∇u|²⟩, band variances, increments.
+"""Time series of every member that the horizon needs: energy, enstrophy, variances of bands of shells, increments.
 
-One pass through the trajectory in blocks of time; what is kept are a few numbers per member and frame. Z is the
-enstrophy of a velocity in one dimension, ½⟨u_x²⟩, evaluated in Fourier space with the Nyquist mode included, so that
-noise at the grid scale counts.
+One pass through the trajectory in blocks of time; what is kept are a few numbers per member and frame.
 """
 
 from __future__ import annotations
@@ -14,8 +12,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from thermalize.diagnostics.invariants import Invariants
 from thermalize.diagnostics.samples import time_blocks
-from thermalize.diagnostics.spectra import Shells
+from thermalize.diagnostics.spectra import Band
 
 __all__ = ["Series", "series"]
 
@@ -29,7 +28,7 @@ class Series:
     energy: Array  # (member, time)
     enstrophy: Array  # (member, time)
     bands: Array  # (member, time, band) variance of the shells of each band
-    increment: Array  # (member, time) rms of u(t) − u(t−1); NaN at the first frame
+    increment: Array  # (member, time, channel) rms of u(t) − u(t−1); NaN at the first frame
 
     def select(self, members: Sequence[int]) -> Series:
         """The series of some members, by position."""
@@ -43,32 +42,29 @@ class Series:
         return np.where(finite.all(axis=1), finite.shape[1], np.argmin(finite, axis=1)) - 1
 
 
-def series(field: xr.DataArray, shells: Shells, bands: Sequence[tuple[int, int]]) -> Series:
-    """Walk through (member, time, channel, *grid), lazily read, with the first and last shell of every band."""
-    members, frames = field.shape[:2]
+def series(field: xr.DataArray, invariants: Invariants, bands: Sequence[Band]) -> Series:
+    """Walk through (member, time, channel, *grid), lazily read."""
+    members, frames, channels = field.shape[:3]
     result = Series(
         energy=np.empty((members, frames)),
         enstrophy=np.empty((members, frames)),
         bands=np.empty((members, frames, len(bands))),
-        increment=np.full((members, frames), np.nan),
+        increment=np.full((members, frames, channels), np.nan),
     )
     previous: Array | None = None
     for time, u in time_blocks(field):
-        _block(result, time, u, previous, shells, bands)
+        _block(result, time, u, previous, invariants, bands)
         previous = u[:, -1:]
     return result
 
 
 def _block(
-    result: Series, time: slice, u: Array, previous: Array | None, shells: Shells, bands: Sequence[tuple[int, int]]
+    result: Series, time: slice, u: Array, previous: Array | None, invariants: Invariants, bands: Sequence[Band]
 ) -> None:
     with np.errstate(invalid="ignore", over="ignore"):
-        power = shells.power(u)
-        spectrum = shells.sum(power)
-        result.energy[:, time] = 0.5 * spectrum.sum(axis=-1)
-        result.enstrophy[:, time] = 0.5 * shells.gradient_variance(power)
-        for i, (first, last) in enumerate(bands):
-            result.bands[:, time, i] = spectrum[..., first : last + 1].sum(axis=-1)
+        spectrum, result.energy[:, time], result.enstrophy[:, time] = invariants.measure(u)
+        for i, (channel, first, last) in enumerate(bands):
+            result.bands[:, time, i] = spectrum[..., channel, first : last + 1].sum(axis=-1)
         steps = np.diff(u if previous is None else np.concatenate([previous, u], axis=1), axis=1)
-        rms = np.sqrt((steps**2).mean(axis=tuple(range(3, u.ndim))).sum(axis=-1))
+        rms = np.sqrt((steps**2).mean(axis=tuple(range(3, u.ndim))))
         result.increment[:, time.stop - rms.shape[1] : time.stop] = rms

@@ -3,7 +3,7 @@
 û(k) = N^{-d} Σ_x u(x) e^{−ik·x}; k₀ is the fundamental wavenumber 2π/L of the longest side. Shells are *sums* of bin
 width k₀, corners included, and the half spectrum of a real transform is weighted 1 on the planes that are their own
 mirror image (index 0 and, for even N, N/2 of the last axis) and 2 elsewhere: Parseval holds to round-off for odd and
-even N in one and two dimensions. Channels are summed in physical units, as the energy of a vector's components is.
+even N in one and two dimensions. Every channel has its own spectrum.
 """
 
 from __future__ import annotations
@@ -11,15 +11,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import rfftn
 from scipy.sparse import csr_array
 
-__all__ = ["Shells", "energy_containing", "log_spectral_distance", "octave_bands"]
+__all__ = ["Band", "Shells", "energy_containing", "log_spectral_distance", "octave_bands"]
 
 Array = NDArray[np.float64]
+
+
+class Band(NamedTuple):
+    """First and last shell of a band in the spectrum of a channel."""
+
+    channel: int
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -70,37 +79,39 @@ class Shells:
         shell = np.floor(np.sqrt(self.k_squared) / self.fundamental + 0.5).astype(np.int64)
         return csr_array((self._weight, (np.arange(shell.size), shell)))
 
-    def power(self, u: NDArray[np.floating]) -> Array:
-        """Σ_channels |N^d û|² of every mode: (…, channel, *grid) → (…, mode)."""
+    def modes(self, u: NDArray[np.floating]) -> NDArray[np.complex128]:
+        """N^d û of every mode, k = 0 first: (…, channel, *grid) → (…, channel, mode)."""
         axes = tuple(range(-len(self.shape), 0))
         with np.errstate(invalid="ignore", over="ignore"):
             u_hat = rfftn(np.asarray(u, dtype=np.float64), axes=axes)
-            modal = (u_hat.real**2 + u_hat.imag**2).sum(axis=axes[0] - 1)
-        return modal.reshape(*modal.shape[: -len(axes)], -1)
+        return np.asarray(u_hat.reshape(*u_hat.shape[: -len(axes)], self._weight.size))
 
     def sum(self, power: Array) -> Array:
-        """Variance spectrum from `power`: (…, mode) → (…, shell)."""
+        """Spectrum from |N^d û|²: (…, mode) → (…, shell)."""
         flat = power.reshape(-1, power.shape[-1])
-        return np.asarray(flat @ self._sum).reshape(*power.shape[:-1], -1)
+        return np.asarray(flat @ self._sum).reshape(*power.shape[:-1], self._sum.shape[1])
 
     def spectrum(self, u: NDArray[np.floating]) -> Array:
-        """Variance spectrum of fields: (…, channel, *grid) → (…, shell), in squared units of u."""
-        return self.sum(self.power(u))
+        """Variance spectrum of fields: (…, channel, *grid) → (…, channel, shell), in squared units of u."""
+        u_hat = self.modes(u)
+        return self.sum(u_hat.real**2 + u_hat.imag**2)
 
-    def gradient_variance(self, power: Array) -> Array:
-        """⟨|∇u|²⟩ = Σ |k|² |û|² from `power`: (…, mode) → (…,)."""
-        return np.einsum("...m,m->...", power, self._weight * self.k_squared)
+    def total(self, power: Array, form: Array) -> Array:
+        """Σ_c Σ_k A_c(k) P_c(k) of P from |N^d û|² or products like it: (…, c, mode) × (c, mode) → (…,)."""
+        return np.einsum("...cm,cm->...", power, self._weight * form)
 
 
 def energy_containing(spectrum: Array, fraction: float, limit: int) -> NDArray[np.bool_]:
-    """Shells 1 … K, with K the first at which Σ_{n=1}^K S(n) reaches `fraction` of the variance without the mean.
+    """Shells 1 … K of (…, shell), with K the first at which Σ_{n=1}^K S(n) reaches `fraction` of S without the mean.
 
-    Shell 0 is the mean, which many systems conserve, and never belongs. K is at most the dealiasing `limit`.
+    Shell 0 is the mean, which many systems conserve, and never belongs. K is at most the dealiasing `limit`; where
+    nothing varies there are no such shells.
     """
-    share = np.cumsum(spectrum[1:]) / spectrum[1:].sum()
-    last = min(int(np.argmax(share >= fraction)) + 1, limit)
-    shell = np.arange(spectrum.size)
-    return (shell >= 1) & (shell <= last)
+    total = spectrum[..., 1:].sum(axis=-1, keepdims=True)
+    share = np.cumsum(spectrum[..., 1:], axis=-1) / np.where(total > 0, total, 1.0)
+    last = np.minimum(np.argmax(share >= fraction, axis=-1) + 1, limit)[..., None]
+    shell = np.arange(spectrum.shape[-1])
+    return np.asarray((shell >= 1) & (shell <= last) & (total > 0))
 
 
 def octave_bands(last: int) -> list[tuple[int, int]]:
@@ -113,14 +124,15 @@ def octave_bands(last: int) -> list[tuple[int, int]]:
 
 
 def log_spectral_distance(
-    spectrum: Array, reference: Array, shells: NDArray[np.bool_], resolution: float = 0.0
+    spectrum: Array, reference: Array, shells: NDArray[np.bool_], resolution: float | Array = 0.0
 ) -> Array:
-    """√mean_k (log₁₀ S(k)/S_ref(k))² over the chosen shells: (…, shell) × (…, shell) → (…,); NaN without shells.
+    """√mean (log₁₀ S(k)/S_ref(k))² over the chosen shells of all channels: (…, channel, shell) twice → (…,).
 
-    Both spectra are raised to `resolution` first, below which stored numbers carry nothing.
+    `shells` (channel, shell) are those that count; NaN where there are none. Both spectra are raised to `resolution`
+    (channel, 1) first, below which stored numbers carry nothing.
     """
     if not shells.any():
-        return np.full(np.broadcast_shapes(spectrum.shape, reference.shape)[:-1], np.nan)
-    tiny = max(resolution, np.finfo(np.float64).tiny)
-    ratio = np.log10(np.maximum(spectrum[..., shells], tiny) / np.maximum(reference[..., shells], tiny))
+        return np.full(np.broadcast_shapes(spectrum.shape, reference.shape)[: -shells.ndim], np.nan)
+    tiny = np.maximum(resolution, np.finfo(np.float64).tiny)
+    ratio = np.log10(np.maximum(spectrum, tiny)[..., shells] / np.maximum(reference, tiny)[..., shells])
     return np.asarray(np.sqrt(np.mean(ratio**2, axis=-1)))

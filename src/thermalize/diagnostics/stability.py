@@ -3,11 +3,12 @@
 The envelope is set by the reference half of the test truth. In order of precedence where several meet at one step:
 
 1. nonfinite  the state is not finite, or the rollout recorded the member as lost;
-2. energy     ½⟨u²⟩ outside [q₀.₀₀₁ / 2, 2 q₀.₉₉₉] of the truth's frames;
-3. enstrophy  ½⟨|∇u|²⟩ outside the same;
-4. spectrum   the variance of any band of the energy-containing shells, averaged over the trailing window, outside
-              [q₀.₀₀₁ / 10, 3 q₀.₉₉₉] of the truth's windows;
-5. frozen     the increment's rms below a small fraction of the truth's median, for so many steps in a row.
+2. energy     outside [q₀.₀₀₁ / 2, 2 q₀.₉₉₉] of the truth's frames (defined in `invariants`);
+3. enstrophy  outside the same;
+4. spectrum   the variance of any channel in any band of its energy-containing shells, averaged over the trailing
+              window, outside [q₀.₀₀₁ / 10, 3 q₀.₉₉₉] of the truth's windows;
+5. frozen     the increment's rms in any channel below a small fraction of the truth's median, for so many steps in a
+              row.
 
 The bare quantiles would fire on one frame of truth in five hundred by construction, hence the margins. A band holds few
 modes, and turbulence has calm spells, near-periodic states with ten times less variance at large scales that last for a
@@ -29,6 +30,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from thermalize.diagnostics.series import Series
+from thermalize.diagnostics.spectra import Band
 
 __all__ = ["CAUSES", "Envelope", "Horizon", "envelope", "horizon"]
 
@@ -36,7 +38,7 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 CAUSES = ("stable", "nonfinite", "energy", "enstrophy", "spectrum", "frozen")
-"""Flag 0, 1, … of `Horizon.cause`."""
+"""Flag 0, 1, … of `Horizon.cause`; energy and enstrophy go by the names of the `Invariants`."""
 
 TAIL = 0.001
 MARGIN = (2.0, 2.0)
@@ -46,14 +48,14 @@ BAND_MARGIN = (10.0, 3.0)
 
 @dataclass(frozen=True)
 class Envelope:
-    """Thresholds of the truth: lowest and highest values inside; of the spectrum in every band of shells."""
+    """Thresholds of the truth: lowest and highest values inside; of the spectrum by band, of increments by channel."""
 
     energy: tuple[float, float]
     enstrophy: tuple[float, float]
     spectrum: tuple[tuple[float, float], ...]
-    spectrum_bands: tuple[tuple[int, int], ...]
+    spectrum_bands: tuple[Band, ...]
     spectrum_window: int
-    increment: float
+    increment: tuple[float, ...]
     frozen_steps: int
 
     def published(self) -> dict[str, Any]:
@@ -70,9 +72,7 @@ class Horizon:
     cause: NDArray[np.int8]
 
 
-def envelope(
-    truth: Series, bands: Sequence[tuple[int, int]], window: int, frozen_fraction: float, frozen_steps: int
-) -> Envelope:
+def envelope(truth: Series, bands: Sequence[Band], window: int, frozen_fraction: float, frozen_steps: int) -> Envelope:
     """Thresholds from the reference half of the truth; the window is at most half of the truth's length."""
     window = max(1, min(window, truth.energy.shape[1] // 2))
     means = trailing_mean(truth.bands, window)
@@ -82,7 +82,7 @@ def envelope(
         spectrum=tuple(_limits(means[..., i], BAND_MARGIN) for i in range(len(bands))),
         spectrum_bands=tuple(bands),
         spectrum_window=window,
-        increment=frozen_fraction * float(np.median(truth.increment[:, 1:])),
+        increment=tuple((frozen_fraction * np.median(truth.increment[:, 1:], axis=(0, 1))).tolist()),
         frozen_steps=frozen_steps,
     )
 
@@ -132,7 +132,7 @@ def _off_spectrum(rollout: Series, limits: Envelope) -> Flags:
     bands = rollout.bands[:, 1:]
     if bands.shape[1] < limits.spectrum_window:
         return np.zeros((bands.shape[0], 0), dtype=np.bool_)
-    low, high = np.array(limits.spectrum).T
+    low, high = np.array(limits.spectrum).reshape(-1, 2).T
     mean = trailing_mean(bands, limits.spectrum_window)
     return np.asarray(((mean < low) | (mean > high)).any(axis=-1))
 
@@ -141,4 +141,4 @@ def _frozen(rollout: Series, limits: Envelope) -> Flags:
     still = rollout.increment[:, 1:] < limits.increment
     if still.shape[1] < limits.frozen_steps:
         return np.zeros((still.shape[0], 0), dtype=np.bool_)
-    return np.asarray(sliding_window_view(still, limits.frozen_steps, axis=1).all(axis=-1))
+    return np.asarray(sliding_window_view(still, limits.frozen_steps, axis=1).all(axis=-1).any(axis=-1))

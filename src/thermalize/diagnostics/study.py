@@ -5,9 +5,10 @@ Shells, halves, standard, memory, envelope: all are fixed by the truth before th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from thermalize.config import DiagnosticsConfig
 from thermalize.diagnostics.dynamics import autocorrelation, integral_time
+from thermalize.diagnostics.invariants import Invariants, invariants
 from thermalize.diagnostics.samples import (
     Piece,
     Sample,
@@ -26,7 +28,7 @@ from thermalize.diagnostics.samples import (
     standardise,
 )
 from thermalize.diagnostics.series import Series, series
-from thermalize.diagnostics.spectra import Shells, energy_containing, octave_bands
+from thermalize.diagnostics.spectra import Band, Shells, energy_containing, octave_bands
 from thermalize.diagnostics.stability import Envelope, Horizon, envelope, horizon
 from thermalize.errors import UserError
 
@@ -43,24 +45,24 @@ class Truth:
     """Everything the rollout is measured with; all thresholds come from the reference half."""
 
     field: xr.DataArray
-    shells: Shells
+    invariants: Invariants
     reference_half: list[int]
     floor_half: list[int]
     standard: Standard
     autocorrelation: Array
     block: int
     reference: Sample
-    energy_containing: NDArray[np.bool_]
-    tail: NDArray[np.bool_]
-    resolution: float
-    bands: list[tuple[int, int]]
+    energy_containing: NDArray[np.bool_]  # (channel, shell)
+    tail: NDArray[np.bool_]  # (channel, shell)
+    resolution: Array  # (channel, 1) variance in a shell that float32 resolves
+    bands: list[Band]
     envelope: Envelope
     held_out: Horizon
 
     def sample(self, members: Sequence[int], frames: int) -> Sample:
         """The last `frames` frames of some members of the truth."""
         last = [self.field.shape[1] - 1] * self.field.shape[0]
-        return collect(self.field, final_pieces(members, last, frames), self.shells, self.standard, self.block)
+        return collect(self.field, final_pieces(members, last, frames), self.invariants, self.standard, self.block)
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,13 @@ def shells_of(field: xr.DataArray) -> Shells:
     return Shells(tuple(x.size for x in axes), tuple(float(x.size * (x[-1] - x[0]) / (x.size - 1)) for x in axes))
 
 
-def measure_truth(field: xr.DataArray, frames: int, config: DiagnosticsConfig) -> Truth:
-    """Measure the test truth; `frames` bounds the sample that a rollout of that length offers."""
+def measure_truth(
+    field: xr.DataArray, frames: int, config: DiagnosticsConfig, system: Mapping[str, Any] | None = None
+) -> Truth:
+    """Measure the test truth; `frames` bounds the sample that a rollout of that length offers.
+
+    `system` holds the parameters of the simulated system, of which energy and enstrophy may need some.
+    """
     reference_half, floor_half = halves(field.shape[0])
     if not reference_half:
         raise UserError("diagnostics need two test members, for a noise floor; raise simulation.splits.test.members")
@@ -102,15 +109,16 @@ def measure_truth(field: xr.DataArray, frames: int, config: DiagnosticsConfig) -
     standard = standardise(field, pieces)
     memory = autocorrelation(field, pieces, standard, min(config.max_lag, frames // 2))
     block = block_length(integral_time(memory), frames)
-    reference = collect(field, pieces, shells, standard, block)
+    measures = invariants(str(field.name), system or {}, shells, standard.mean, standard.std)
+    reference = collect(field, pieces, measures, standard, block)
     spectrum = reference.mean_spectrum
     containing = energy_containing(spectrum, config.energy_fraction, shells.limit)
-    bands = octave_bands(int(np.flatnonzero(containing)[-1]))
-    limits, held_out = judge_truth(series(field, shells, bands), reference_half, floor_half, bands, config)
-    shell = np.arange(spectrum.size)
+    bands = bands_of(containing)
+    limits, held_out = judge_truth(series(field, measures, bands), reference_half, floor_half, bands, config)
+    shell = np.arange(spectrum.shape[-1])
     return Truth(
         field=field,
-        shells=shells,
+        invariants=measures,
         reference_half=reference_half,
         floor_half=floor_half,
         standard=standard,
@@ -119,11 +127,17 @@ def measure_truth(field: xr.DataArray, frames: int, config: DiagnosticsConfig) -
         reference=reference,
         energy_containing=containing,
         tail=(shell >= 1) & (shell <= shells.limit) & ~containing,
-        resolution=float(spectrum.sum() * np.finfo(np.float32).eps ** 2 / np.prod(shells.shape)),
+        resolution=spectrum.sum(axis=-1, keepdims=True) * np.finfo(np.float32).eps ** 2 / np.prod(shells.shape),
         bands=bands,
         envelope=limits,
         held_out=held_out,
     )
+
+
+def bands_of(containing: NDArray[np.bool_]) -> list[Band]:
+    """The octaves of the energy-containing shells (channel, shell) of every channel that varies."""
+    last = {channel: int(np.flatnonzero(shells)[-1]) for channel, shells in enumerate(containing) if shells.any()}
+    return [Band(channel, *octave) for channel, shell in last.items() for octave in octave_bands(shell)]
 
 
 def block_length(integral_time: float, frames: int) -> int:
@@ -136,7 +150,7 @@ def judge_truth(
     truth: Series,
     reference_half: list[int],
     floor_half: list[int],
-    bands: list[tuple[int, int]],
+    bands: list[Band],
     config: DiagnosticsConfig,
 ) -> tuple[Envelope, Horizon]:
     """The envelope of the reference half, and what it says about the floor half (nothing, or it is too narrow)."""
@@ -148,8 +162,8 @@ def judge_truth(
 
 def measure_rollout(field: xr.DataArray, rod: Truth, frames: int, starts: list[tuple[int, int]]) -> Rollout:
     """Walk through the rollout; `starts` are the truth's (member, frame) of every initial condition."""
-    walk = series(field, rod.shells, rod.bands)
+    walk = series(field, rod.invariants, rod.bands)
     members = matched_members([member for member, _ in starts], rod.floor_half)
     pieces = final_pieces(members, walk.last_finite.tolist(), frames, first=1)
-    sample = collect(field, pieces, rod.shells, rod.standard, rod.block)
+    sample = collect(field, pieces, rod.invariants, rod.standard, rod.block)
     return Rollout(field, starts, frames, walk, members, pieces, sample)

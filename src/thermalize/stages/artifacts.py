@@ -1,8 +1,9 @@
-"""Figures and tables of an experiment, from the files that the earlier stages wrote."""
+"""Figures, movie and tables of an experiment, from the files that the earlier stages wrote."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,40 @@ import pandas as pd
 import xarray as xr
 
 from thermalize.artifacts.figures import FigureInputs, draw, save
-from thermalize.artifacts.provenance import provenance
+from thermalize.artifacts.gif import encode, page
+from thermalize.artifacts.movie import durations, palette, pictures
+from thermalize.artifacts.provenance import as_text, provenance
 from thermalize.artifacts.tables import summarise
 from thermalize.artifacts.tabletext import format_terminal, write_csv, write_tex
 from thermalize.config import Experiment
 from thermalize.errors import UserError
 from thermalize.paths import Results
+from thermalize.store.atomic import write_bytes, write_text
 from thermalize.store.manifest import open_store
 
-__all__ = ["draw_figure", "print_table", "tabulate"]
+__all__ = ["draw_figure", "make_movie", "print_table", "tabulate"]
 
 Key = tuple[str, str, int]
 
 
 def draw_figure(experiment: Experiment, paths: Results, name: str) -> None:
     """Draws the figure `name` as PDF and PNG."""
-    inputs = FigureInputs(
+    save(draw(name, _inputs(experiment, paths)), paths.figure(name), provenance(experiment))
+
+
+def make_movie(experiment: Experiment, paths: Results) -> None:
+    """Makes the movie as GIF, and as a page that holds it."""
+    inputs = _inputs(experiment, paths)
+    frames, origin = pictures(inputs), as_text(provenance(experiment))
+    data = encode(frames, durations(inputs), partial(palette, inputs), origin)
+    paths.movie("gif").parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(paths.movie("gif"), data)
+    write_text(paths.movie("html"), page(data, f"Movie of {experiment.name}"))
+
+
+def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
+    """Everything that figures and movie read, stores lazily."""
+    return FigureInputs(
         experiment=experiment,
         truth=open_store(paths.simulation("test"), verify=False),
         rollouts={key: open_store(paths.rollout(*key), verify=False) for key in _keys(experiment)},
@@ -36,7 +55,6 @@ def draw_figure(experiment: Experiment, paths: Results, name: str) -> None:
         },
         cards={label: _json(folder / "model.json") for label, folder in _models(experiment, paths).items()},
     )
-    save(draw(name, inputs), paths.figure(name), provenance(experiment))
 
 
 def tabulate(experiment: Experiment, paths: Results) -> None:

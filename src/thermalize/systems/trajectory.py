@@ -88,7 +88,8 @@ def frames(system: System, u0: Tensor, timing: Timing) -> Iterator[Tensor]:
         Diverged: a state is not finite, or the flow is too fast for the step; looked at once per frame, also between.
     """
     advance = stepper(timing.stepper, system, timing.dt)
-    u_hat, step = system.to_spectral(u0.to(system.dtype).to(system.device)), 0
+    # one by one: the FFT of a lone field may round otherwise than that of several, and members must not feel each other
+    u_hat, step = torch.stack([system.to_spectral(u) for u in u0.to(system.dtype).to(system.device)]), 0
     _check_start(u_hat)
     for stop, is_frame in chain([(0, False)], timing.looks()):
         previous = u_hat

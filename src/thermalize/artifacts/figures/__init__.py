@@ -5,6 +5,7 @@ from __future__ import annotations
 from thermalize.artifacts.figures import (
     calibration,
     distributions,
+    fields,
     health,
     overview,
     spacetime,
@@ -23,6 +24,7 @@ __all__ = [
     "calibration",
     "distributions",
     "draw",
+    "fields",
     "health",
     "overview",
     "register",

@@ -2,14 +2,16 @@
 
 Each curve is taken over the members of all seeds in equal bins of time: for level and energy the median with the band
 from the 5th to the 95th percentile of members and steps, for reverse steps the mean over living members. The energy is
-½⟨u²⟩ over channels and grid, beside the envelope of the truth; a lost member counts as one of unbounded energy, so that
-the median is never that of the survivors.
+that of the diagnostics, beside the envelope of the truth; a lost member counts as one of unbounded energy, so that the
+median is never that of the survivors.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
+from textwrap import fill
 
 import numpy as np
 import xarray as xr
@@ -20,7 +22,7 @@ from matplotlib.lines import Line2D
 
 from thermalize.artifacts.figures.registry import columns, register
 from thermalize.artifacts.figures.starts import starts
-from thermalize.artifacts.inputs import FigureInputs, envelope, lost_steps, state, units
+from thermalize.artifacts.inputs import FigureInputs, envelope, lost_steps, state
 from thermalize.artifacts.style import (
     BAND,
     COLUMN,
@@ -32,11 +34,17 @@ from thermalize.artifacts.style import (
     level_axis,
     plain_log,
 )
+from thermalize.artifacts.units import typeset
+from thermalize.diagnostics.invariants import invariants
+from thermalize.diagnostics.study import shells_of
 
 __all__ = ["binned", "energy", "health"]
 
 BINS = {"level": 120, "work": 60, "energy": 120}
-FRAMES = 2000
+FRAMES, VALUES = 1200, 2**21
+"""Most frames whose energy is drawn, and most numbers of them that are held at once."""
+
+FORMULA = "½"
 QUANTILES = (0.05, 0.5, 0.95)
 LOST_ENERGY = np.inf
 START_DASH = (0, (1, 1.5))
@@ -144,10 +152,11 @@ def draw_work(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
 def draw_energy(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
     """Energy of the members beside the envelope of the truth; what grows beyond the panel is cut off."""
     looks = appearances(inputs.experiment)
-    low, high = envelope(inputs.of_seeds(emulator, inputs.stabilizers(emulator)[0])[0])["energy"]
+    first = inputs.of_seeds(emulator, inputs.stabilizers(emulator)[0])[0]
+    low, high = envelope(first)["energy"]
     axes.axhspan(low, high, color=TRUTH, alpha=0.10, linewidth=0, label="envelope of the truth")
     for label in inputs.stabilizers(emulator):
-        series = [energy(rollout) for rollout in inputs.runs(emulator, label)]
+        series = [energy(rollout, first) for rollout in inputs.runs(emulator, label)]
         values, steps = np.concatenate([values for values, _ in series]), series[0][1]
         bounds = edges(values.shape[1], BINS["energy"])
         curves = np.minimum(binned(values, bounds, quantiles), 1e3 * high)
@@ -155,11 +164,14 @@ def draw_energy(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
     axes.set_yscale("log")
     axes.set_ylim(low / 3, high * 6)
     plain_log(axes.yaxis)
-    axes.set_ylabel(f"energy ½⟨u²⟩ [{squared(units(state(inputs.truth)))}]")
+    axes.set_ylabel(energy_label(first))
 
 
-def squared(unit: str) -> str:
-    return unit if unit == "1" else f"({unit})²"
+def energy_label(diagnostics: xr.Dataset) -> str:
+    """What the diagnostics call energy, with its units; the formula in a line of its own."""
+    words, mark, formula = diagnostics.attrs["energy"].partition(FORMULA)
+    name = fill(words.strip(), 24)
+    return f"{name}\n{mark}{formula} [{typeset(diagnostics.attrs['energy_units'])}]"
 
 
 def draw_band(axes: Axes, time: np.ndarray, curves: np.ndarray, look: Appearance, label: str) -> None:
@@ -176,12 +188,16 @@ def masked(rollout: xr.Dataset, values: np.ndarray, fill: float, frames: np.ndar
     return np.where(steps[None] < lost[:, None], values, fill)
 
 
-def energy(rollout: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """½⟨u²⟩ over channels and grid [member, frame], at evenly thinned frames, and their steps; one member at a time."""
+def energy(rollout: xr.Dataset, diagnostics: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Energy as the diagnostics define it [member, frame], at evenly thinned frames, and their steps."""
     frames = np.arange(0, rollout.sizes["time"], -(-rollout.sizes["time"] // FRAMES))
-    thinned = state(rollout).isel(time=frames)
-    values = []
-    for member in range(rollout.sizes["member"]):
-        u = thinned.isel(member=member).transpose("time", ...).to_numpy().reshape(len(frames), -1)
-        values.append(0.5 * np.mean(np.square(u, dtype=np.float64), axis=1))
+    field = state(rollout).transpose("member", "time", "channel", ...)
+    system = json.loads(rollout.attrs.get("system", "{}"))
+    standard = diagnostics["truth_mean"].to_numpy(), diagnostics["truth_std"].to_numpy()
+    measure = invariants(str(field.name), system, shells_of(field), *standard).measure
+    blocks = np.array_split(frames, max(1, frames.size * int(np.prod(field.shape[2:])) // VALUES))
+    values = [
+        np.concatenate([measure(field.isel(member=member, time=block).to_numpy()).energy for block in blocks])
+        for member in range(field.shape[0])
+    ]
     return masked(rollout, np.array(values), LOST_ENERGY, frames), frames

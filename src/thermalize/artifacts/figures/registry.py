@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -42,9 +43,9 @@ def draw(name: str, inputs: FigureInputs) -> Figure:
     return FIGURES[name](inputs)
 
 
-def columns(count: int, heights: tuple[float, ...]) -> tuple[Figure, np.ndarray]:
-    """A figure of len(heights) rows [inches] and one column of panels per emulator; axes come as (rows, count)."""
+def columns(count: int, heights: tuple[float, ...], sharey: Literal["row", False] = "row") -> tuple[Figure, np.ndarray]:
+    """A figure of len(heights) rows [inches] and `count` columns, one per emulator; axes come as (rows, count)."""
     width = COLUMN if count == 1 else max(PAGE, 2.4 * count)
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
-    axes = figure.subplots(len(heights), count, squeeze=False, sharex="col", sharey="row", height_ratios=heights)
+    axes = figure.subplots(len(heights), count, squeeze=False, sharex="col", sharey=sharey, height_ratios=heights)
     return figure, axes

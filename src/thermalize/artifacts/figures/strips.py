@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
-from thermalize.artifacts.inputs import FigureInputs, Key, cause, lost_steps, strip
+from thermalize.artifacts.figures.colours import symmetric_limit
+from thermalize.artifacts.inputs import FigureInputs, Key, cause, departure, lost_steps, strip
 from thermalize.artifacts.style import FIELD_MAP, LOST
 
 __all__ = ["Strip", "Window", "paint", "rollout_strip", "scale", "truth_strip", "windows"]
@@ -64,18 +64,12 @@ def windows(inputs: FigureInputs) -> tuple[Window, ...]:
     return early, (start, start + span), late
 
 
-def departure(diagnostics: xr.Dataset) -> float | None:
-    """Step at which the first member left the envelope; None when it stayed."""
-    left = bool(diagnostics["horizon_observed"].to_numpy()[0])
-    return float(diagnostics["stable_horizon"].to_numpy()[0]) if left else None
-
-
 def rollout_strip(inputs: FigureInputs, key: Key, window: Window) -> Strip:
     """A window of the first member: the shown member is not chosen by its looks."""
     rollout, diagnostics = inputs.rollouts[key], inputs.diagnostics[key]
     lost, left = lost_steps(rollout)[0], departure(diagnostics)
-    missing = "" if lost is None else f"no states: lost at t = {lost * inputs.interval:g}"
-    remark = "" if left is None else f"left at t = {left * inputs.interval:g} ({cause(diagnostics, 0)})"
+    missing = "" if lost is None else f"no states: lost at {inputs.moment(lost)}"
+    remark = "" if left is None else f"left at {inputs.moment(left)} ({cause(diagnostics, 0)})"
     return Strip(strip(rollout, 0, *window), window[0], missing, left, remark)
 
 
@@ -91,14 +85,13 @@ def truth_strip(inputs: FigureInputs, window: Window, following: int = 0) -> Str
         states = strip(truth, member, first + window[0], first + window[1])
         return Strip(states, window[0], "truth not simulated further")
     begin = max(0, frames - (1 + following) * span)
-    times = [(frame - first) * inputs.interval for frame in (begin, min(begin + span, frames))]
-    remark = f"truth of t = {times[0]:g} to {times[1]:g}"
+    remark = f"truth of {inputs.moment(begin - first, min(begin + span, frames) - first)}"
     return Strip(strip(truth, member, begin, begin + span), window[0], "truth not simulated further", remark=remark)
 
 
 def scale(strips: list[Strip]) -> float:
     """Symmetric colour limit: the magnitude that 99.5 % of the values in these strips stay below."""
-    return float(np.nanquantile(np.concatenate([np.abs(shown.states).ravel() for shown in strips]), 0.995))
+    return symmetric_limit(*(shown.states for shown in strips))
 
 
 def paint(axes: Axes, shown: Strip, x: np.ndarray, interval: float, limit: float) -> AxesImage:

@@ -39,9 +39,10 @@ def draw_survival(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
     axes.set_xscale("log")
     axes.set(xlim=span(inputs, emulator), ylim=(-0.03, 1.06), xlabel="time [emulator steps]")
     beneath(axes, f"band: {inputs.confidence} interval; | inside at the end")
-    to_time, to_steps = partial(np.multiply, inputs.interval), partial(np.multiply, 1 / inputs.interval)
+    step, name = inputs.clock
+    to_time, to_steps = partial(np.multiply, step), partial(np.multiply, 1 / step)
     top = axes.secondary_xaxis("top", functions=(to_time, to_steps))
-    top.set_xlabel(f"time [{inputs.truth['time'].attrs.get('units', '1')}]")
+    top.set_xlabel(f"time [{name}]")
     for axis in (axes.xaxis, top.xaxis):
         plain_log(axis)
 

@@ -1,0 +1,66 @@
+"""Signals, environment and imports of the main process while workers start, run and stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import current_process, resource_tracker
+from types import FrameType
+
+from thermalize.errors import UserError
+
+__all__ = ["GUARD", "THREADS", "environment", "refuse_within_worker", "signals_later", "stopping_on_sigterm"]
+
+THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+GUARD = "a script that simulates needs `if __name__ == '__main__':` around its main part, because the workers import it"
+
+
+def refuse_within_worker() -> None:
+    """A script without `if __name__ == "__main__":` starts over in each worker that imports it; stop it there."""
+    if getattr(current_process(), "_inheriting", False):
+        raise UserError(f"This is a Dask worker; {GUARD}")
+
+
+@contextmanager
+def stopping_on_sigterm() -> Iterator[None]:
+    """SIGTERM, by which Slurm and Snakemake end jobs, raises SystemExit here, so that workers are stopped in order."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def signals_later() -> Iterator[None]:
+    """Keep SIGINT and SIGTERM waiting; processes started meanwhile leave them, sent to the whole group, to this one."""
+    # multiprocessing would lift the mask when it starts its tracker together with the first process
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables for processes that are started meanwhile; libraries read them when they are loaded."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)

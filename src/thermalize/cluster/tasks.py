@@ -1,0 +1,133 @@
+"""Tasks handed to the workers of a Dask cluster, and their results as they come."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from socket import create_connection
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from distributed import Client, KilledWorker, as_completed
+from distributed.comm.addressing import get_address_host_port
+from distributed.comm.core import CommClosedError
+
+from thermalize.cluster.jobs import job_cluster
+from thermalize.cluster.local import local_cluster
+from thermalize.cluster.reports import Reporting, telling
+from thermalize.config import JobQueueConfig
+from thermalize.errors import UserError
+
+__all__ = ["each"]
+
+Task = TypeVar("Task")
+
+SECONDS_TO_CONNECT = 30
+
+
+def each(
+    function: Callable[[Task], Any],
+    tasks: Sequence[Task],
+    workers: int,
+    scheduler: str | None = None,
+    jobqueue: JobQueueConfig | None = None,
+    told: Callable[[Any], None] | None = None,
+) -> Generator[Any]:
+    """Results of the tasks as they finish, in any order.
+
+    Args:
+        function: importable by the workers.
+        tasks: pickled to the workers.
+        workers: processes on this machine, or in jobs of the batch system; one process here, or a single task here,
+            needs no cluster and runs in this process.
+        scheduler: address of a running Dask scheduler, which is used instead.
+        jobqueue: batch system whose jobs are to be the workers.
+        told: called with what the tasks `report`, in whatever thread that arrives.
+
+    Raises:
+        UserError: the scheduler does not answer or is lost, jobs are refused, workers lack the function, or tasks kill
+            their workers again and again.
+    """
+    if not tasks:
+        return
+    if scheduler is None and jobqueue is None and min(workers, len(tasks)) == 1:
+        yield from _in_this_process(function, tasks, told)
+        return
+    with _client(min(workers, len(tasks)), scheduler, jobqueue) as client:
+        if scheduler is not None or jobqueue is not None:
+            _check_workers(client, function.__module__)
+        yield from _gather(client, _listening(client, function, told), tasks)
+
+
+def _in_this_process(
+    function: Callable[[Task], Any], tasks: Sequence[Task], told: Callable[[Any], None] | None
+) -> Iterator[Any]:
+    for task in tasks:
+        with telling(told):
+            result = function(task)
+        yield result
+
+
+def _listening(
+    client: Client, function: Callable[[Task], Any], told: Callable[[Any], None] | None
+) -> Callable[[Task], Any]:
+    if told is None:
+        return function
+    topic = f"thermalize-{uuid4()}"
+    client.subscribe_topic(topic, lambda event: told(event[1]))  # type: ignore[no-untyped-call]
+    return Reporting(function, topic)
+
+
+def _check_workers(client: Client, module: str) -> None:
+    """A worker that cannot load a task ends without a word to us, and so does the next one that gets it."""
+    error = client.submit(import_module, module, pure=False).exception()  # type: ignore[no-untyped-call]
+    if error is not None:
+        raise UserError(
+            f"A Dask worker cannot import {module} ({error}); it needs this package and what it depends on, as here"
+        )
+
+
+def _gather(client: Client, function: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[Any]:
+    futures = client.map(function, tasks, pure=False)
+    try:
+        for future in as_completed(futures, loop=client.loop):  # type: ignore[no-untyped-call]
+            yield future.result()
+    except KilledWorker as error:
+        raise UserError(
+            "Dask workers were killed again and again on the same block, most likely for lack of memory or, as jobs, "
+            "of time; lower simulation.block or simulation.shard_frames, or give the jobs more"
+        ) from error
+    except (CancelledError, CommClosedError) as error:
+        raise UserError(
+            "The Dask scheduler was lost; start it and run the same command, finished work is kept"
+        ) from error
+
+
+@contextmanager
+def _client(workers: int, scheduler: str | None, jobqueue: JobQueueConfig | None) -> Iterator[Client]:
+    # Dask tells of every connection that ends, also after its own silence is over
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with ExitStack() as stack:
+        if scheduler is not None:
+            address = _knock(scheduler)
+        elif jobqueue is not None:
+            address = stack.enter_context(job_cluster(workers, jobqueue))
+        else:
+            address = stack.enter_context(local_cluster(workers))
+        client = Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)  # type: ignore[no-untyped-call]
+        yield stack.enter_context(client)
+
+
+def _knock(scheduler: str) -> str:
+    """The address; a `Client` that reaches nobody hangs for a minute when it is thrown away, so look first."""
+    try:
+        host, port = get_address_host_port(scheduler)
+        create_connection((host, port), timeout=SECONDS_TO_CONNECT).close()
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"No Dask scheduler answers at {scheduler} ({error}); check simulation.dask.scheduler"
+        ) from error
+    return scheduler

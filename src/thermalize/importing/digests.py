@@ -1,0 +1,52 @@
+"""Contents of the source files as SHA-256: what a store was made from is told by what was in the files.
+
+Size and time of change alone would make the same data another truth after a copy, and with it every model trained on
+it. Reading terabytes at every call would cost more than the import. So contents are digested once and kept in a small
+file beside the stores together with size and time of change, which only say when to look at the contents again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from thermalize.importing.paths import contents, stamp
+from thermalize.store.atomic import exclusive, explaining, write_text
+from thermalize.store.shards import digests as digests_of
+
+__all__ = ["CACHE", "digests"]
+
+CACHE = ".sources.json"
+
+
+def digests(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
+    """SHA-256 of every file, or of all files of a Zarr store; those known from before are looked up in `folder`."""
+    cache = folder / CACHE
+    with explaining(cache), exclusive(cache):
+        known = _read(cache)
+        found = {str(path): _entry(path, known.get(str(path), {})) for path in paths}
+        if any(known.get(name) != entry for name, entry in found.items()):
+            write_text(cache, json.dumps({**known, **found}, indent=1))
+    return {path: found[str(path)]["digest"] for path in paths}
+
+
+def _read(cache: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        known = json.loads(cache.read_text(encoding="utf-8"))
+        if isinstance(known, dict) and all(isinstance(entry, dict) for entry in known.values()):
+            return known
+    return {}
+
+
+def _entry(path: Path, known: dict[str, str]) -> dict[str, str]:
+    now = stamp([path])
+    if known.get("stamp") == now and "digest" in known:
+        return known
+    if not path.is_dir():
+        return {"stamp": now, "digest": digests_of(path.parent, [path.name])[path.name]}
+    each = digests_of(path, [file.relative_to(path).as_posix() for file in contents(path)])
+    return {"stamp": now, "digest": f"sha256:{sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()}"}

@@ -1,0 +1,131 @@
+"""What `simulate` asks of an imported split: its layout, its shards and what it was made from.
+
+A row of the store is a run of frames of one member; a task copies one block of rows, shard by shard, so that memory
+does not grow with the size of the files. Dask distributes the blocks. Within one, files are sliced as xarray opens
+them: a Dask array would read whole chunks of the file where a slice is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from thermalize import __version__
+from thermalize.config import Experiment, ImportConfig
+from thermalize.config.base import SplitName
+from thermalize.ensemble import FIRST_MEMBER
+from thermalize.errors import UserError
+from thermalize.importing.archive import Archive, survey
+from thermalize.importing.digests import digests
+from thermalize.importing.splits import Row, rows
+from thermalize.store.fingerprint import fingerprint
+from thermalize.store.layout import Layout, inner_chunk
+
+__all__ = ["Imported", "imported"]
+
+APART = {"source", "files", "split", "gap", "splits", "spin_up", "dask"}
+"""Settings whose effect on a split is in its pieces of files, or that have none."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A split of the user's own trajectories."""
+
+    config: ImportConfig
+    split: SplitName
+    archive: Archive
+    chosen: tuple[Row, ...]
+    digests: dict[Path, str]
+
+    @property
+    def blocks(self) -> int:
+        return -(-len(self.chosen) // self.config.block)
+
+    def rows(self, block: int) -> slice:
+        """Where a block lies along the member axis of the store."""
+        return slice(block * self.config.block, min((block + 1) * self.config.block, len(self.chosen)))
+
+    def shards(self, block: int) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """The shards of a block: rows, index range along time, values [row, frame, channel, *grid]."""
+        rows, frames = self.rows(block), self.config.splits[self.split].frames
+        for start in range(0, frames, self.config.shard_frames):
+            stop = min(start + self.config.shard_frames, frames)
+            yield rows, slice(start, stop), np.stack([self.archive.frames(r, start, stop) for r in self.chosen[rows]])
+
+    def made_from(self, code: str) -> str:
+        """Fingerprint of all that the bits depend on: files, their contents and frames of them, names and units.
+
+        The folder of a file does not count, but its name does, because the store says it.
+        """
+        whole = [self.archive.pieces(row, 0, row.frames) for row in self.chosen]
+        pieces = [[(p.path.name, self.digests[p.path], p.member, p.start, p.frames) for p in row] for row in whole]
+        settings = self.config.model_dump(mode="json", exclude=APART)
+        return fingerprint("import", settings, self.split, pieces, list(self.archive.begins), code)
+
+    @property
+    def layout(self) -> Layout:
+        """The store: a shard is a block of rows × `shard_frames`."""
+        config, form = self.config, self.archive.form
+        frames = config.splits[self.split].frames
+        shard = (config.block, min(config.shard_frames, frames))
+        frame_bytes = 4 * len(form.channels) * prod(len(axis) for axis in form.axes.values())
+        return Layout(
+            variable=config.variable,
+            long_name=form.long_name,
+            units=config.units,
+            channels=form.channels,
+            axes=form.axes,
+            axis_units=form.axis_units,
+            members=FIRST_MEMBER[self.split] + np.arange(len(self.chosen)),
+            time=config.frame_interval * np.arange(frames),
+            time_units=config.time_units,
+            shard=shard,
+            chunk=inner_chunk(shard, frame_bytes),
+            attributes=self._attributes(),
+        )
+
+    def _attributes(self) -> dict[str, Any]:
+        config, form = self.config, self.archive.form
+        return {
+            "title": f"{form.long_name}: {self.split} members",
+            "equation": "not known: imported data",
+            "system": json.dumps(config.identity),
+            "split": self.split,
+            "frame_interval": config.frame_interval,
+            "source_files": [path.name for path in self.digests],
+            "source_digests": [*self.digests.values()],
+            "source_variables": [*(config.channels or {config.variable: config.variable}).values()],
+            "source_dims": config.dims.model_dump(exclude_none=True),
+            "first_time": [self.archive.begin(row) for row in self.chosen],
+            "first_time_units": f"{config.time_units} since {form.reference}" if form.reference else config.time_units,
+            "code_version": __version__,
+        }
+
+
+def imported(experiment: Experiment, config: ImportConfig, split: str, folder: Path) -> Imported:
+    """Check all files and choose the frames of a split.
+
+    Args:
+        experiment: whose networks must fit the grid.
+        config: `experiment.simulation`.
+        split: "train", "valid" or "test".
+        folder: where the digests of the files are kept.
+
+    Raises:
+        UserError: there is no such split; or whatever `survey`, the splits or the networks find wrong.
+    """
+    name = next((each for each in config.splits if each == split), None)
+    if name is None:
+        raise UserError(f"There is no split {split!r}; the splits are {', '.join(config.splits)}")
+    archive = survey(config)
+    if fault := experiment.grid_fault(tuple(len(axis) for axis in archive.form.axes.values())):
+        raise UserError(fault)
+    chosen = rows(config, archive.lengths)[name]
+    used = dict.fromkeys(piece.path for row in chosen for piece in archive.pieces(row, 0, row.frames))
+    return Imported(config, name, archive, chosen, digests([*used], folder))
