@@ -27,6 +27,6 @@ rule all:
     input:
         str(RESULTS.config),
         expand(f"{RESULTS.figure('{figure}')}.{{suffix}}", figure=FIGURES, suffix=("pdf", "png")),
-        str(RESULTS.movie("gif")),
-        str(RESULTS.movie("html")),
+        str(RESULTS.movie),
+        str(RESULTS.movie_in_report),
         expand(str(RESULTS.table("{suffix}")), suffix=("csv", "tex")),

@@ -14,7 +14,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def one_thread() -> dict[str, str]:
-    """Environment of a child process that computes on one thread; also pins this process, and so the child, to a core."""
+    """Environment of a child process that computes on one thread; pins this process, and so the child, to a core."""
     if hasattr(os, "sched_setaffinity"):  # Linux
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     xla = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, text in PAGES.items():
         path = HERE / name
         if check and (not path.exists() or path.read_text(encoding="utf-8") != text()):
-            different.append(f"docs/{name} does not follow from src/thermalize/config.py; run `make schema`")
+            different.append(f"docs/{name} does not follow from src/thermalize/config; run `make schema`")
         elif not check:
             path.write_text(text(), encoding="utf-8")
     print("\n".join(different), end="\n" if different else "", file=sys.stderr)

@@ -43,14 +43,14 @@ for figure in FIGURES:
             "python -m thermalize figure {input.config} --name {params.figure} > {log} 2>&1"
 
 
-# The page holds the same movie: a report shows pages in place, but offers GIFs for download only.
+# Twice the same: a report shows PNGs in place, also animated ones, but offers GIFs for download only.
 rule movie:
     input:
         **ARTIFACT_INPUTS,
     output:
-        gif=str(RESULTS.movie("gif")),
-        page=report(
-            str(RESULTS.movie("html")),
+        gif=str(RESULTS.movie),
+        png=report(
+            str(RESULTS.movie_in_report),
             caption="../report/movie.rst",
             category="Movies",
             labels={"movie": "truth, raw and stabilised"},

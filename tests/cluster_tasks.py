@@ -19,3 +19,12 @@ def fall_once(folder: Path) -> None:
     if not (folder / "fell").exists():
         (folder / "fell").touch()
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def counting(last: int) -> int:
+    """Says every number on the way to the last one."""
+    from thermalize.cluster import report
+
+    for number in range(last + 1):
+        report([last, number])
+    return last

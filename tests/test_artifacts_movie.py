@@ -1,8 +1,7 @@
-"""The movie: which moments it shows, what its pictures say, and the file they become."""
+"""The movie: which moments it shows, what its pictures say, and the files they become."""
 
 from __future__ import annotations
 
-from base64 import b64decode
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
@@ -14,8 +13,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from thermalize.artifacts.animation import encode
 from thermalize.artifacts.figures import FigureInputs
-from thermalize.artifacts.gif import encode, page
 from thermalize.artifacts.movie import BEGINNING, END, FRAME, durations, pair, palette, pictures, stage
 from thermalize.artifacts.provenance import config_digest
 from thermalize.artifacts.storyboard import FRAMES, Stretch, bounds, storyboard, stride
@@ -139,35 +138,38 @@ def test_the_pictures_move_and_keep_what_stays(frames):
     np.testing.assert_array_equal(first[-12:], second[-12:])  # the label of the time axis
 
 
-def test_the_movie_is_the_same_every_time():
-    found = artifact_data.inputs(artifact_data.experiment(stabilizers=2, system="kolmogorov"))
-    once, again = (
-        encode(pictures(found)[:20], durations(found)[:20], partial(palette, found), "from here") for _ in range(2)
-    )
-    assert once == again
-
-
-def test_the_movie_is_small_and_says_where_it_comes_from(inputs, frames):
-    data = encode(frames, durations(inputs), partial(palette, inputs), "where it comes from")
-    assert len(data) < 5_000_000
+def read(data: bytes) -> tuple[list[np.ndarray], list[int], dict]:
+    """Pictures as RGB, milliseconds and notes of an animation."""
     with Image.open(BytesIO(data)) as movie:
-        assert movie.format == "GIF"
-        assert movie.info["comment"] == b"where it comes from"
-        assert movie.info["loop"] == 0
-        assert movie.n_frames <= FRAMES
-        total = 0
+        notes, found, times = dict(movie.info), [], []
         for number in range(movie.n_frames):
             movie.seek(number)
-            total += movie.info["duration"]
-        assert total == sum(durations(inputs))
+            movie.load()
+            times.append(round(movie.info["duration"]))
+            found.append(np.asarray(movie.convert("RGB")).astype(int))
+    return found, times, notes
 
 
-def test_colours_survive_the_palette(inputs, frames):
-    data = encode(frames[:1], [FRAME], partial(palette, inputs))
-    with Image.open(BytesIO(data)) as movie:
-        kept = np.asarray(movie.convert("RGB")).astype(int)
-    assert np.abs(kept - frames[0]).mean() < 2
-    assert tuple(kept[0, 0]) == (255, 255, 255)
+def test_the_movie_is_the_same_every_time():
+    found = artifact_data.inputs(artifact_data.experiment(stabilizers=2, system="kolmogorov"))
+    once, again = (pictures(found)[:20] for _ in range(2))
+    for kind in ("GIF", "PNG"):
+        files = {encode(kind, each, durations(found)[:20], partial(palette, found)) for each in (once, again)}
+        assert len(files) == 1
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG"])
+def test_the_movie_is_small_and_keeps_times_colours_and_origin(inputs, frames, kind):
+    data = encode(kind, frames, durations(inputs), partial(palette, inputs), "where it comes from")
+    assert len(data) < 5_000_000
+    kept, times, notes = read(data)
+    assert sum(times) == sum(durations(inputs))
+    assert notes["loop"] == 0
+    assert "where it comes from" in str(notes)
+    assert len(kept) <= FRAMES
+    assert tuple(kept[0][0, 0]) == (255, 255, 255)
+    assert np.abs(kept[0] - frames[0]).mean() < 2
+    assert np.abs(kept[-1] - frames[-1]).mean() < 2
 
 
 def test_palettes_fit_a_gif_and_hold_the_lines(ks):
@@ -180,33 +182,28 @@ def test_palettes_fit_a_gif_and_hold_the_lines(ks):
 def test_a_large_movie_gets_fewer_colours_and_then_fewer_frames():
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (40, 60, 3), dtype=np.uint8) for _ in range(9)]
+    times = list(range(10, 100, 10))
 
     def greys(levels: int) -> np.ndarray:
         return np.repeat(np.linspace(0, 255, levels).astype(np.uint8)[:, None], 3, axis=1)
 
-    sizes = [len(encode(noise, [10] * 9, greys, largest=largest)) for largest in (10**6, 16_000, 8_000)]
-    assert sizes[0] > 16_000 >= sizes[1] > 8_000 >= sizes[2]
-    with Image.open(BytesIO(encode(noise, list(range(10, 100, 10)), greys, largest=8_000))) as movie:
-        assert movie.n_frames < 9
-        times = []
-        for number in range(movie.n_frames):
-            movie.seek(number)
-            times.append(movie.info["duration"])
-    assert sum(times) == sum(range(10, 100, 10))
+    files = [encode("GIF", noise, times, greys)]
+    for _ in range(3):
+        files.append(encode("GIF", noise, times, greys, largest=len(files[-1]) - 1))
+    assert [len(file) for file in files] == sorted({len(file) for file in files}, reverse=True)
+    assert [len(read(file)[0]) for file in files] == [9, 9, 9, 5]
+    assert [sum(read(file)[1]) for file in files] == [sum(times)] * 4
+    assert len(np.unique(read(files[0])[0][0])) > 64 >= len(np.unique(read(files[1])[0][0]))
 
 
-def test_the_page_holds_the_file_itself():
-    text = page(b"GIF89a...", 'a "name" <b>')
-    held = text.split("base64,")[1].split('"')[0]
-    assert b64decode(held) == b"GIF89a..."
-    assert "<b>" not in text
-
-
-def test_the_stage_writes_file_and_page(ks, tmp_path, monkeypatch):
+def test_the_stage_writes_a_gif_and_a_png_for_the_report(ks, tmp_path, monkeypatch):
     monkeypatch.setattr(artifacts, "_inputs", lambda *_: ks)
     paths = Results(ks.experiment.name, tmp_path)
     artifacts.make_movie(ks.experiment, paths)
-    data = paths.movie("gif").read_bytes()
-    assert config_digest(ks.experiment).encode() in data
-    assert b64decode(paths.movie("html").read_text().split("base64,")[1].split('"')[0]) == data
-    assert sorted(path.name for path in paths.movie("gif").parent.iterdir()) == ["movie.gif", "movie.html"]
+    digest = config_digest(ks.experiment)
+    for path, kind in ((paths.movie, "GIF"), (paths.movie_in_report, "PNG")):
+        assert digest.encode() in path.read_bytes()
+        assert list(path.parent.iterdir()) == [path]
+        with Image.open(path) as movie:
+            assert movie.format == kind
+            assert movie.n_frames > 1

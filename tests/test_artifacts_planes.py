@@ -115,7 +115,7 @@ def test_lost_panels_are_hatched_and_those_outside_the_envelope_dashed(figure):
     hatched = np.array([[any(patch.get_hatch() for patch in panel.patches) for panel in line] for line in axes])
     np.testing.assert_array_equal(np.argwhere(hatched), [[1, 4], [4, 4]])
     assert "no states:\nlost at\nt = 30 days" in [text.get_text() for text in axes[1, 4].texts]
-    dashed = np.array([[panel.spines["left"].get_linestyle() != "-" for panel in line] for line in axes])
+    dashed = np.array([[panel.spines["left"].get_linestyle() not in {"-", "solid"} for panel in line] for line in axes])
     np.testing.assert_array_equal(np.argwhere(dashed), [[row, column] for row in (1, 4) for column in (2, 3, 4)])
 
 
@@ -124,9 +124,9 @@ def test_every_layer_has_one_symmetric_scale_that_the_truth_sets(figure, layered
     steps = chosen_steps(layered, 5)
     truth = rows_of(layered, steps, truth_frames(layered, steps))[0].states
     for channel, block in enumerate(np.split(axes, 2)):
-        limits = {panel.images[0].get_clim() for panel in block.ravel()}
-        limit = np.quantile(np.abs(truth[:, channel]), 0.995)
-        assert limits == {(-pytest.approx(limit), pytest.approx(limit))}
+        ((low, high),) = {panel.images[0].get_clim() for panel in block.ravel()}
+        assert high == pytest.approx(np.quantile(np.abs(truth[:, channel]), 0.995))
+        assert low == -high
     bars = [axes.get_ylabel() for axes in figure.axes if axes.get_label() == "<colorbar>"]
     assert [" ".join(bar.split()) for bar in bars] == [
         "quasi-geostrophic potential vorticity, upper layer [10⁻⁵ s⁻¹]",

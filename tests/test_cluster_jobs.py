@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from batch_system import BatchSystem, wait_for
 from cluster_tasks import fall_once, whereabouts
 from distributed import LocalCluster
 from pydantic import ValidationError
-from store_data import experiment, settings
+from store_data import KOLMOGOROV, experiment, settings, windowed
 
 import thermalize
 from thermalize.cluster import each, jobs
+from thermalize.cluster.processes import THREADS
 from thermalize.config import DaskConfig, JobQueueConfig
 from thermalize.configfile import parse_experiment
 from thermalize.errors import UserError
@@ -96,6 +101,16 @@ def test_the_device_of_other_machines_is_not_looked_up_here(where: dict[str, Any
     assert not experiment(device="auto").simulation.dask.elsewhere
 
 
+@pytest.mark.parametrize("number", range(3))
+def test_the_examples_of_the_documentation_are_valid(number: int) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(simulation:\n.*?)```", page, re.DOTALL)
+    assert len(examples) == 3
+    section = yaml.safe_load(examples[number])["simulation"]
+    dask = experiment(**{**KOLMOGOROV, "block": 8, "splits": windowed(8, 3, 1), **section}).simulation.dask
+    assert dask.elsewhere == ("dask" in section)
+
+
 def script(**changes: Any) -> list[str]:
     chosen = config(**changes)
     job = jobs.cluster_class(chosen).job_cls("tcp://head:1", name="worker", **jobs.settings(chosen))
@@ -164,12 +179,13 @@ def test_workers_have_one_thread_and_find_this_package() -> None:
     lines = script(prologue=["module load python", "export OMP_NUM_THREADS=8"])
     start = lines.index("module load python")
     source = Path(thermalize.__file__).parents[1]
-    assert lines[start + 2 : -1] == [
-        "export OMP_NUM_THREADS=1",
-        "export MKL_NUM_THREADS=1",
-        "export OPENBLAS_NUM_THREADS=1",
-        f"export PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}",
-    ]
+    exports = [line.removeprefix("export ").partition("=") for line in lines[start + 2 : -1]]
+    values = {name: value for name, _, value in exports}
+    assert {values[name] for name in THREADS} == {"1"}
+    assert values["PYTHONPATH"] == f"{source}${{PYTHONPATH:+:$PYTHONPATH}}"
+    # what Dask's own processes export to those they start
+    spawned = ast.literal_eval(shlex.split(values["DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON"])[0])
+    assert set(THREADS.items()) <= set(spawned.items())
 
 
 def test_a_missing_batch_system_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -197,10 +213,9 @@ def test_a_refused_job_is_one_sentence(
 
 
 def test_workers_without_the_package_are_told_so() -> None:
+    options = {"n_workers": 1, "processes": False, "protocol": "tcp", "silence_logs": logging.CRITICAL}
     with (
-        LocalCluster(
-            n_workers=1, processes=False, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
-        ) as cluster,
+        LocalCluster(dashboard_address="127.0.0.1:0", **options) as cluster,
         pytest.raises(UserError, match=r"A Dask worker cannot import nowhere\.tasks \(No module named 'nowhere'\)"),
     ):
         next(each(elsewhere, [1, 2], 2, scheduler=cluster.scheduler_address))

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thermalize.config import Experiment, ImportConfig, SimulationConfig
+from thermalize.config import Experiment, SimulationConfig
 from thermalize.configfile import json_schema, load_experiment, parse_experiment, resolved_yaml
 from thermalize.errors import UserError
 
@@ -103,11 +103,13 @@ ONE_FAULT = [
     ({"name": 2024}, "name: 2024 is not text; put it in quotes"),
     ({"seeds": 3}, "seeds: 3 is not a list; write [3]"),
     ({"seeds": [0, "one"]}, "seeds[1]: 'one' is not a whole number"),
-    ({"simulation__system": "ks"}, f"simulation.system: 'ks' is not a section; write `kind:` below it, one of {SYSTEMS}"),
+    (
+        {"simulation__system": "ks"},
+        f"simulation.system: 'ks' is not a section; write `kind:` below it, one of {SYSTEMS}",
+    ),
     (
         {"simulation": 0.1},
-        "simulation: 0.1 is not a section; its keys are "
-        + ", ".join(SimulationConfig.model_fields),
+        "simulation: 0.1 is not a section; its keys are " + ", ".join(SimulationConfig.model_fields),
     ),
     (
         {"rollouts__stabilizers__raw": None},

@@ -30,7 +30,6 @@ ROLE_OF = {
 }
 EVERY_COMMAND = (
     "cli",
-    "config",
     "configfile",
     "configmessages",
     "configpage",
@@ -39,7 +38,7 @@ EVERY_COMMAND = (
     "paths",
     "progress",
 )
-PACKAGE_OF = {"dask_jobqueue": "dask-jobqueue", "yaml": "pyyaml", "netCDF4": "netcdf4"}
+PACKAGE_OF = {"PIL": "pillow", "dask_jobqueue": "dask-jobqueue", "yaml": "pyyaml", "netCDF4": "netcdf4"}
 
 
 def load() -> ModuleType:
@@ -67,7 +66,8 @@ def foreign(nodes: Iterator[ast.AST]) -> set[str]:
 
 def imported(stage: str) -> set[str]:
     everywhere = [ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))) for path in sources(stage)]
-    at_start = [iter(ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8")).body) for name in EVERY_COMMAND]
+    paths = [*(PACKAGE / f"{name}.py" for name in EVERY_COMMAND), *(PACKAGE / "config").glob("*.py")]
+    at_start = [iter(ast.parse(path.read_text(encoding="utf-8")).body) for path in paths]
     return set().union(*map(foreign, [*everywhere, *at_start]))
 
 

@@ -21,7 +21,7 @@ from thermalize.configfile import configuration_page, schema_text
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-DISTRIBUTION_OF = {"yaml": "pyyaml"}
+DISTRIBUTION_OF = {"PIL": "pillow", "yaml": "pyyaml"}
 
 
 def test_the_version_is_the_same_everywhere():
@@ -94,7 +94,7 @@ def test_a_page_out_of_date_is_noticed(tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setattr(generate, "HERE", tmp_path)
     assert generate.main(["--check"]) == 1
     assert (
-        "docs/config.schema.json does not follow from src/thermalize/config.py; run `make schema`"
+        "docs/config.schema.json does not follow from src/thermalize/config; run `make schema`"
         in capsys.readouterr().err
     )
     assert generate.main([]) == 0

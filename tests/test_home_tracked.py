@@ -36,7 +36,7 @@ def files() -> list[Path]:
 
 def test_the_list_of_files_is_the_repository():
     names = {path.relative_to(ROOT).as_posix() for path in files()}
-    assert {"pyproject.toml", "requirements.lock", "src/thermalize/config.py"} <= names
+    assert {"pyproject.toml", "requirements.lock", "src/thermalize/config/__init__.py"} <= names
     assert not [name for name in names if name.startswith((".venv/", "results/"))]
 
 

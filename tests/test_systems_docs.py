@@ -1,21 +1,37 @@
-"""The page on systems: its example runs as printed."""
+"""The pages on systems: examples run as printed, and the page of verified values lists the checks that there are."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[1] / "docs" / "systems.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "systems.md"
 
 
-def test_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    exec(compile(example, str(PAGE), "exec"), {})
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 10
-    for line in lines:
-        shape, energy = line.rsplit(maxsplit=1)
-        assert shape == "torch.Size([8, 1, 64])"
-        assert 0.7 < float(energy) < 2.2
+def test_examples_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> None:
+    examples, names = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL), {}
+    for example in examples:
+        exec(compile(example, str(PAGE), "exec"), names)
+    lines = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert [shape for shape, _ in lines] == 10 * ["torch.Size([8, 1, 64])"] + 6 * ["torch.Size([2, 1, 16, 16])"]
+    assert all(0.7 < float(energy) < 2.2 for _, energy in lines[:10])
+    assert all(0.5 < float(energy) < 50 for _, energy in lines[10:])
+
+
+def test_page_of_verified_values_lists_every_check() -> None:
+    """Functions with the fixture `verify`, found in the source; `make verification` writes the page."""
+    page = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"\| `(test_\w+)` \|$", page, flags=re.MULTILINE))
+    files = [*ROOT.glob("tests/test_systems_*.py"), ROOT / "tests" / "test_peers_systems.py"]
+    functions = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    checks = {
+        node.name
+        for node in functions
+        if isinstance(node, ast.FunctionDef) and any(argument.arg == "verify" for argument in node.args.args)
+    }
+    assert len(checks) > 60
+    assert listed == checks

@@ -453,13 +453,13 @@ def test_statistics_at_reynolds_number_100(verify: Verify) -> None:
 
 @pytest.mark.slow
 def test_statistics_at_reynolds_number_40_without_drag(verify: Verify) -> None:
-    """Re = 40, n = 4: reference over 1350 time units of one run."""
+    """Re = 40, n = 4: reference over 1350 time units of one run, where bursts leave 3 % of the dissipation open."""
     system = kolmogorov(0.025, 48, torch.float32, drag=0.0, initial_speed=1.0)
     found = statistics(system, 8, 0.006, 150, 60.0)
     source, what = "independent code, T = 1350", "Re = 40, no drag, N = 48"
     energy, error = mean_and_error(found["energy"])
-    verify("kolmogorov", f"⟨E⟩, {what}", energy, 0.681, 0.03, source, error=error)
+    verify("kolmogorov", f"⟨E⟩, {what}", energy, 0.681, 0.02, source, error=error)
     dissipation, error = mean_and_error(found["viscous"] / (40 / (2 * 4**2)))
     verify(
-        "kolmogorov", f"dissipation over laminar dissipation, {what}", dissipation, 0.096, 0.004, source, error=error
+        "kolmogorov", f"dissipation over laminar dissipation, {what}", dissipation, 0.096, 0.012, source, error=error
     )

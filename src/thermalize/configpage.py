@@ -22,7 +22,7 @@ An experiment is one YAML file. `configs/` holds complete examples; the sections
 Keys that are not listed are refused, with the nearest known key. A section in braces, `{name}`, has a name of your
 choice. Numbers are plain (`0.1`, not `0.1 s`); their unit stands here.
 
-<!-- Generated from src/thermalize/config.py by `make schema`; edit the descriptions there. -->
+<!-- Generated from src/thermalize/config/ by `make schema`; edit the descriptions there. -->
 """
 
 

@@ -60,6 +60,11 @@ class Results:
         """Stem of a figure, without suffix."""
         return self.folder / "figures" / figure
 
-    def movie(self, suffix: str) -> Path:
-        """The movie: gif, or the html page that holds it."""
-        return self.folder / "figures" / f"movie.{suffix}"
+    @property
+    def movie(self) -> Path:
+        return self.folder / "figures" / "movie.gif"
+
+    @property
+    def movie_in_report(self) -> Path:
+        """The movie as animated PNG, which a report shows in place."""
+        return self.folder / "report" / "movie.png"

@@ -40,6 +40,12 @@ class track:
         self._note = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in values.items()}
         self._bar.set_postfix(self._note, refresh=False)
 
+    def _restart(self) -> None:
+        """Measure the rate from here on, not over the time in which workers started."""
+        self._initial, self._started = self._done, time.monotonic()
+        self._next_line = self._started + FIRST_LINE_AFTER
+        self._bar.unpause()
+
     def _print(self) -> None:
         self._next_line = time.monotonic() + SECONDS_BETWEEN_LINES
         meter = tqdm.format_meter(
@@ -86,6 +92,8 @@ class track_blocks(track):
         """A block is that far, or farther, where it was said before; in any order and from any thread."""
         with self._lock:
             before = self._reached.get(block, 0)
+            if not self._reached and steps < self._size:
+                self._restart()
             if steps > before:
                 self._reached[block] = steps
                 self.update(steps - before)

@@ -32,6 +32,7 @@ from thermalize.store.layout import Layout, write
 from thermalize.store.ledger import Ledger
 from thermalize.store.manifest import Manifest, completed, partial_path, seal, store_path
 from thermalize.store.moments import Moments
+from thermalize.store.shards import read_back
 
 __all__ = ["CODE", "Block", "integrate", "simulate"]
 
@@ -147,6 +148,7 @@ def integrate(block: Block) -> int:
             for frame in range(values.shape[1]):
                 moments = moments.merge(Moments.of(values[:, frame]))
             names += write(block.partial, variable, rows, time, values)
+            read_back(block.partial, variable, (rows, time))
         Ledger(block.partial, block.fingerprint).record(block.index, names, moments=moments.to_json())
     return block.index
 

@@ -10,7 +10,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-__all__ = ["STAGES", "UNTRACKED", "sources"]
+__all__ = ["STAGES", "sources", "untracked"]
 
 PACKAGE = Path(__file__).parent
 STAGES = {
@@ -35,10 +35,11 @@ def sources(stage: str) -> list[str]:
         module = waiting.pop()
         found.add(module)
         waiting |= _imports(module) - found
-    return sorted(str(path) for name in found if not _untracked(name) and (path := _path(name)) is not None)
+    return sorted(str(path) for name in found if not untracked(name) and (path := _path(name)) is not None)
 
 
-def _untracked(module: str) -> bool:
+def untracked(module: str) -> bool:
+    """Whether a change of a module is no reason to compute anything again."""
     return module in UNTRACKED or module.startswith("thermalize.config.")
 
 

@@ -21,7 +21,7 @@ import dask
 from distributed.deploy.spec import ProcessInterface
 
 import thermalize
-from thermalize.cluster.processes import THREADS, signals_later
+from thermalize.cluster.processes import SPAWNED, THREADS, signals_later
 from thermalize.config import JobQueueConfig
 from thermalize.errors import UserError
 
@@ -94,7 +94,8 @@ def _exports() -> list[str]:
     """One thread per process, and this package, wherever it is installed."""
     source = shlex.quote(str(Path(thermalize.__file__).parents[1]))
     threads = [f"export {name}={value}" for name, value in THREADS.items()]
-    return [*threads, f"export PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}"]
+    spawned = f"export DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON={shlex.quote(str(SPAWNED))}"
+    return [*threads, spawned, f"export PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}"]
 
 
 def _start(config: JobQueueConfig) -> Any:

@@ -8,9 +8,10 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import dask
 from distributed import LocalCluster
 
-from thermalize.cluster.processes import GUARD, THREADS, environment, signals_later
+from thermalize.cluster.processes import GUARD, SPAWNED, THREADS, environment, signals_later
 from thermalize.errors import UserError
 
 __all__ = ["local_cluster"]
@@ -29,7 +30,7 @@ def local_cluster(workers: int) -> Iterator[str]:
 
 def _start(workers: int) -> LocalCluster:
     try:
-        with environment(THREADS):
+        with environment(THREADS), dask.config.set({"distributed.nanny.pre-spawn-environ": SPAWNED}):
             return LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=workers,
                 threads_per_worker=1,

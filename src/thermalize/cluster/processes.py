@@ -12,9 +12,12 @@ from types import FrameType
 
 from thermalize.errors import UserError
 
-__all__ = ["GUARD", "THREADS", "environment", "refuse_within_worker", "signals_later", "stopping_on_sigterm"]
+__all__ = ["GUARD", "SPAWNED", "THREADS", "environment", "refuse_within_worker", "signals_later", "stopping_on_sigterm"]
 
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+# Dask has its workers return freed memory at once, and solvers, which free some in every operation, then spend most of
+# their time on getting it back
+SPAWNED = {**THREADS, "MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 GUARD = "a script that simulates needs `if __name__ == '__main__':` around its main part, because the workers import it"
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import xarray as xr
 
+from thermalize.artifacts.animation import encode
 from thermalize.artifacts.figures import FigureInputs, draw, save
-from thermalize.artifacts.gif import encode, page
 from thermalize.artifacts.movie import durations, palette, pictures
 from thermalize.artifacts.provenance import as_text, provenance
 from thermalize.artifacts.tables import summarise
@@ -19,7 +19,7 @@ from thermalize.artifacts.tabletext import format_terminal, write_csv, write_tex
 from thermalize.config import Experiment
 from thermalize.errors import UserError
 from thermalize.paths import Results
-from thermalize.store.atomic import write_bytes, write_text
+from thermalize.store.atomic import write_bytes
 from thermalize.store.manifest import open_store
 
 __all__ = ["draw_figure", "make_movie", "print_table", "tabulate"]
@@ -33,13 +33,13 @@ def draw_figure(experiment: Experiment, paths: Results, name: str) -> None:
 
 
 def make_movie(experiment: Experiment, paths: Results) -> None:
-    """Makes the movie as GIF, and as a page that holds it."""
+    """Makes the movie as GIF, and as animated PNG for the report."""
     inputs = _inputs(experiment, paths)
-    frames, origin = pictures(inputs), as_text(provenance(experiment))
-    data = encode(frames, durations(inputs), partial(palette, inputs), origin)
-    paths.movie("gif").parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(paths.movie("gif"), data)
-    write_text(paths.movie("html"), page(data, f"Movie of {experiment.name}"))
+    frames, times, origin = pictures(inputs), durations(inputs), as_text(provenance(experiment))
+    files: dict[Path, Literal["GIF", "PNG"]] = {paths.movie: "GIF", paths.movie_in_report: "PNG"}
+    for path, kind in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, encode(kind, frames, times, partial(palette, inputs), origin))
 
 
 def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:

@@ -45,7 +45,8 @@ def seal(
         statistics: per-channel "mean" and "std" and the like; also become attributes of the store.
         attributes: further JSON values, known only now; also become attributes of the store.
         allow_nan: accept NaN in the data, as in rollouts that lost a member.
-        digests: of shards when they were written, to be compared with what is found.
+        digests: of shards that were read after they were written, to be compared with what is found; the others are
+            read now.
 
     Raises:
         UserError: a shard is missing, broken, changed since it was written, or not finite.
@@ -53,7 +54,7 @@ def seal(
     if not (partial / "zarr.json").is_file():
         raise UserError(f"{partial} is no unfinished store; run the stage that writes it again")
     shards.sweep(partial)
-    shards.check(partial, allow_nan)
+    shards.check(partial, allow_nan, digests or {})
     _finish_metadata(partial, {**(statistics or {}), **(attributes or {})})
     found = shards.digests(partial, shards.files(partial))
     changed = [name for name, digest in (digests or {}).items() if found.get(name) != digest]

@@ -7,7 +7,7 @@ as fill values without a word, so stores are counted before they are sealed and 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import file_digest
 from itertools import product
@@ -20,7 +20,7 @@ import zarr
 from thermalize.errors import UserError
 from thermalize.store.atomic import remove, sync
 
-__all__ = ["Region", "check", "digests", "files", "shards", "sweep", "sync_tree"]
+__all__ = ["Region", "check", "digests", "files", "read_back", "shards", "sweep", "sync_tree"]
 
 Region = tuple[slice, ...]
 HASHING_THREADS = 4
@@ -49,17 +49,28 @@ def files(root: Path) -> list[str]:
     return sorted(found)
 
 
-def check(root: Path, allow_nan: bool = False) -> None:
-    """Read the whole store once, one shard at a time.
+def check(root: Path, allow_nan: bool = False, read_before: Container[str] = ()) -> None:
+    """Look for every shard, and read it, one at a time.
+
+    Args:
+        root: the store.
+        allow_nan: accept NaN and infinity.
+        read_before: shards that were read after they were written; it is enough that these are there.
 
     Raises:
         UserError: a shard is missing, cannot be decoded, or (unless allowed) holds NaN or infinity; names it.
     """
     for array in _arrays(root):
         for name, region in shards(array):
-            values = _read(root / name, array, region)
-            if values.dtype.kind == "f" and not allow_nan and not np.isfinite(values).all():
-                raise UserError(f"{root / name} holds NaN or infinity; run the stage that writes it again")
+            if name not in read_before or not (root / name).is_file():
+                _check(root / name, array, region, allow_nan)
+
+
+def read_back(root: Path, name: str, within: Region) -> None:
+    """The same for the shards of the array `name` in a region; what one process wrote need not wait for another."""
+    array = zarr.open_array(root, path=name, mode="r")
+    for shard, region in shards(array, within):
+        _check(root / shard, array, region, allow_nan=False)
 
 
 def digests(root: Path, names: Iterable[str]) -> dict[str, str]:
@@ -90,6 +101,12 @@ def sync_tree(root: Path) -> None:
 def _arrays(root: Path) -> list[zarr.Array[Any]]:
     names = sorted(path.parent.name for path in root.glob("*/zarr.json"))
     return [zarr.open_array(root, path=name, mode="r") for name in names]
+
+
+def _check(path: Path, array: zarr.Array[Any], region: Region, allow_nan: bool) -> None:
+    values = _read(path, array, region)
+    if values.dtype.kind == "f" and not allow_nan and not np.isfinite(values).all():
+        raise UserError(f"{path} holds NaN or infinity; run the stage that writes it again")
 
 
 def _read(path: Path, array: zarr.Array[Any], region: Region) -> np.ndarray:

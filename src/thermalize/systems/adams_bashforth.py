@@ -31,7 +31,8 @@ def weights(z: Tensor, order: int) -> list[Tensor]:
     """g₀ … g_{order−1} at z, of any shape; order 2, 3 or 4."""
     p1, p2, p3, p4 = phi(z, 4)
     gamma = [p1, p2, p3 + p2 / 2, p4 + p3 + p2 / 3][:order]
-    return [torch.stack([(-1) ** j * comb(m, j) * gamma[m] for m in range(j, order)]).sum(0) for j in range(order)]
+    zero = torch.zeros_like(z)
+    return [sum(((-1) ** j * comb(m, j) * gamma[m] for m in range(j, order)), zero) for j in range(order)]
 
 
 class AdamsBashforth:
@@ -69,9 +70,9 @@ class AdamsBashforth:
         if len(self._past) < self.order - 1:
             new = self._starter.step(u_hat)
         else:
-            new = torch.addcmul(self._exp * u_hat, self._weights[0], n_u)
-            for g, n_past in zip(self._weights[1:], self._past, strict=True):
-                new = new.addcmul_(g, n_past)
+            new = self._exp * u_hat
+            for g, n_past in zip(self._weights, (n_u, *self._past), strict=True):
+                new.addcmul_(g, n_past)
         self._past.appendleft(n_u)
         return new
 

@@ -84,7 +84,7 @@ class ETDRK4:
         half = self._half * u_hat
         a = torch.addcmul(half, self._q, n_u)
         n_a = self._nonlinear(a)
-        n_b = self._nonlinear(torch.addcmul(half, self._q, n_a))
-        n_c = self._nonlinear(torch.addcmul(self._half * a, self._q, 2 * n_b - n_u))
-        new = torch.addcmul(self._exp * u_hat, self._f1, n_u)
-        return new.addcmul_(self._f2, n_a + n_b).addcmul_(self._f3, n_c)
+        n_b = self._nonlinear(half.addcmul_(self._q, n_a))
+        c = (self._half * a).addcmul_(self._q, torch.sub(n_b, n_u, alpha=0.5), value=2)
+        new = (self._exp * u_hat).addcmul_(self._f1, n_u).addcmul_(self._f2, n_a + n_b)
+        return new.addcmul_(self._f3, self._nonlinear(c))

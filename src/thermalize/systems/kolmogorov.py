@@ -60,10 +60,10 @@ class KolmogorovFlow:
         )
         self.axes, self.lengths = plane.axes(), (plane.length, plane.length)
         self.linear = -config.viscosity * plane.k2 - config.drag
-        mask = plane.retained
-        self._velocity = self._table(torch.stack([plane.dy, -plane.dx]) * plane.inverse_k2 * mask)
-        self._products = self._table(torch.stack([-(plane.dx * plane.dy), plane.dy**2 - plane.dx**2]) * mask)
-        self._force = self._table(plane.to_spectral(self._forcing()))
+        self._velocity = self._kept_table(torch.stack([plane.dy, -plane.dx]) * plane.inverse_k2)
+        self._shear = self._kept_table(-plane.dx * plane.dy)
+        self._strain = self._kept_table(plane.dy**2 - plane.dx**2)
+        self._force = self._kept_table(plane.to_spectral(self._forcing()))
 
     def _forcing(self) -> Tensor:
         n, y = self.config.forcing_wavenumber, torch.arange(self.config.points, dtype=torch.float64)
@@ -71,7 +71,10 @@ class KolmogorovFlow:
         return profile[:, None].expand(-1, self.config.points)
 
     def _table(self, symbol: Tensor) -> Tensor:
-        return symbol.to(self.dtype.to_complex()).to(self.device)
+        return self.plane.in_memory(symbol.to(self.dtype.to_complex())).to(self.device)
+
+    def _kept_table(self, symbol: Tensor) -> Tensor:
+        return self._table(self.plane.kept(symbol * self.plane.retained))
 
     def initial_condition(self, rng: np.random.Generator) -> Tensor:
         """Random vorticity, log-normal spectrum around wavenumber 4, with the configured rms speed, [1, y, x]."""
@@ -98,15 +101,18 @@ class KolmogorovFlow:
 
     def velocity(self, u_hat: Tensor) -> Tensor:
         """[..., 1, N, N/2 + 1] → u and v in physical space, [..., 2, N, N]."""
-        return self.plane.to_physical(u_hat * self._velocity)
+        return self.plane.kept_to_physical(self._velocity * self.plane.kept(u_hat))
 
     def nonlinear(self, u_hat: Tensor) -> Tensor:
         """−FFT(u·∇ω) + f̂, with factors and product cut to n ≤ ⌊(N−1)/3⌋."""
-        u, v = self.velocity(u_hat).unbind(-3)
-        products = self.plane.to_spectral(torch.stack([(v - u) * (v + u), u * v], dim=-3))
-        first, second = products.unbind(-3)
-        found = torch.addcmul(self._force, self._products[0], first).addcmul_(self._products[1], second)
-        return found.unsqueeze(-3)
+        velocity = self.velocity(u_hat)
+        products = torch.empty_like(velocity)
+        (u, v), (difference, product) = velocity.unbind(-3), products.unbind(-3)
+        torch.mul(v, v, out=difference).addcmul_(u, u, value=-1)
+        torch.mul(u, v, out=product)
+        difference, product = self.plane.kept_to_spectral(products).unbind(-3)
+        found = torch.addcmul(self._force, self._shear, difference).addcmul_(self._strain, product)
+        return self.plane.whole(found.unsqueeze(-3))
 
     def tendency(self, u: Tensor) -> Tensor:
         """ω_t in physical space, [..., 1, N, N]."""

@@ -4,6 +4,10 @@
 
 ∂ is zero at the Nyquist indices. Truncation to M < N points keeps the indices below M/2 and scales by (M/N)², so that
 the coarse field is the fine one without its short waves, at the coarse points.
+
+On large grids the time goes into memory traffic. There the transforms of de-aliased fields work on the columns k that
+are kept alone, and spectra lie in memory with l innermost: the transform along y runs over neighbours, and one
+transposition is left, before the transform along x.
 """
 
 from __future__ import annotations
@@ -19,6 +23,10 @@ from thermalize.systems import spectral
 
 __all__ = ["Plane", "random_spectrum"]
 
+LARGE_GRID = 128
+CONFLICTING_GRID, COLUMNS_TOGETHER = 256, 16
+"""From 256 points on, neighbours along k are so far apart that the fastest cache holds about 16 of them at a time."""
+
 
 class Plane:
     """Wavenumbers, transforms and truncation; tables are float64 or complex128 on the CPU, [l, k].
@@ -27,10 +35,14 @@ class Plane:
         points: N, even.
         length: side L.
         stored_points: M ≤ N, even, of `coarse`.
+        dealiased: whether products are cut by the 2/3 rule.
     """
 
-    def __init__(self, points: int, length: float, stored_points: int | None = None) -> None:
+    def __init__(self, points: int, length: float, stored_points: int | None = None, *, dealiased: bool = True) -> None:
         self.points, self.length, self.stored_points = points, length, stored_points or points
+        self.large, self.dealiased = points >= LARGE_GRID, dealiased
+        self.columns = spectral.cutoff(points) + 1 if self.large and dealiased else points // 2 + 1
+        self._half = torch.empty(0)
 
     @cached_property
     def k(self) -> Tensor:
@@ -45,7 +57,7 @@ class Plane:
     @cached_property
     def k2(self) -> Tensor:
         """k² + l² with the Nyquist indices as they are."""
-        return self.k**2 + self.l**2
+        return self.in_memory(self.k**2 + self.l**2)
 
     @cached_property
     def inverse_k2(self) -> Tensor:
@@ -66,7 +78,9 @@ class Plane:
 
     @cached_property
     def retained(self) -> Tensor:
-        """True where the 2/3 rule keeps a mode."""
+        """True where the 2/3 rule keeps a mode; everywhere without de-aliasing."""
+        if not self.dealiased:
+            return torch.ones(self.points, self.points // 2 + 1, dtype=torch.bool)
         kept = spectral.retained(self.points)
         rows = torch.fft.fftfreq(self.points, 1 / self.points, dtype=torch.float64).abs() <= spectral.cutoff(
             self.points
@@ -78,13 +92,47 @@ class Plane:
         x = spectral.grid(self.stored_points, self.length).numpy()
         return {"y": x, "x": x.copy()}
 
+    def in_memory(self, table: Tensor) -> Tensor:
+        """The same [..., l, k] in the order of memory of this grid's spectra."""
+        return table.mT.contiguous().mT if self.large else table.contiguous()
+
     def to_spectral(self, u: Tensor) -> Tensor:
         """[..., N, N] → [..., N, N/2 + 1]."""
-        return torch.fft.rfft2(u)
+        return torch.fft.fft(torch.fft.rfft(u), dim=-2) if self.large else torch.fft.rfft2(u)
 
     def to_physical(self, u_hat: Tensor) -> Tensor:
         """[..., N, N/2 + 1] → [..., N, N]."""
         return torch.fft.irfft2(u_hat, s=(self.points, self.points))
+
+    def kept(self, u_hat: Tensor) -> Tensor:
+        """The columns that de-aliased fields live on: [..., N, N/2 + 1] → [..., N, columns], a view."""
+        return u_hat.narrow(-1, 0, self.columns)
+
+    def whole(self, kept: Tensor) -> Tensor:
+        """[..., N, columns] → [..., N, N/2 + 1], zero beyond."""
+        rest = self.points // 2 + 1 - self.columns
+        return torch.nn.functional.pad(kept.mT, (0, 0, 0, rest)).mT if rest else kept
+
+    def kept_to_spectral(self, u: Tensor) -> Tensor:
+        """[..., N, N] → [..., N, columns]."""
+        return torch.fft.fft(self.kept(torch.fft.rfft(u)), dim=-2) if self.large else torch.fft.rfft2(u)
+
+    def kept_to_physical(self, kept: Tensor) -> Tensor:
+        """[..., N, columns] → [..., N, N]."""
+        if not (self.large and self.dealiased):
+            return self.to_physical(kept)
+        along_y, half = torch.fft.ifft(kept, dim=-2), self._zeros(kept)
+        together = COLUMNS_TOGETHER if self.points >= CONFLICTING_GRID else self.columns
+        for to, part in zip(self.kept(half).split(together, -1), along_y.split(together, -1), strict=True):
+            to.copy_(part)
+        return torch.fft.irfft(half, n=self.points)
+
+    def _zeros(self, kept: Tensor) -> Tensor:
+        """[..., N, N/2 + 1] with k innermost, zero beyond the columns that every user fills anew."""
+        shape = (*kept.shape[:-1], self.points // 2 + 1)
+        if self._half.shape != shape or self._half.dtype != kept.dtype or self._half.device != kept.device:
+            self._half = kept.new_zeros(shape)
+        return self._half
 
     def coarse(self, u_hat: Tensor) -> Tensor:
         """[..., N, N/2 + 1] → physical field at the stored points, [..., M, M]."""

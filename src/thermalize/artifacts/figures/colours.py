@@ -19,6 +19,7 @@ __all__ = ["channel_names", "colour_bar", "described", "symmetric_limit"]
 SHARE = 0.995
 NAMES = {"upper": "upper layer", "lower": "lower layer"}
 CHARACTERS_PER_INCH = 18
+NO_BREAK = "\xa0"
 
 
 def symmetric_limit(*states: np.ndarray) -> float:
@@ -36,7 +37,7 @@ def channel_names(field: xr.DataArray) -> list[str]:
 def described(field: xr.DataArray, channel: int = 0) -> str:
     """The field in words, with its channel where there are several."""
     name = str(field.attrs.get("long_name", field.name))
-    channel_name = channel_names(field)[channel]
+    channel_name = channel_names(field)[channel].replace(" ", NO_BREAK)
     return f"{name}, {channel_name}" if channel_name else name
 
 
@@ -50,5 +51,5 @@ def colour_bar(
     bar.locator = MaxNLocator(8, steps=[1, 2, 5, 10], symmetric=True)
     bar.formatter = FuncFormatter(lambda value, _: f"{value * scale.factor:g}".replace("-", "−"))
     bar.update_ticks()
-    words = f"{described(field, channel)} [{scale.units.replace(' ', chr(0xA0))}]"
+    words = f"{described(field, channel)} [{scale.units.replace(' ', NO_BREAK)}]"
     bar.set_label(fill(words, max(20, int(height * CHARACTERS_PER_INCH)), break_long_words=False))

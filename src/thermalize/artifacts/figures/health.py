@@ -9,6 +9,7 @@ median is never that of the survivors.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from textwrap import fill
@@ -44,7 +45,9 @@ BINS = {"level": 120, "work": 60, "energy": 120}
 FRAMES, VALUES = 1200, 2**21
 """Most frames whose energy is drawn, and most numbers of them that are held at once."""
 
-FORMULA = "½"
+WIDTH = 30
+"""Characters in a line of the energy's label."""
+
 QUANTILES = (0.05, 0.5, 0.95)
 LOST_ENERGY = np.inf
 START_DASH = (0, (1, 1.5))
@@ -168,10 +171,10 @@ def draw_energy(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
 
 
 def energy_label(diagnostics: xr.Dataset) -> str:
-    """What the diagnostics call energy, with its units; the formula in a line of its own."""
-    words, mark, formula = diagnostics.attrs["energy"].partition(FORMULA)
-    name = fill(words.strip(), 24)
-    return f"{name}\n{mark}{formula} [{typeset(diagnostics.attrs['energy_units'])}]"
+    """What the diagnostics call energy, with its units; the formula begins a line."""
+    name, formula = re.split(r" (?=−?½)", diagnostics.attrs["energy"], maxsplit=1)
+    unit = typeset(diagnostics.attrs["energy_units"]).replace(" ", "\xa0")
+    return "\n".join((fill(name, WIDTH), fill(f"{formula} [{unit}]", WIDTH)))
 
 
 def draw_band(axes: Axes, time: np.ndarray, curves: np.ndarray, look: Appearance, label: str) -> None:

@@ -60,9 +60,10 @@ def spectra(inputs: FigureInputs) -> Figure:
             draw_spectra(inputs, panel, place, kind)
         draw_ratios(inputs, column[-1], place)
         headline(column[0], f"emulator {place.emulator}" + (f", {place.name}" if place.name else ""))
-    for panel, kind in zip(axes[:, 0], kinds, strict=False):
-        panel.set_ylabel(f"{KINDS[kind]} per shell [{typeset(units(first[f'{kind}_truth']))}]")
-    axes[-1, 0].set_ylabel("ratio of variances\nto the truth's [1]")
+    for column in axes.T[: 1 if len(names) == 1 else None]:
+        for panel, kind in zip(column, kinds, strict=False):
+            panel.set_ylabel(f"{KINDS[kind]} per shell [{typeset(units(first[f'{kind}_truth']))}]")
+        column[-1].set_ylabel("ratio of variances\nto the truth's [1]")
     return figure
 
 
