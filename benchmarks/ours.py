@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.cases import FILTER_DT, Case, Run, system
+from benchmarks.cases import FILTER_DT, Case, system
+from benchmarks.running import Run
 from thermalize.systems.etdrk4 import ETDRK4
 
-__all__ = ["OURS", "Ours", "precisely", "rate", "transforms"]
+__all__ = ["OURS", "Ours", "extrapolated", "precisely", "rate", "transforms"]
 
 
 class Ours:
@@ -65,14 +67,15 @@ def rate(damping: Tensor) -> Tensor:
     return torch.log(damping.clamp(min=1e-300)) / FILTER_DT
 
 
-@torch.no_grad()
-def precisely(
-    linear: Tensor, nonlinear: Callable[[Tensor], Tensor], u_hat: Tensor, time: float, steps: int
-) -> Tensor:
-    """û after `time` from û' = linear·û + nonlinear(û), whoever wrote the terms, in float64.
+def extrapolated(after: Callable[[int], Any], steps: int) -> Any:
+    """Results of a fourth-order scheme with `steps` and half as many steps, extrapolated to none (Richardson)."""
+    fine, coarse = after(steps), after(steps // 2)
+    return fine + (fine - coarse) / 15
 
-    ETDRK4 with `steps` and with half as many steps, extrapolated to none (Richardson).
-    """
+
+@torch.no_grad()
+def precisely(linear: Tensor, nonlinear: Callable[[Tensor], Tensor], u_hat: Tensor, time: float, steps: int) -> Tensor:
+    """û after `time` from û' = linear·û + nonlinear(û), whoever wrote the terms, by ETDRK4 in float64."""
 
     def after(number: int) -> Tensor:
         advance, end = ETDRK4(linear, nonlinear, time / number), u_hat
@@ -80,5 +83,4 @@ def precisely(
             end = advance.step(end)
         return end
 
-    fine, coarse = after(steps), after(steps // 2)
-    return fine + (fine - coarse) / 15
+    return extrapolated(after, steps)

@@ -1,13 +1,11 @@
-"""exponax, jax-cfd and pyqg-jax as their documentation runs them: one compiled loop of steps, `jax.vmap` over members.
+"""exponax and jax-cfd as their documentation runs them: one compiled loop of steps, `jax.vmap` over members.
 
 Each is given our field in its own signs and shifts and gives it back in ours. Single precision means JAX without x64,
-except for pyqg-jax, whose single precision needs it. pyqg-jax starts its Adams–Bashforth scheme with an Euler and a
-second-order step; it gets the two tendencies before the start instead, because a long run forgets them.
+except for pyqg-jax, whose single precision needs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import pi
 from typing import Any
 
@@ -19,51 +17,13 @@ import numpy as np
 from jax_cfd.base.grids import Grid
 from jax_cfd.spectral.equations import ForcedNavierStokes2D
 from jax_cfd.spectral.time_stepping import crank_nicolson_rk4
-from pyqg_jax.qg_model import QGModel
-from pyqg_jax.state import Precision
-from pyqg_jax.steppers import AB3State, AB3Stepper, SteppedModel
 
 from benchmarks.cases import Case
-from benchmarks.ours import precisely, rate
+from benchmarks.injax import LOOPS, Fields, Run, compiled, in_torch, tensor
+from benchmarks.ours import extrapolated, precisely
+from benchmarks.pyqg import PyqgJax
 
 __all__ = ["PEERS", "Exponax", "JaxCfd", "PyqgJax"]
-
-Fields = np.ndarray
-_LOOPS: dict[tuple[Any, ...], Any] = {}
-
-
-class Run:
-    """An ensemble under way in JAX.
-
-    Args:
-        loop: compiled function of the states of all members, the number of steps and what a step depends on.
-        state: of all members.
-        how: what a step depends on, such as dt or coefficients.
-        fields: state to fields in our convention.
-        x64: whether JAX runs with 64-bit types.
-    """
-
-    def __init__(self, loop: Any, state: Any, how: Any, fields: Callable[[Any], Any], x64: bool) -> None:
-        self._loop, self._state, self._how, self._fields, self._x64 = loop, state, how, fields, x64
-
-    def advance(self, steps: int) -> None:
-        with jax.enable_x64(self._x64):
-            self._state = jax.block_until_ready(self._loop(self._state, steps, self._how))
-
-    def fields(self) -> Fields:
-        """The states in float64."""
-        with jax.enable_x64(self._x64):
-            return np.asarray(self._fields(self._state), dtype=np.float64)
-
-
-def compiled(step: Callable[[Any, Any], Any]) -> Any:
-    """Loop over steps of all members from a step of one member, which is a function of its state and of `how`."""
-
-    def loop(state: Any, steps: Any, how: Any) -> Any:
-        each = jax.vmap(lambda one: step(one, how))
-        return jax.lax.fori_loop(0, steps, lambda _, carry: each(carry), state)
-
-    return jax.jit(loop)
 
 
 class Exponax:
@@ -86,9 +46,9 @@ class Exponax:
 
     def _loop(self, name: str, dtype: str, rest: Any) -> Any:
         key = (self.order, name, dtype)
-        if key not in _LOOPS:
-            _LOOPS[key] = compiled(lambda u_hat, how: equinox.combine(how, rest).step_fourier(u_hat))
-        return _LOOPS[key]
+        if key not in LOOPS:
+            LOOPS[key] = compiled(lambda u_hat, how: equinox.combine(how, rest).step_fourier(u_hat))
+        return LOOPS[key]
 
     def _stepper(self, case: Case, dt: float) -> Any:
         config, rest = case.config, {"order": self.order, "num_circle_points": 64}
@@ -99,15 +59,12 @@ class Exponax:
         )
 
     def reference(self, case: Case, field: Fields, steps: int) -> Fields:
-        there, back = (_as_is, _as_is) if case.config.kind == "ks" else (_to_exponax, _from_exponax)
-        axes = tuple(range(1, field.ndim))
-        with jax.enable_x64(True):
-            # a step of order 0 is the linear part alone, so that the rest is the nonlinear one
-            scheme = self._stepper(case, 1.0)._integrator
-            terms, linear = scheme._nonlinear_fun, np.log(np.asarray(scheme._exp_term).real)
-            u_hat = np.fft.rfftn(there(field[None])[0], axes=axes)
-            end = integrated(linear, terms, u_hat, case.window, steps)
-            return np.asarray(back(np.fft.irfftn(end, s=field.shape[1:], axes=axes)[None])[0])
+        def after(number: int) -> Fields:
+            run = Exponax(4).start(case, field[None], case.window / number, "float64")
+            run.advance(number)
+            return run.fields()[0]
+
+        return extrapolated(after, steps)
 
 
 def _as_is(fields: Any) -> Any:
@@ -137,77 +94,18 @@ class JaxCfd:
         with jax.enable_x64(dtype == "float64"):
             state = jnp.fft.rfft2(jnp.asarray(fields[:, 0].swapaxes(-1, -2), dtype=dtype))
             key = (self.name, case.name, dtype)
-            if key not in _LOOPS:
+            if key not in LOOPS:
                 equation = self._equation(case)
-                _LOOPS[key] = compiled(lambda u_hat, dt: crank_nicolson_rk4(equation, dt)(u_hat))
-        loop = _LOOPS[key]
+                LOOPS[key] = compiled(lambda u_hat, dt: crank_nicolson_rk4(equation, dt)(u_hat))
+        loop = LOOPS[key]
         return Run(loop, state, dt, lambda u: jnp.fft.irfft2(u).swapaxes(-1, -2)[:, None], dtype == "float64")
 
     def reference(self, case: Case, field: Fields, steps: int) -> Fields:
         with jax.enable_x64(True):
             equation = self._equation(case)
-            terms = jax.jit(equation.explicit_terms)
-            u_hat = np.fft.rfft2(field[0].T)
-            end = precisely(np.asarray(equation.linear_term), terms, u_hat, case.window, steps)
-        return np.fft.irfft2(end).T[None]
-
-
-class PyqgJax:
-    """pyqg-jax: Adams–Bashforth of order 3 for all terms; `filterfac` 0 leaves the multiplication by the filter in."""
-
-    package, name, fewest_steps = "pyqg-jax", "pyqg-jax AB3", 1
-
-    def __init__(self, filtered: bool = False) -> None:
-        self.filtered = filtered
-
-    def _model(self, case: Case, dtype: str) -> QGModel:
-        config, precision = case.config, Precision.DOUBLE if dtype == "float64" else Precision.SINGLE
-        return QGModel(
-            nx=config.points, L=config.length, rek=config.bottom_drag, beta=config.beta, delta=config.layer_ratio,
-            rd=config.deformation_radius, H1=config.upper_thickness, U1=config.upper_velocity,
-            U2=config.lower_velocity, filterfac=23.6 if self.filtered else 0.0, precision=precision,
-        )  # fmt: skip
-
-    def start(self, case: Case, fields: Fields, dt: float, dtype: str) -> Run:
-        with jax.enable_x64(True):
-            model = self._model(case, dtype)
-            stepped = SteppedModel(model, AB3Stepper(dt))
-            blank = model.create_initial_state(jax.random.key(0))
-            state = jax.vmap(lambda q, past: _with_past(stepped, blank, q, past))(
-                jnp.asarray(fields, dtype=dtype), jnp.asarray(self._past(case, fields, dt))
-            )
-            key = (self.name, case.name, dtype, self.filtered)
-            if key not in _LOOPS:
-                _LOOPS[key] = compiled(lambda one, dt: SteppedModel(model, AB3Stepper(dt)).step_model(one))
-        return Run(_LOOPS[key], state, dt, jax.vmap(lambda one: one.state.q), True)
-
-    def _terms(self, case: Case) -> Callable[[Fields], Any]:
-        model = self._model(case, "float64")
-        blank = model.create_initial_state(jax.random.key(0))
-        return jax.jit(lambda q_hat: model.get_updates(blank.update(qh=q_hat)).qh)
-
-    def _past(self, case: Case, fields: Fields, dt: float) -> Fields:
-        """Spectral tendencies one and two steps before the start, [member, 2, layer, l, k]."""
-        terms, past = self._terms(case), []
-        for q_hat in np.fft.rfft2(fields):
-            before = [precisely(np.zeros_like(q_hat), terms, q_hat, -step * dt, 2) for step in (1, 2)]
-            past.append([np.asarray(terms(state)) for state in before])
-        return np.array(past)
-
-    def reference(self, case: Case, field: Fields, steps: int) -> Fields:
-        with jax.enable_x64(True):
-            q_hat = np.fft.rfft2(field)
-            end = precisely(np.zeros_like(q_hat), self._terms(case), q_hat, case.window, steps)
-        return np.fft.irfft2(end)
-
-
-def _with_past(stepped: SteppedModel, blank: Any, q: Any, past: Any) -> AB3State:
-    """State of the stepper after its start, with the field q and the tendencies of the last two steps."""
-    state = blank.update(q=q)
-    past = past.astype(state.qh.dtype)
-    begun = stepped.initialize_stepper_state(state)
-    updates = (blank.update(qh=past[0]), blank.update(qh=past[1]))
-    return AB3State(state=state, t=begun.t, tc=begun.tc, _ablevel=jnp.uint8(2), _updates=updates)
+            terms, linear = in_torch(equation.explicit_terms), tensor(equation.linear_term)
+            end = precisely(linear, terms, tensor(np.fft.rfft2(field[0].T)), case.window, steps)
+        return np.fft.irfft2(end.numpy()).T[None]
 
 
 PEERS: dict[str, tuple[Any, ...]] = {

@@ -42,8 +42,8 @@ NOT_RUN = {
     ],
     "kolmogorov": [
         (
-            "rms ω of 512² runs truncated to 64²: 4.44 ± 15 % (thermalizer, SNS)",
-            "about an hour of one core, and the Reynolds number and time of the published value are not stated",
+            "rms ω truncated to 64² of runs on 512² with ν = 1e−4",
+            "an hour of one core; 192² with ν = 2e−4 stands for it above",
         ),
         (
             "errors of Crank–Nicolson Runge–Kutta on a decaying mode",
@@ -53,7 +53,7 @@ NOT_RUN = {
     "qg": [
         (
             "rms q of 256² runs truncated to 64²: 8.63e−6, 1.17e−6 s⁻¹ (eddy), 7.64e−6, 3.01e−7 s⁻¹ (jet)",
-            "decades at 256² are hours of one core; the 64² runs are checked",
+            "decades of 256² are hours of one core; runs on 64² are checked above",
         )
     ],
     "peers": [
@@ -128,8 +128,8 @@ def measured(record: dict[str, Any]) -> str:
     """Values to the digits that are stable; residuals as an upper bound."""
     error = record["error"]
     if error is not None:
-        unit = 10.0 ** floor(log10(2 * error))
-        return f"{rounded(record['measured'][0], unit)} ± {rounded(error, 10.0 ** floor(log10(error)))}"
+        value, unit = record["measured"][0], 10.0 ** floor(log10(2 * error))
+        return f"{rounded(value, unit)} ± {rounded(error, 10.0 ** floor(log10(error)), like=value)}"
     if not any(record["reference"]):
         return bound(max(abs(value) for value in record["measured"]), record["tolerance"])
     return ", ".join(rounded(value, unit) for value, unit in zip(record["measured"], units(record), strict=True))
@@ -168,13 +168,12 @@ def number(value: float) -> str:
     return text.replace("-", "−")
 
 
-def rounded(value: float, unit: float) -> str:
-    """The value with its last digit at a unit, which is a power of ten."""
-    digits = -round(log10(unit))
-    if value and not 1e-3 <= abs(value) < 1e5:
-        exponent = floor(log10(abs(value)))
-        return f"{value / 10.0**exponent:.{max(0, digits + exponent)}f}e{exponent}".replace("-", "−")
-    return f"{value:.{max(0, digits)}f}".replace("-", "−")
+def rounded(value: float, unit: float, like: float | None = None) -> str:
+    """The value with its last digit at a unit, which is a power of ten, and with the exponent of another value."""
+    digits, size = -round(log10(unit)), abs(value if like is None else like)
+    exponent = floor(log10(size)) if size and not 1e-3 <= size < 1e5 else 0
+    power = f"e{exponent}" if exponent else ""
+    return f"{value / 10.0**exponent:.{max(0, digits + exponent)}f}{power}".replace("-", "−")
 
 
 def run(records: Path) -> int:

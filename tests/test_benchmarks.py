@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import timing
-from benchmarks.cases import CASES, _refined, members, quick, with_points
+from benchmarks.cases import CASES, _refined, members, quick, system, with_points
 from benchmarks.errors import distance, steps_within
 from benchmarks.ours import OURS, precisely
 from benchmarks.report import BEGIN, END, cheapest, page, tables
@@ -41,7 +41,7 @@ def test_search_stops_at_the_first_step_within_the_tolerance():
 def test_search_gives_up_on_round_off():
     accuracy = steps_within(lambda steps: max((10 / steps) ** 4, 1e-4), 8, 1e-6)
     assert accuracy.steps(1e-6) is None
-    assert len(accuracy.errors) == 9  # one more than it took to reach the floor
+    assert len(accuracy.errors) == 10  # one more than it took to reach the floor
 
 
 def test_distance_is_that_of_the_worst_layer_and_infinite_after_a_blow_up():
@@ -93,8 +93,15 @@ def test_members_are_shifted_copies_that_differ():
 
 
 def test_reference_solves_the_logistic_equation():
-    u = precisely(np.array([1.0 + 0j]), lambda u: -(u**2), np.array([0.1 + 0j]), 2.0, 64)
-    assert u[0].real == pytest.approx(0.1 * exp(2) / (1 + 0.1 * (exp(2) - 1)), rel=1e-8)
+    one = torch.ones(1, dtype=torch.complex128)
+    u = precisely(one, lambda u: -(u**2), 0.1 * one, 2.0, 64)
+    assert u[0].real == pytest.approx(0.1 * exp(2) / (1 + 0.1 * (exp(2) - 1)), rel=1e-9)
+
+
+def test_the_filter_damps_at_the_same_rate_with_any_step():
+    fine, coarse = (system(CASES["qg-64"], dt=dt).filter for dt in (1800.0, 7200.0))
+    torch.testing.assert_close(coarse, fine**4)
+    assert float(system(CASES["qg-64"]).filter.real.min()) < 0.5
 
 
 @pytest.mark.parametrize("solver", OURS, ids=lambda solver: solver.scheme)

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 import yaml
 from batch_system import BatchSystem, wait_for
@@ -186,6 +187,22 @@ def test_workers_have_one_thread_and_find_this_package() -> None:
     # what Dask's own processes export to those they start
     spawned = ast.literal_eval(shlex.split(values["DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON"])[0])
     assert set(THREADS.items()) <= set(spawned.items())
+
+
+def test_what_is_left_out_may_stand_in_the_file_of_the_site() -> None:
+    jobs.cluster_class(config())
+    site = {
+        "queue": "everyone",
+        "account": "site",
+        "job-extra-directives": ["--reservation=ours"],
+        "job-script-prologue": ["module load site"],
+    }
+    with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in site.items()}):
+        plain = script()
+        chosen = script(queue="long", directives=["--exclusive"], prologue=["module load python"])
+    assert {"#SBATCH -p everyone", "#SBATCH -A site", "#SBATCH --reservation=ours", "module load site"} <= set(plain)
+    assert {"#SBATCH -p long", "#SBATCH -A site", "#SBATCH --exclusive", "module load python"} <= set(chosen)
+    assert not {"#SBATCH --reservation=ours", "module load site"} & set(chosen)
 
 
 def test_a_missing_batch_system_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def cluster_class(config: JobQueueConfig) -> Any:
 
 
 def settings(config: JobQueueConfig) -> dict[str, Any]:
-    """Arguments of the cluster class."""
+    """Arguments of the cluster class; None leaves it to `jobqueue.yaml`, where sites keep their own."""
+    prologue = config.prologue or dask.config.get(f"jobqueue.{config.kind}.job-script-prologue", None) or ()
     account = "project" if config.kind == "lsf" else "account"
     hours, minutes, _ = config.walltime.split(":")
     return {
@@ -84,8 +85,8 @@ def settings(config: JobQueueConfig) -> dict[str, Any]:
         account: config.account,
         "interface": config.interface,
         "job_name": "thermalize",
-        "job_extra_directives": list(config.directives),
-        "job_script_prologue": [*config.prologue, *_exports()],
+        "job_extra_directives": list(config.directives) or None,
+        "job_script_prologue": [*prologue, *_exports()],
         "log_directory": config.log_directory,
     }
 
