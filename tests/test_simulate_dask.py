@@ -151,7 +151,7 @@ def test_sigterm_cancels_the_jobs(tmp_path: Path, batch: BatchSystem, expected: 
 
 @pytest.mark.parametrize("system", [KOLMOGOROV, QG], ids=["Kolmogorov", "QG"])
 def test_planes_and_windows_do_not_depend_on_who_computes(tmp_path: Path, system: dict[str, Any]) -> None:
-    config = experiment(**{**system, "splits": windowed(8, 4, 100)})
+    config = experiment(**{**system, "splits": windowed(8, 4, 100), "shard_frames": 100})
     simulate(config, "train", tmp_path / "one" / "train.manifest.json", workers=1)
     killing = threading.Thread(target=kill_a_worker, args=(tmp_path / "two" / "train.zarr.partial.blocks",))
     killing.start()

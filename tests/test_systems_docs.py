@@ -26,8 +26,8 @@ def test_page_of_verified_values_lists_every_check() -> None:
     """Functions with the fixture `verify`, found in the source; `make verification` writes the page."""
     page = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"\| `(test_\w+)` \|$", page, flags=re.MULTILINE))
-    files = [*ROOT.glob("tests/test_systems_*.py"), ROOT / "tests" / "test_peers_systems.py"]
-    functions = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    sources = [file.read_text(encoding="utf-8") for file in ROOT.glob("tests/test_*.py")]
+    functions = [node for source in sources for node in ast.walk(ast.parse(source))]
     checks = {
         node.name
         for node in functions

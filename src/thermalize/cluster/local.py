@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import dask
 from distributed import LocalCluster
@@ -50,4 +50,5 @@ def _kill_workers(cluster: LocalCluster) -> None:
     for nanny in cluster.workers.values():
         nanny.auto_restart = False
         if nanny.pid is not None:
-            os.kill(nanny.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
