@@ -43,7 +43,7 @@ NOT_RUN = {
     "kolmogorov": [
         (
             "rms ω truncated to 64² of runs on 512² with ν = 1e−4",
-            "an hour of one core; 192² with ν = 2e−4 stands for it above",
+            "half an hour of one core for a few members; 192² with ν = 2e−4 stands for it above",
         ),
         (
             "errors of Crank–Nicolson Runge–Kutta on a decaying mode",
@@ -53,7 +53,7 @@ NOT_RUN = {
     "qg": [
         (
             "rms q of 256² runs truncated to 64²: 8.63e−6, 1.17e−6 s⁻¹ (eddy), 7.64e−6, 3.01e−7 s⁻¹ (jet)",
-            "decades of 256² are hours of one core; runs on 64² are checked above",
+            "ten minutes (eddy) and an hour (jet) of one core for one member; runs on 64² are checked above",
         )
     ],
     "peers": [
@@ -136,13 +136,16 @@ def measured(record: dict[str, Any]) -> str:
 
 
 def units(record: dict[str, Any]) -> list[float]:
-    """What one in the last shown digit of each value is worth: the decade of its tolerance."""
+    """What one in the last shown digit of each value is worth: the decade of its tolerance, or the second digit."""
     if record["bound"] == "least":
         return [0.01] * len(record["reference"])
     sizes = [abs(value) for value in record["reference"]]
     smallest = min(size for size in sizes if size > 0)
-    allowed = (record["tolerance"] * ((size or smallest) if record["relative"] else 1.0) for size in sizes)
-    return [10.0 ** floor(log10(value)) for value in allowed]
+    allowed = [record["tolerance"] * ((size or smallest) if record["relative"] else 1.0) for size in sizes]
+    return [
+        10.0 ** min(floor(log10(value)), floor(log10(size or smallest)) - 1)
+        for value, size in zip(allowed, sizes, strict=True)
+    ]
 
 
 def tolerance(record: dict[str, Any]) -> str:
