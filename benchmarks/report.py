@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any
 
 __all__ = ["BEGIN", "END", "cheapest", "page", "tables"]
@@ -17,7 +18,15 @@ def tables(found: dict[str, Any]) -> str:
         _facts(found["machine"]),
         "### Time to a given error",
         table(
-            ["case", "type", "error ≤", "ours (dt)", "peer (dt)", "ms per unit, ours : peer", "ratio", "ratio, batch"],
+            [
+                "case",
+                "type",
+                "error ≤",
+                "ours (dt)",
+                "peer (dt)",
+                "ms per unit, ours : peer",
+                *_members(found["cases"]),
+            ],
             (row for name, case in found["cases"].items() for row in _comparisons(name, case)),
         ),
         "### Time per step",
@@ -58,6 +67,12 @@ def cheapest(case: dict[str, Any], dtype: str, batch: str, tolerance: float, pac
     return best
 
 
+def _members(cases: dict[str, Any]) -> list[str]:
+    """Heads of the columns of ratios, which are of one member and of the larger batch, 64 for one-dimensional cases."""
+    many = sorted({list(entry["batches"])[-1] for case in cases.values() for entry in case["types"].values()}, key=int)
+    return ["ratio, 1 member", f"ratio, {' or '.join(many)} members"]
+
+
 def _comparisons(name: str, case: dict[str, Any]) -> Iterable[list[str]]:
     for dtype, entry in case["types"].items():
         present = {solver.split()[0] for solver in entry["errors"]}
@@ -67,17 +82,17 @@ def _comparisons(name: str, case: dict[str, Any]) -> Iterable[list[str]]:
 
 
 def _against(case: dict[str, Any], dtype: str, tolerance: float, peer: str) -> list[str]:
-    one, many = case["types"][dtype]["batches"]
-    ours, theirs = (cheapest(case, dtype, one, tolerance, package) for package in ("thermalize", peer))
-    ratios = [cheapest(case, dtype, n, tolerance, peer)[2] / cheapest(case, dtype, n, tolerance, "thermalize")[2]
-              for n in (one, many)]  # fmt: skip
-    dts = [f"{found[0]} ({_dt(case, found[1])})" if found[0] else "not reached" for found in (ours, theirs)]
-    times = f"{1e3 * ours[2]:.3g} : {1e3 * theirs[2]:.3g}"
-    return [*dts, times, f"{ratios[0]:.1f}", f"{ratios[1]:.1f} ({many})"]
+    pairs = [
+        tuple(cheapest(case, dtype, batch, tolerance, package) for package in ("thermalize", peer))
+        for batch in case["types"][dtype]["batches"]
+    ]
+    schemes = [f"{name} ({case['window'] / steps:.3g})" if steps else "not reached" for name, steps, _ in pairs[0]]
+    times = " : ".join(f"{1e3 * seconds:.3g}" if steps else "–" for _, steps, seconds in pairs[0])
+    return [*schemes, times, *(_ratio(ours[2], theirs[2]) for ours, theirs in pairs)]
 
 
-def _dt(case: dict[str, Any], steps: int) -> str:
-    return f"{case['window'] / steps:.3g}"
+def _ratio(ours: float, theirs: float) -> str:
+    return f"{theirs / ours:.1f}" if isfinite(theirs) and isfinite(ours) else "–"
 
 
 def _steps_of(kind: str, cases: dict[str, Any]) -> str:
