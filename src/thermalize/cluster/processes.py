@@ -17,7 +17,7 @@ __all__ = ["GUARD", "SPAWNED", "THREADS", "environment", "refuse_within_worker",
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # Dask has its workers return freed memory at once, and solvers, which free some in every operation, then spend most of
 # their time on getting it back
-SPAWNED = {**THREADS, "MALLOC_TRIM_THRESHOLD_": str(2**28), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
+SPAWNED = {**THREADS, "MALLOC_TRIM_THRESHOLD_": str(2**26), "MALLOC_MMAP_THRESHOLD_": str(2**22)}
 GUARD = "a script that simulates needs `if __name__ == '__main__':` around its main part, because the workers import it"
 
 
