@@ -194,8 +194,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments).records
     with tempfile.TemporaryDirectory() as folder:
         path = given or Path(folder) / "records.jsonl"
-        if not given and run(path):
-            print("The page stays as it is, because checks failed.", file=sys.stderr)
+        if not given and (status := run(path)):
+            print(f"The page stays as it is: pytest ended with the status {status}.", file=sys.stderr)
             return 1
         lines = path.read_text(encoding="utf-8").splitlines()
     (HERE / "verification.md").write_text(page(json.loads(line) for line in lines), encoding="utf-8")
