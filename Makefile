@@ -34,7 +34,7 @@ test-slow: $(STAMP) ## the slow tests: killed and resumed runs, the workflow end
 test-all: $(STAMP) ## every test but those against other solvers
 	$(PYTEST) -m "not peers" -n $(WORKERS) --dist loadfile
 
-test-peers: $(PEERS) ## compare the solvers with exponax, jax-cfd and pyqg-jax, which it installs
+test-peers: $(PEERS) ## compare with exponax, jax-cfd, pyqg-jax and neuraloperator, which it installs
 	$(PYTEST) -m peers
 
 verification: $(STAMP) ## write docs/verification.md from a run of the solvers' tests

@@ -22,10 +22,16 @@ include: "rules/diagnostics.smk"
 include: "rules/artifacts.smk"
 
 
+onstart:
+    try:
+        write_experiment(EXPERIMENT, RESULTS.config)
+    except UserError as error:
+        sys.exit(f"Error: {error}")
+
+
 rule all:
     default_target: True
     input:
-        str(RESULTS.config),
         expand(f"{RESULTS.figure('{figure}')}.{{suffix}}", figure=FIGURES, suffix=("pdf", "png")),
         str(RESULTS.movie),
         str(RESULTS.movie_in_report),

@@ -1,5 +1,4 @@
 ARTIFACT_INPUTS = dict(
-    config=ancient(str(RESULTS.config)),
     test=str(RESULTS.simulation("test")),
     rollouts=expand(str(RESULTS.rollout(*ROLLOUT)), **ROLLOUTS),
     diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **ROLLOUTS),
@@ -40,7 +39,7 @@ for figure in FIGURES:
         message:
             "figure {params.figure}"
         shell:
-            "python -m thermalize figure {input.config} --name {params.figure} > {log} 2>&1"
+            "python -m thermalize figure {CONFIG} --name {params.figure} > {log} 2>&1"
 
 
 # Twice the same: a report shows PNGs in place, also animated ones, but offers GIFs for download only.
@@ -70,7 +69,7 @@ rule movie:
     message:
         "movie"
     shell:
-        "python -m thermalize movie {input.config} > {log} 2>&1"
+        "python -m thermalize movie {CONFIG} > {log} 2>&1"
 
 
 # One row per emulator and stabilizer.
@@ -98,4 +97,4 @@ rule summary:
     message:
         "summary table"
     shell:
-        "python -m thermalize summary {input.config} > {log} 2>&1"
+        "python -m thermalize summary {CONFIG} > {log} 2>&1"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from thermalize.configfile import parse_experiment, resolved_yaml
+from thermalize.configfile import parse_experiment, write_experiment
 from thermalize.errors import UserError
 from thermalize.paths import MODEL_FILES, Results
 from thermalize.sources import sources
-from thermalize.workflow import figures_of, gpus_of, settings_of, simulation_gpus_of, simulation_threads_of
-from thermalize.workflow import source_files_of, source_stamp_of
+from thermalize.workflow import emulator_files_of, figures_of, gpus_of, launcher, settings_of, simulation_gpus_of
+from thermalize.workflow import simulation_threads_of, source_files_of, source_stamp_of, training_gpus_of
 
 shell.executable("bash")
 # Rules run the package of this checkout, also inside conda environments that do not have it installed.
@@ -24,6 +24,8 @@ except UserError as error:
     sys.exit(f"Error: {error}")
 
 RESULTS = Results(EXPERIMENT.name)
+# Written before the first job and no input of any: what a job depends on are its settings.
+CONFIG = str(RESULTS.config)
 LOGS = Path("logs") / EXPERIMENT.name
 STABILIZERS = EXPERIMENT.stabilizers
 FIGURES = figures_of(EXPERIMENT)
@@ -74,4 +76,3 @@ def diffusion_of(wildcards):
 
 localrules:
     all,
-    resolve,

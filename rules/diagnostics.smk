@@ -1,7 +1,6 @@
 # Compare a rollout with held-out truth: spectra, distributions, horizons, health.
 rule diagnose:
     input:
-        config=ancient(str(RESULTS.config)),
         test=str(RESULTS.simulation("test")),
         rollout=str(RESULTS.rollout(*ROLLOUT)),
         code=code("diagnose"),
@@ -22,5 +21,5 @@ rule diagnose:
     message:
         "diagnose {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed}"
     shell:
-        "python -m thermalize diagnose {input.config} --emulator {wildcards.emulator}"
+        "python -m thermalize diagnose {CONFIG} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed} > {log} 2>&1"

@@ -1,7 +1,6 @@
 # Train a diffusion model on single snapshots; the state of an interrupted training is kept aside and continued.
 rule train_diffusion:
     input:
-        config=ancient(str(RESULTS.config)),
         train=str(RESULTS.simulation("train")),
         valid=str(RESULTS.simulation("valid")),
         code=code("diffusion"),
@@ -19,11 +18,12 @@ rule train_diffusion:
     resources:
         mem_mb=2000,
         runtime=1440,
-        gpu=GPU,
+        gpu=lambda wildcards: training_gpus_of(EXPERIMENT, "diffusion", wildcards.diffusion),
     params:
         settings=settings("diffusion"),
+        launch=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "train diffusion model {wildcards.diffusion} (progress: {log})"
     shell:
-        "python -m thermalize train-diffusion {input.config} --diffusion {wildcards.diffusion}"
+        "{params.launch} -m thermalize train-diffusion {CONFIG} --diffusion {wildcards.diffusion}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"

@@ -1,7 +1,5 @@
 # A demanded GPU must be there before anything is computed, also on the nodes of a cluster.
 rule device:
-    input:
-        config=ancient(str(RESULTS.config)),
     output:
         str(RESULTS.device),
     log:
@@ -15,21 +13,20 @@ rule device:
         mem_mb=2000,
         runtime=5,
         gpu=GPU,
-    params:
-        device=EXPERIMENT.device,
     message:
-        "look for the device {params.device}"
+        "look for the demanded device"
     shell:
-        "python -m thermalize device {input.config} --gpus {resources.gpu} > {log} 2>&1"
+        "python -m thermalize device {CONFIG} --gpus {resources.gpu} > {log} 2>&1"
 
 
-# Train an emulator; the state of an interrupted training is kept aside and continued.
+# Train an emulator; the state of an interrupted training is kept aside and continued. One that was trained elsewhere is
+# measured on held-out truth and put beside the others.
 rule train_emulator:
     input:
-        config=ancient(str(RESULTS.config)),
         train=str(RESULTS.simulation("train")),
         valid=str(RESULTS.simulation("valid")),
         code=code("emulator"),
+        files=lambda wildcards: emulator_files_of(EXPERIMENT, wildcards.emulator),
     output:
         model_files(RESULTS.emulator("{emulator}")),
     log:
@@ -42,11 +39,12 @@ rule train_emulator:
     resources:
         mem_mb=2000,
         runtime=720,
-        gpu=GPU,
+        gpu=lambda wildcards: training_gpus_of(EXPERIMENT, "emulators", wildcards.emulator),
     params:
         settings=settings("emulator"),
+        launch=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "train emulator {wildcards.emulator} (progress: {log})"
     shell:
-        "python -m thermalize train-emulator {input.config} --emulator {wildcards.emulator}"
+        "{params.launch} -m thermalize train-emulator {CONFIG} --emulator {wildcards.emulator}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"

@@ -4,7 +4,6 @@ ROLLOUT = ("{emulator}", "{stabilizer}", "{seed}")
 # Run an emulator under a stabilizer, streamed to a Zarr store; an interrupted rollout is continued.
 rule rollout:
     input:
-        config=ancient(str(RESULTS.config)),
         test=str(RESULTS.simulation("test")),
         emulator=model_files(RESULTS.emulator("{emulator}")),
         diffusion=diffusion_of,
@@ -27,7 +26,7 @@ rule rollout:
     message:
         "rollout of {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed} (progress: {log})"
     shell:
-        "python -m thermalize rollout {input.config} --emulator {wildcards.emulator}"
+        "python -m thermalize rollout {CONFIG} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
@@ -35,7 +34,6 @@ rule rollout:
 # Time every stabilizer of an emulator side by side; takes all cores so that nothing else runs meanwhile.
 rule cost:
     input:
-        config=ancient(str(RESULTS.config)),
         test=str(RESULTS.simulation("test")),
         emulator=model_files(RESULTS.emulator("{emulator}")),
         diffusion=[path for name in EXPERIMENT.diffusion for path in model_files(RESULTS.diffusion(name))],
@@ -61,5 +59,5 @@ rule cost:
     message:
         "cost of {wildcards.emulator}, side by side"
     shell:
-        "python -m thermalize cost {input.config} --emulator {wildcards.emulator}"
+        "python -m thermalize cost {CONFIG} --emulator {wildcards.emulator}"
         " --threads 1 --gpus {resources.gpu} > {log} 2>&1"

@@ -1,31 +1,8 @@
-# The configuration in full, beside its results.
-rule resolve:
-    output:
-        str(RESULTS.config),
-    log:
-        log_of(RESULTS.config),
-    benchmark:
-        benchmark_of(RESULTS.config)
-    conda:
-        "../envs/simulate.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-        runtime=5,
-    params:
-        text=resolved_yaml(EXPERIMENT),
-    message:
-        "configuration in full"
-    shell:
-        "printf %s {params.text:q} | python -m thermalize resolve - > {log} 2>&1"
-
-
 # Integrate the members of one split, or read them from the user's own files, through Dask into a Zarr store. Where other
 # machines compute, the rule stays here: its process only hands out the work, and jobs of a batch system must not be
 # submitted from within one.
 rule simulate:
     input:
-        config=ancient(str(RESULTS.config)),
         device=ancient(str(RESULTS.device)) if EXPERIMENT.device in ("cuda", "mps") else [],
         code=code("simulate"),
         source=lambda wildcards: source_files_of(EXPERIMENT),
@@ -49,5 +26,5 @@ rule simulate:
     message:
         "simulate {wildcards.split}"
     shell:
-        "python -m thermalize simulate {input.config} --split {wildcards.split}"
+        "python -m thermalize simulate {CONFIG} --split {wildcards.split}"
         " --workers {threads} --gpus {resources.gpu} > {log} 2>&1"

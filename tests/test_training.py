@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from thermalize.config import DiffusionConfig, EmulatorConfig, TrainingConfig, UNetConfig, UnrollConfig
 from thermalize.diffusion.calibration import auto_start, auto_stop
-from thermalize.diffusion.denoiser import Denoiser, DiffusionObjective
+from thermalize.diffusion.denoiser import Denoiser
+from thermalize.diffusion.objective import DiffusionObjective
 from thermalize.diffusion.schedule import CLEAN, build
-from thermalize.emulators import EmulatorObjective, ResidualEmulator, unroll_length
+from thermalize.emulators.objective import EmulatorObjective, unroll_length
+from thermalize.emulators.residual import ResidualEmulator
 from thermalize.errors import UserError
 from thermalize.training.checkpoint import Checkpoints
-from thermalize.training.data import EpochOrder, Normalization, Trajectories
+from thermalize.training.data import Normalization, Trajectories
 from thermalize.training.folder import is_complete, load_weights, read_card, save_model
-from thermalize.training.loop import Trainer, learning_rate
+from thermalize.training.loop import Result, Trainer
+from thermalize.training.passes import Passes
+from thermalize.training.processes import ALONE
+from thermalize.training.rates import learning_rate
+from thermalize.training.watch import Best
 
 UNIT = Normalization((0.0,), (1.0,))
 NETWORK = UNetConfig(width=4, multipliers=(1, 2))
@@ -34,17 +36,16 @@ def travelling_waves(members: int = 6, frames: int = 30, points: int = 16) -> np
     return np.sin(x - t[None, :, None, None] + phase[:, None, None, None]).astype(np.float32)
 
 
-def emulator_trainer(tmp_path, training: TrainingConfig = TRAINING, fingerprint: str = "a") -> Trainer:
+def emulator_trainer(tmp_path, training: TrainingConfig = TRAINING, **options) -> Trainer:
     config = EmulatorConfig(
-        network=NETWORK, unroll=UnrollConfig(maximum=3, grow_every=8), noise=0.01, training=training
+        network=NETWORK, unroll=UnrollConfig(maximum=3, grow_every=8), noise=0.01, training=training, **options
     )
     data = Trajectories(travelling_waves(), UNIT)
     torch.manual_seed(0)
     model = ResidualEmulator(config, 1, 1, UNIT)
     objective = EmulatorObjective(config, data, data, seed=1)
-    return Trainer(
-        model, objective, training, 1, Checkpoints(tmp_path / "p", fingerprint), contextlib.nullcontext(), "t"
-    )
+    identity = {"config": config.model_dump(mode="json"), "code": "a" * 64}
+    return Trainer(model, objective, training, 1, Checkpoints(tmp_path / "p", identity), "t")
 
 
 def diffusion_trainer(tmp_path, training: TrainingConfig = TRAINING) -> Trainer:
@@ -53,7 +54,7 @@ def diffusion_trainer(tmp_path, training: TrainingConfig = TRAINING) -> Trainer:
     torch.manual_seed(0)
     objective = DiffusionObjective(config, build(config.schedule), data, data, seed=1)
     model = Denoiser(config, 1, 1)
-    return Trainer(model, objective, training, 1, Checkpoints(tmp_path / "p", "d"), contextlib.nullcontext(), "t")
+    return Trainer(model, objective, training, 1, Checkpoints(tmp_path / "p", {}), "t")
 
 
 class Killed(Exception):
@@ -71,26 +72,28 @@ def kill_after(trainer: Trainer, update: int) -> None:
     trainer._step = stepping  # type: ignore[method-assign]
 
 
-def same_weights(a: nn.Module, b: nn.Module) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+def same_weights(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    assert a.keys() == b.keys()
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def same(a: Result, b: Result) -> bool:
+    return same_weights(a.best, b.best) and same_weights(a.last, b.last) and a.history == b.history
 
 
 @pytest.mark.parametrize("make", [emulator_trainer, diffusion_trainer])
 @pytest.mark.parametrize("killed_at", [3, 12, 23])
 def test_a_killed_training_ends_with_the_same_bits(tmp_path, make, killed_at):
-    straight, history = make(tmp_path / "straight").run()
+    straight = make(tmp_path / "straight").run()
     interrupted = make(tmp_path / "killed")
     kill_after(interrupted, killed_at)
     with pytest.raises(Killed):
         interrupted.run()
-    resumed = make(tmp_path / "killed")
-    model, again = resumed.run()
-    assert same_weights(model, straight)
-    assert again == history
+    assert same(make(tmp_path / "killed").run(), straight)
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path):
-    straight, _ = emulator_trainer(tmp_path / "straight").run()
+    straight = emulator_trainer(tmp_path / "straight").run()
     interrupted = emulator_trainer(tmp_path / "k")
     kill_after(interrupted, 17)
     with pytest.raises(Killed):
@@ -103,45 +106,172 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path):
     resumed = emulator_trainer(tmp_path / "k")
     resumed._restore()
     assert resumed.update == 10
-    model, _ = resumed.run()
-    assert same_weights(model, straight)
+    assert same(resumed.run(), straight)
 
 
-def test_checkpoints_of_another_training_are_refused(tmp_path):
+def test_checkpoints_of_another_training_are_refused_with_what_differs(tmp_path):
     trainer = emulator_trainer(tmp_path)
     trainer.checkpoints.save(1, {"update": 1})
-    with pytest.raises(UserError, match="another configuration, data or code; move or delete"):
-        emulator_trainer(tmp_path, fingerprint="b")
+    emulator_trainer(tmp_path)
+    with pytest.raises(UserError, match=r"\(config\.training\.batch_size: 8 there, 4 here\); move or delete"):
+        emulator_trainer(tmp_path, TRAINING.model_copy(update={"batch_size": 4}))
+    with pytest.raises(UserError, match=r"another training \(code\); move or delete"):
+        Checkpoints(tmp_path / "p", {**trainer.checkpoints.identity, "code": "b" * 64})
 
 
 def test_training_learns_and_reports(tmp_path):
     config = TRAINING.model_copy(update={"updates": 150, "validate_every": 50, "learning_rate": 5e-3})
-    _, history = emulator_trainer(tmp_path, config).run()
+    history = emulator_trainer(tmp_path, config).run().history
     assert [row["update"] for row in history] == [50, 100, 150]
     assert history[-1]["valid_loss"] < 0.2 * history[0]["valid_loss"]
     assert history[-1]["unroll"] == 3
-    _, history = diffusion_trainer(tmp_path / "d", config).run()
+    history = diffusion_trainer(tmp_path / "d", config).run().history
     assert history[-1]["valid_noise_mse"] < 0.6
     assert history[-1]["valid_loss"] < history[0]["valid_loss"]
 
 
-def test_clipping_bounds_the_update(tmp_path):
-    norms = []
-    for clip in (1e-6, 1.0):
+def test_clipping_bounds_the_update_and_the_history_says_how_often(tmp_path):
+    norms, shares = [], []
+    for clip in (1e-6, 1e6):
         trainer = emulator_trainer(tmp_path / str(clip), TRAINING.model_copy(update={"clip_norm": clip, "updates": 1}))
-        trainer._step()
+        shares.append(trainer.run().history[0]["clipped"])
         gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
         norms.append(float(torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients]))))
     assert norms[0] == pytest.approx(1e-6, rel=1e-2)
     assert norms[1] > 1e-3
+    assert shares == [1.0, 0.0]
 
 
-def test_a_loss_that_is_not_finite_stops_with_a_suggestion(tmp_path):
+def test_a_loss_that_is_not_finite_stops_with_samples_and_a_suggestion(tmp_path):
     trainer = emulator_trainer(tmp_path)
     with torch.no_grad():
         next(trainer.model.parameters()).fill_(torch.nan)
-    with pytest.raises(UserError, match=r"became nan at update 0; try learning_rate: 0\.00033"):
+    with pytest.raises(UserError, match=r"t, update 0: .* became nan because weights .* try learning_rate: 0\.00033"):
         trainer.run()
+    trainer = emulator_trainer(tmp_path)
+    trainer.objective.train.values[4, 7] = torch.nan
+    with pytest.raises(UserError, match=r"became nan on member 4 from frame [67](?!.*member [^4])"):
+        trainer.run()
+
+
+def test_the_best_weights_are_kept_apart_and_training_stops_when_it_no_longer_helps(tmp_path):
+    training = TRAINING.model_copy(update={"updates": 80, "patience": 2})
+    errors = iter([0.5, 0.3, 0.4, float("inf"), 0.1])
+    trainer = emulator_trainer(tmp_path, training)
+    validate, seen = trainer.objective.validate, []
+
+    def scripted(model: nn.Module) -> dict[str, float]:
+        seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        return {**validate(model), "valid_rollout_error": next(errors)}
+
+    trainer.objective.validate = scripted
+    result = trainer.run()
+    assert [row["update"] for row in result.history] == [8, 16, 24, 32]
+    assert result.best_update == 16
+    assert same_weights(result.best, seen[1])
+    assert same_weights(result.last, seen[3])
+    assert not same_weights(result.best, result.last)
+    resumed = emulator_trainer(tmp_path, training).run()
+    assert same(resumed, result)
+
+
+def test_a_validation_that_is_not_a_number_is_never_better():
+    best, model = Best(), nn.Linear(1, 1)
+    for update, value in enumerate((float("nan"), 2.0, float("nan"), 3.0)):
+        best.see(value, update, model)
+    assert (best.value, best.update, best.waited) == (2.0, 1, 2)
+
+
+@pytest.mark.parametrize("make", [emulator_trainer, diffusion_trainer])
+@pytest.mark.parametrize("largest", [1, 3, 4])
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(tmp_path, make, largest):
+    gradients = []
+    for size in (None, largest):
+        trainer = make(tmp_path, TRAINING.model_copy(update={"micro_batch": size}))
+        trainer.update = 20  # three unrolled steps
+        loss = trainer.passes.backward(trainer._batch())
+        gradients.append([torch.tensor(loss), *(p.grad for p in trainer.model.parameters())])
+    for whole, parts in zip(*gradients, strict=True):
+        torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-7)
+
+
+class Short(nn.Module):
+    """Fails on more than three samples, as a small GPU would."""
+
+    error: Exception = torch.OutOfMemoryError("CUDA out of memory")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        if len(x) > 3:
+            raise self.error
+        return self.scale * x
+
+
+class Square:
+    def loss(self, model, batch):
+        return model(batch[0]).square().mean()
+
+
+@pytest.mark.parametrize("error", [Short.error, RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")])
+def test_short_memory_halves_the_parts_and_keeps_the_batch(capsys, monkeypatch, error):
+    monkeypatch.setattr(Short, "error", error)
+    model, x = Short(), torch.arange(8.0)[:, None]
+    passes = Passes(model, Square(), ALONE, torch.autocast("cpu", enabled=False), None)
+    assert passes.backward((x,)) == pytest.approx(float(x.square().mean()))
+    assert float(model.scale.grad) == pytest.approx(2 * float(x.square().mean()))
+    assert passes.largest == 2
+    assert "2 samples per pass" in capsys.readouterr().err
+
+
+def test_other_errors_are_not_taken_for_short_memory():
+    class Broken(nn.Module):
+        def forward(self, x):  # noqa: ARG002
+            raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        Passes(Broken(), Square(), ALONE, torch.autocast("cpu", enabled=False), None).backward((torch.ones(4, 1),))
+
+
+def test_pushforward_and_targets():
+    """One linear parameter, so that loss and gradient are known: F(x) = (a − 1) x on x_0, x_1, x_2 = 1, 2, 5."""
+
+    class Linear(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Parameter(torch.tensor(3.0))
+
+        def forward(self, x):
+            return self.a * x
+
+    def loss_and_slope(**options) -> tuple[float, float]:
+        config = EmulatorConfig(unroll=UnrollConfig(start=2, maximum=2), training=TRAINING, **options)
+        data = Trajectories(np.array([1.0, 2.0, 5.0], np.float32)[None, :, None, None], UNIT)
+        model, objective = Linear(), EmulatorObjective(config, data, data, 0)
+        loss = objective.loss(model, objective.batch(0, torch.Generator(), slice(None)))
+        loss.backward()
+        return float(loss.detach()), float(model.a.grad)
+
+    # unrolled states 1, a, a²; increments a − 1, a² − a against 1, 3
+    assert loss_and_slope() == pytest.approx((((3 - 2) ** 2 + (6 - 3) ** 2) / 2, (2 * 1 + 2 * 3 * 5) / 2))
+    # states a, a² against 2, 5
+    assert loss_and_slope(target="state") == pytest.approx((((3 - 2) ** 2 + (9 - 5) ** 2) / 2, (2 + 2 * 4 * 6) / 2))
+    # the last step from the constant 3: 3a against 5
+    assert loss_and_slope(target="state", pushforward=True) == pytest.approx(((9 - 5) ** 2, 2 * 4 * 3))
+
+
+def test_input_noise_reaches_the_first_step():
+    config = EmulatorConfig(input_noise=0.5, unroll=UnrollConfig(maximum=1), training=TRAINING, target="state")
+    data = Trajectories(travelling_waves(60), UNIT)
+    objective = EmulatorObjective(config, data, data, 0)
+    generator = torch.Generator().manual_seed(0)
+    windows, noise = objective.batch(0, generator, slice(None))
+    assert noise.shape == (8, 1, 1, 16)
+    # the identity leaves the noise and the true increment
+    expected = (windows[:, 0] + 0.5 * noise[:, 0] - windows[:, 1]).square().mean()
+    assert float(objective.loss(nn.Identity(), (windows, noise))) == pytest.approx(float(expected))
 
 
 def test_learning_rate_rises_linearly_and_falls_as_a_cosine():
@@ -149,24 +279,8 @@ def test_learning_rate_rises_linearly_and_falls_as_a_cosine():
     assert [learning_rate(config, u) for u in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
     assert learning_rate(config, 60) == pytest.approx(0.55)
     assert learning_rate(config, 110) == pytest.approx(0.1)
-
-
-@given(count=st.integers(1, 40), batch=st.integers(1, 50), seed=st.integers(0, 5))
-def test_an_epoch_visits_no_sample_twice_and_order_is_stateless(count, batch, seed):
-    order = EpochOrder(count, batch, seed)
-    updates = count // min(batch, count)
-    epoch = np.concatenate([order.batch(u) for u in range(updates)])
-    assert len(set(epoch.tolist())) == len(epoch) > count - min(batch, count)
-    assert np.array_equal(EpochOrder(count, batch, seed).batch(updates - 1), order.batch(updates - 1))
-
-
-def test_windows_are_consecutive_frames_of_one_member():
-    values = (100 * np.arange(3)[:, None] + np.arange(5)).astype(np.float32)[:, :, None, None]
-    data = Trajectories(values, Normalization((10.0,), (2.0,)))
-    assert data.count(3) == 9
-    windows = data.windows(np.array([0, 2, 3, 8]), 3)[:, :, 0, 0] * 2 + 10
-    assert windows.tolist() == [[0, 1, 2], [2, 3, 4], [100, 101, 102], [202, 203, 204]]
-    assert len(data.spread(4, 3)) == 4
+    for decay, halfway in (("linear", 0.55), ("constant", 1.0)):
+        assert learning_rate(config.model_copy(update={"decay": decay}), 60) == pytest.approx(halfway)
 
 
 def test_unroll_grows():
@@ -183,13 +297,15 @@ def test_a_perfect_emulator_has_no_loss(tmp_path):
 
     data = Trajectories(travelling_waves(), UNIT)
     config = EmulatorConfig(network=NETWORK, unroll=UnrollConfig(start=4, maximum=4), training=TRAINING)
-    assert float(EmulatorObjective(config, data, data, 0).loss(Exact(), 0, torch.Generator())) < 1e-12
+    objective = EmulatorObjective(config, data, data, 0)
+    assert float(objective.loss(Exact(), objective.batch(0, torch.Generator(), slice(None)))) < 1e-12
 
 
 def model_folder(path, kind="emulator"):
     config = EmulatorConfig(network=NETWORK, training=TRAINING)
     model = ResidualEmulator(config, 1, 1, UNIT)
-    save_model(path, model, {"kind": kind, "system": {"kind": "ks", "points": 16}}, [{"update": 1, "train_loss": 0.5}])
+    card = {"kind": kind, "system": {"kind": "ks", "points": 16}}
+    save_model(path, model.state_dict(), model.state_dict(), card, [{"update": 1, "train_loss": 0.5}])
     return model
 
 
@@ -198,19 +314,19 @@ def test_model_folder_round_trip(tmp_path):
     card = read_card(tmp_path, "emulator", {"kind": "ks", "points": 16})
     other = ResidualEmulator(EmulatorConfig(network=NETWORK, training=TRAINING), 1, 1, Normalization((5.0,), (2.0,)))
     load_weights(tmp_path, other, card)
-    assert same_weights(model, other)
-    assert card["parameters"] == sum(p.numel() for p in model.parameters())
+    assert same_weights(model.state_dict(), other.state_dict())
 
 
 def test_a_folder_is_complete_only_when_nothing_is_missing_or_changed(tmp_path):
     model = model_folder(tmp_path)
-    save_model(tmp_path, model, {"kind": "emulator", "fingerprint": "f"}, [{"update": 1}])
+    weights = model.state_dict()
+    save_model(tmp_path, weights, weights, {"kind": "emulator", "fingerprint": "f"}, [{"update": 1}])
     assert is_complete(tmp_path, "f")
     assert not is_complete(tmp_path, "g")
     assert not is_complete(tmp_path / "nowhere", "f")
     (tmp_path / "history.csv").unlink()
     assert not is_complete(tmp_path, "f")
-    save_model(tmp_path, model, {"kind": "emulator", "fingerprint": "f"}, [{"update": 1}])
+    save_model(tmp_path, weights, weights, {"kind": "emulator", "fingerprint": "f"}, [{"update": 1}])
     (tmp_path / "model.safetensors").write_bytes(b"other")
     assert not is_complete(tmp_path, "f")
 

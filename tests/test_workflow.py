@@ -17,7 +17,7 @@ import yaml
 from workflow_run import ROOT, TINY, snakemake, thermalize
 
 from thermalize.configfile import load_experiment
-from thermalize.paths import Results
+from thermalize.paths import MODEL_FILES, Results
 from thermalize.rollout import Rollout
 from thermalize.stages.rollouts import Job, rollout
 
@@ -42,13 +42,24 @@ def test_every_artifact_of_the_layout_is_there(results):
         assert (results / "simulation" / f"{split}.zarr" / "zarr.json").is_file()
         assert (results / "simulation" / f"{split}.manifest.json").is_file()
     for model in ("emulators/small", "diffusion/small"):
-        assert {p.name for p in (results / model).iterdir()} == {"model.json", "model.safetensors", "history.csv"}
+        assert {p.name for p in (results / model).iterdir()} == set(MODEL_FILES)
     for stabilizer in ("raw", "thermalized"):
         for seed in experiment["seeds"]:
             assert (results / "rollouts" / "small" / stabilizer / f"seed{seed}.zarr").is_dir()
             assert (results / "diagnostics" / "small" / stabilizer / f"seed{seed}.nc").is_file()
     assert len(list((results / "figures").glob("*.pdf"))) == len(list((results / "figures").glob("*.png"))) == 8
     assert not [p for p in results.rglob("*") if "partial" in p.name or p.name.endswith(".tmp")]
+
+
+def test_a_changed_setting_reruns_what_reads_it_at_once(folder):
+    """Also beside other changes: Snakemake looks at the settings of no job that comes after one which is run again."""
+    changed = folder / "changed.yaml"
+    changed.write_text(TINY.read_text().replace("stop: clean", "stop: auto"))
+    planned = snakemake(folder, "--dry-run", config=changed).stdout
+    counts = {line.split()[0]: int(line.split()[1]) for line in planned.splitlines() if re.match(r"\w+ +\d+$", line)}
+    assert {name: counts.get(name) for name in ("simulate", "train_emulator", "rollout", "diagnose", "summary")} == {
+        "simulate": None, "train_emulator": None, "rollout": 2, "diagnose": 2, "summary": 1,
+    }  # fmt: skip
 
 
 def test_the_summary_has_a_row_per_emulator_and_stabilizer(results):

@@ -64,6 +64,8 @@ def _content(path: Path) -> bytes:
         return table.drop(columns=[c for c in table if c.startswith(TIMED)]).to_csv().encode()
     if path.name == "summary.tex":
         return b""
+    if path.name == "README.md":  # of a model
+        return b"".join(line for line in path.read_bytes().splitlines() if b"computing time" not in line)
     return path.read_bytes()
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thermalize.configfile import load_experiment, resolved_yaml, schema_text
+from thermalize.configfile import load_experiment, schema_text, write_experiment
 from thermalize.errors import UserError
 from thermalize.paths import Results
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from thermalize.config import Experiment
+    from thermalize.training.processes import Processes
 
 __all__ = ["app", "main"]
 
@@ -42,13 +45,8 @@ RESULTS = Path("results")
 @app.command()
 def resolve(config: Config, root: Root = RESULTS) -> None:
     """Check a configuration (- reads it from standard input) and write it out in full beside its results."""
-    from thermalize.store.atomic import explaining, write_text
-
     experiment = load_experiment(Path("/dev/stdin") if config == Path("-") else config)
-    path = Results(experiment.name, root).config
-    with explaining(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, resolved_yaml(experiment))
+    write_experiment(experiment, Results(experiment.name, root).config)
 
 
 @app.command()
@@ -84,13 +82,13 @@ def simulate(
 def train_emulator(
     config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
 ) -> None:
-    """Train an emulator; continues an interrupted training."""
+    """Train an emulator, or take one in that was trained elsewhere; continues an interrupted training."""
     experiment, paths = _load(config, root)
     _known("emulators", emulator, experiment.emulators)
-    device = _device(experiment, threads, gpus)
-    from thermalize.stages.emulator import train_emulator as run
+    with _processes(experiment, threads, gpus) as processes:
+        from thermalize.stages.emulator import train_emulator as run
 
-    run(experiment, emulator, paths.simulation("train"), paths.simulation("valid"), paths.emulator(emulator), device)
+        run(experiment, emulator, paths, processes)
 
 
 @app.command("train-diffusion")
@@ -104,10 +102,10 @@ def train_diffusion(
     """Train and calibrate a diffusion model; continues an interrupted training."""
     experiment, paths = _load(config, root)
     _known("diffusion", diffusion, experiment.diffusion)
-    device = _device(experiment, threads, gpus)
-    from thermalize.stages.diffusion import train_diffusion as run
+    with _processes(experiment, threads, gpus) as processes:
+        from thermalize.stages.diffusion import train_diffusion as run
 
-    run(experiment, diffusion, paths.simulation("train"), paths.simulation("valid"), paths.diffusion(diffusion), device)
+        run(experiment, diffusion, paths, processes)
 
 
 @app.command()
@@ -218,7 +216,8 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun one speaks
+            print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -240,3 +239,9 @@ def _device(experiment: Experiment, threads: int, gpus: int | None) -> torch.dev
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     return resolve_device(experiment.device, gpus)
+
+
+def _processes(experiment: Experiment, threads: int, gpus: int | None) -> AbstractContextManager[Processes]:
+    from thermalize.training.processes import processes
+
+    return processes(_device(experiment, threads, gpus))

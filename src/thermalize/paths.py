@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["MODEL_FILES", "Results"]
 
-MODEL_FILES = ("model.json", "model.safetensors", "history.csv")
+MODEL_FILES = ("model.json", "model.safetensors", "last.safetensors", "history.csv", "README.md")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Results:
 
     def diffusion(self, diffusion: str) -> Path:
         return self.folder / "diffusion" / diffusion
+
+    def tensorboard(self, group: str, name: str) -> Path:
+        """Event files of a training, if they are asked for."""
+        return self.folder / "tensorboard" / group / name
 
     def rollout(self, emulator: str, stabilizer: str, seed: int | str) -> Path:
         """Manifest of a rollout; its store lies beside it."""

@@ -19,10 +19,11 @@ SECONDS_BETWEEN_LINES = 20.0
 class track:
     """Context manager that counts units of work: ``with track(1000, "training") as bar: bar.update()``."""
 
-    def __init__(self, total: int, desc: str, initial: int = 0, unit: str = "step") -> None:
+    def __init__(self, total: int, desc: str, initial: int = 0, unit: str = "step", show: bool = True) -> None:
         terminal = sys.stderr.isatty()
-        self._bar = tqdm(total=total, desc=desc, initial=initial, unit=unit, disable=not terminal, dynamic_ncols=True)
-        self._lines = not terminal
+        hidden = not (terminal and show)
+        self._bar = tqdm(total=total, desc=desc, initial=initial, unit=unit, disable=hidden, dynamic_ncols=True)
+        self._lines = show and not terminal
         self._total, self._desc, self._unit = total, desc, unit
         self._initial = self._done = initial
         self._note: dict[str, Any] = {}

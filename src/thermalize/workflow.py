@@ -9,21 +9,31 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from thermalize.config import Experiment, ImportConfig, ThermalizerConfig
+from thermalize.config import (
+    Experiment,
+    ExportedEmulatorConfig,
+    ImportConfig,
+    ImportedEmulatorConfig,
+    ThermalizerConfig,
+)
 from thermalize.importing.paths import matches, stamp
 
 __all__ = [
+    "emulator_files_of",
     "figures_of",
     "gpus_of",
+    "launcher",
     "settings_of",
     "simulation_gpus_of",
     "simulation_threads_of",
     "source_files_of",
     "source_stamp_of",
+    "training_gpus_of",
 ]
 
 FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
-COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True}
+TRAINING: Any = {"__all__": {"training": {"gpus", "tensorboard", "checkpoint_every"}}}
+COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True, "emulators": TRAINING, "diffusion": TRAINING}
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
@@ -35,6 +45,25 @@ def figures_of(experiment: Experiment) -> tuple[str, ...]:
 def gpus_of(experiment: Experiment) -> int:
     """GPUs that a rule with networks asks for: one on `device: cuda`, and on `auto` where this machine has one."""
     return _gpus(experiment.device)
+
+
+def training_gpus_of(experiment: Experiment, section: str, name: str) -> int:
+    """GPUs that training `{section}.{name}` asks for: none where a rule with networks asks for none."""
+    training = getattr(getattr(experiment, section)[name], "training", None)
+    return gpus_of(experiment) * (training.gpus if training else 1)
+
+
+def launcher(gpus: int) -> str:
+    """The command that starts a training on so many GPUs of one machine."""
+    return "python" if gpus < 2 else f"torchrun --standalone --nproc-per-node {gpus}"
+
+
+def emulator_files_of(experiment: Experiment, name: str) -> list[str]:
+    """Files that an emulator from elsewhere is made of."""
+    config = experiment.emulators[name]
+    if isinstance(config, ExportedEmulatorConfig):
+        return [config.program]
+    return [*config.files] if isinstance(config, ImportedEmulatorConfig) else []
 
 
 def simulation_gpus_of(experiment: Experiment) -> int:

@@ -3,14 +3,23 @@
 Unknown keys are refused. `docs/config.schema.json` is generated from these models, and every stage reads its settings
 through them:
 
-    base ← systems, cluster ← simulation, imported,  training,  rollouts ← experiment
+    base ← systems, cluster ← simulation, imported,  networks ← training,  foreign,  rollouts ← experiment
 """
 
 from __future__ import annotations
 
 from thermalize.config.cluster import DaskConfig, JobQueueConfig
 from thermalize.config.experiment import Experiment
+from thermalize.config.foreign import ExportedEmulatorConfig, ImportedEmulatorConfig
 from thermalize.config.imported import DimsConfig, ImportConfig, ImportSplitConfig, PointsConfig, SidesConfig
+from thermalize.config.networks import (
+    DilatedResNetConfig,
+    FNOConfig,
+    ImportedNetworkConfig,
+    NetworkConfig,
+    StableFNOConfig,
+    UNetConfig,
+)
 from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
 from thermalize.config.simulation import SimulationConfig, SplitConfig
 from thermalize.config.systems import (
@@ -24,7 +33,6 @@ from thermalize.config.training import (
     EmulatorConfig,
     ScheduleConfig,
     TrainingConfig,
-    UNetConfig,
     UnrollConfig,
 )
 
@@ -32,14 +40,20 @@ __all__ = [
     "DaskConfig",
     "DiagnosticsConfig",
     "DiffusionConfig",
+    "DilatedResNetConfig",
     "DimsConfig",
     "EmulatorConfig",
     "Experiment",
+    "ExportedEmulatorConfig",
+    "FNOConfig",
     "ImportConfig",
     "ImportSplitConfig",
+    "ImportedEmulatorConfig",
+    "ImportedNetworkConfig",
     "JobQueueConfig",
     "KolmogorovConfig",
     "KuramotoSivashinskyConfig",
+    "NetworkConfig",
     "NoStabilizerConfig",
     "PointsConfig",
     "QuasiGeostrophicConfig",
@@ -48,6 +62,7 @@ __all__ = [
     "SidesConfig",
     "SimulationConfig",
     "SplitConfig",
+    "StableFNOConfig",
     "SystemConfig",
     "ThermalizerConfig",
     "TrainingConfig",

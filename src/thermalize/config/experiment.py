@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from thermalize.config.base import Name, Strict
+from thermalize.config.foreign import ExportedEmulatorConfig, ImportedEmulatorConfig
 from thermalize.config.imported import ImportConfig
 from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
 from thermalize.config.simulation import SimulationConfig
@@ -14,11 +15,23 @@ from thermalize.config.training import DiffusionConfig, EmulatorConfig
 
 __all__ = ["Experiment"]
 
+EMULATORS = {
+    "residual": "EmulatorConfig",
+    "import": "ImportedEmulatorConfig",
+    "exported": "ExportedEmulatorConfig",
+}
+
 
 def _shape(value: Any) -> str:
     """The section with the key `import` reads files, any other simulates."""
     reads = isinstance(value, ImportConfig) or (isinstance(value, dict) and "import" in value)
     return (ImportConfig if reads else SimulationConfig).__name__
+
+
+def _emulator(value: Any) -> str | None:
+    """An emulator that does not say its kind is trained here."""
+    kind = value.get("kind", "residual") if isinstance(value, dict) else getattr(value, "kind", None)
+    return EMULATORS.get(kind) if isinstance(kind, str) else None
 
 
 def _by_import(schema: dict[str, Any]) -> None:
@@ -34,6 +47,14 @@ Simulation = Annotated[
 ]
 
 
+AnyEmulator = Annotated[
+    Annotated[EmulatorConfig, Tag("EmulatorConfig")]
+    | Annotated[ImportedEmulatorConfig, Tag("ImportedEmulatorConfig")]
+    | Annotated[ExportedEmulatorConfig, Tag("ExportedEmulatorConfig")],
+    Discriminator(_emulator),
+]
+
+
 class Experiment(Strict):
     """A whole experiment: one results folder, every artifact in it."""
 
@@ -44,7 +65,7 @@ class Experiment(Strict):
     simulation: Simulation = Field(
         description="the truth: simulated, or with `import` read from files", json_schema_extra=_by_import
     )
-    emulators: dict[Name, EmulatorConfig] = Field(min_length=1, description="named emulators")
+    emulators: dict[Name, AnyEmulator] = Field(min_length=1, description="named emulators")
     diffusion: dict[Name, DiffusionConfig] = Field(default_factory=dict, description="named diffusion models")
     rollouts: RolloutsConfig
     diagnostics: DiagnosticsConfig = DiagnosticsConfig()
@@ -69,13 +90,12 @@ class Experiment(Strict):
         """What keeps the networks from running on a grid; imported data may show theirs only when they are read."""
         for group in ("emulators", "diffusion"):
             for name, model in getattr(self, group).items():
-                factor = 2 ** (len(model.network.multipliers) - 1)
-                odd = [points for points in grid if points % factor]
-                if odd:
-                    return (
-                        f"{group}.{name}.network halves the grid {len(model.network.multipliers) - 1} times, "
-                        f"but points = {odd[0]} is not divisible by {factor}"
-                    )
+                if not isinstance(model, EmulatorConfig | DiffusionConfig):
+                    continue
+                where = f"{group}.{name}.network"
+                fault = model.network.grid_fault(grid, where) or model.network.boundary_fault(len(grid), where)
+                if fault:
+                    return fault
         return None
 
     def _check_thermalizer(self, label: str, stabilizer: ThermalizerConfig) -> None:

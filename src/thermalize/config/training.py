@@ -1,4 +1,4 @@
-"""Networks, their training, the emulator and the diffusion model."""
+"""Training, the emulator and the diffusion model."""
 
 from __future__ import annotations
 
@@ -7,46 +7,55 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from thermalize.config.base import Strict, quantity
+from thermalize.config.networks import NetworkConfig, UNetConfig
 
-__all__ = ["DiffusionConfig", "EmulatorConfig", "ScheduleConfig", "TrainingConfig", "UNetConfig", "UnrollConfig"]
-
-
-class UNetConfig(Strict):
-    """Residual convolutional U-Net, periodic in every axis, 1-D or 2-D as the system is."""
-
-    kind: Literal["unet"] = "unet"
-    width: int = quantity("channels", "channels of the finest level", 16, gt=0)
-    multipliers: tuple[int, ...] = Field(
-        (1, 2, 4),
-        min_length=1,
-        description="channels of each level in units of width; each further level halves the grid",
-    )
-    blocks: int = quantity("1", "residual blocks per level", 1, gt=0)
-    kernel_size: int = quantity("grid points", "odd width of every convolution", 5, ge=3)
-
-    @model_validator(mode="after")
-    def _odd_kernel(self) -> UNetConfig:
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size = {self.kernel_size} is even; try {self.kernel_size + 1}")
-        return self
+__all__ = ["DiffusionConfig", "EmulatorConfig", "ScheduleConfig", "TrainingConfig", "UnrollConfig"]
 
 
 class TrainingConfig(Strict):
-    """AdamW with linear warm-up and cosine decay, gradient clipping and a moving average of the weights."""
+    """AdamW with linear warm-up and decay, gradient clipping and a moving average of the weights."""
 
     updates: int = quantity("updates", "length of the training", gt=0)
-    batch_size: int = quantity("samples", "samples per update", 32, gt=0)
+    batch_size: int = quantity("samples", "samples per update, of all processes together", 32, gt=0)
     learning_rate: float = quantity("1", "peak learning rate", 1e-3, gt=0)
     warmup: int = quantity("updates", "linear rise to the peak learning rate", 50, ge=0)
+    decay: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="how the learning rate falls from the peak to the final one"
+    )
     final_learning_rate: float = quantity("1", "final learning rate as a fraction of the peak", 0.01, ge=0, le=1)
     weight_decay: float = quantity("1", "decoupled weight decay of AdamW", 0.01, ge=0)
     clip_norm: float = quantity("1", "largest global gradient norm; larger gradients are scaled down to it", 1.0, gt=0)
     ema: float = quantity("1", "decay of the moving average of the weights per update", 0.995, ge=0, lt=1)
+    validate_every: int = quantity("updates", "updates between validations on held-out members", 100, gt=0)
+    patience: int | None = Field(
+        None, gt=0, description="validations without a better one after which training stops; never when left out"
+    )
+    checkpoint_every: int = quantity("updates", "updates between checkpoints", 100, gt=0)
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="arithmetic of the forward pass; auto takes bfloat16 autocast where it pays"
     )
-    validate_every: int = quantity("updates", "updates between validations on held-out members", 100, gt=0)
-    checkpoint_every: int = quantity("updates", "updates between checkpoints", 100, gt=0)
+    channels_last: bool = Field(False, description="keep fields with the channel as the fastest axis in memory (2-D)")
+    compile: bool = Field(False, description="compile the network with torch.compile; needs a C++ compiler on CPUs")
+    micro_batch: int | None = Field(
+        None,
+        gt=0,
+        description="most samples per pass; gradients of several passes are added up, so an update stays the same. "
+        "When left out, the whole batch, and half of it again and again where memory is short [samples]",
+    )
+    data: Literal["auto", "memory", "stream"] = Field(
+        "auto", description="train split in memory, or read along the way in shuffled blocks; auto: what fits"
+    )
+    memory: float | None = Field(
+        None, gt=0, description="memory for training data; half of what is free when left out [GB]"
+    )
+    gpus: int = quantity("GPUs", "GPUs that train side by side, each on its share of every batch", 1, gt=0)
+    tensorboard: bool = Field(False, description="write TensorBoard event files; needs thermalize[tensorboard]")
+
+    @model_validator(mode="after")
+    def _shares_are_equal(self) -> TrainingConfig:
+        if self.batch_size % self.gpus:
+            raise ValueError(f"batch_size = {self.batch_size} is not divisible by gpus = {self.gpus}")
+        return self
 
 
 class UnrollConfig(Strict):
@@ -65,13 +74,24 @@ class EmulatorConfig(Strict):
     """Residual emulator x_{t+1} = x_t + F(x_t), trained on its own unrolled predictions."""
 
     kind: Literal["residual"] = "residual"
-    network: UNetConfig = UNetConfig()
+    network: NetworkConfig = UNetConfig()
     unroll: UnrollConfig = UnrollConfig()
     conserve_mean: bool = Field(
         True, description="remove the domain mean of every increment: the equation conserves the mean of the state"
     )
     noise: float = quantity(
         "standard deviations of the data", "noise added to the state from the second unrolled step on", 0.0, ge=0
+    )
+    input_noise: float = quantity(
+        "standard deviations of the data", "noise added to the state that the first step starts from", 0.0, ge=0
+    )
+    target: Literal["increment", "state"] = Field(
+        "increment",
+        description="what F is compared with: the true increment x(t+1) − x(t), or what is missing to the true state "
+        "x(t+1), so that errors and noise of the step before are corrected",
+    )
+    pushforward: bool = Field(
+        False, description="loss and gradient of the last unrolled step alone; the steps before only perturb its input"
     )
     training: TrainingConfig
 
@@ -84,7 +104,7 @@ class ScheduleConfig(Strict):
 class DiffusionConfig(Strict):
     """Denoiser of single snapshots: predicts the noise and, from its bottleneck, the noise level."""
 
-    network: UNetConfig = UNetConfig(width=24)
+    network: NetworkConfig = UNetConfig(width=24)
     schedule: ScheduleConfig = ScheduleConfig()
     train_levels: int = quantity(
         "levels", "training sees levels 0 … train_levels−1, those thermalization uses", 200, gt=1

@@ -80,7 +80,7 @@ def _elapsed(run: Rollout, start: torch.Tensor, steps: int, device: torch.device
 
 def _runs(experiment: Experiment, sources: Sources, device: torch.device) -> dict[str, Rollout]:
     keys = member_keys(experiment.seed, experiment.seeds[0], experiment.rollouts.members)
-    model = load_emulator(sources.emulator).to(device)
+    model = load_emulator(sources.emulator, device=device)
     stabilizers: dict[str, Stabilizer] = {BASELINE: Raw()}
     for label, config in experiment.stabilizers.items():
         if not isinstance(config, NoStabilizerConfig):

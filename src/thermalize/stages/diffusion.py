@@ -11,25 +11,29 @@ from torch import nn
 from thermalize.config import DiffusionConfig, Experiment
 from thermalize.diffusion import schedule as schedules
 from thermalize.diffusion.calibration import calibrate
-from thermalize.diffusion.denoiser import Denoiser, DiffusionObjective
+from thermalize.diffusion.denoiser import Denoiser
+from thermalize.diffusion.objective import DiffusionObjective
 from thermalize.diffusion.trained import TrainedDiffusion
+from thermalize.paths import Results
 from thermalize.seeds import torch_seed
-from thermalize.stages.training import Run, TrainingData, read_data
+from thermalize.stages.data import TrainingData, read_data
+from thermalize.stages.training import Run
 from thermalize.training.folder import load_weights, read_card
+from thermalize.training.processes import Processes
 
 __all__ = ["load_diffusion", "train_diffusion"]
 
 CALIBRATION_STATES = 4096
 
 
-def train_diffusion(
-    experiment: Experiment, name: str, train: Path, valid: Path, folder: Path, device: torch.device
-) -> None:
-    """Trains `diffusion.{name}` into `folder` and calibrates its level head on held-out truth."""
+def train_diffusion(experiment: Experiment, name: str, paths: Results, processes: Processes) -> None:
+    """Trains `diffusion.{name}` into its folder and calibrates its level head on held-out truth."""
     config = experiment.diffusion[name]
-    data = read_data(experiment, train, valid, device)
+    folder = paths.diffusion(name)
+    data = read_data(experiment, config.training, paths, folder, processes)
     seed = torch_seed(experiment.seed, "diffusion", name)
-    run = Run("diffusion", name, experiment, config, data, seed, folder, device, "thermalize.diffusion")
+    events = paths.tensorboard("diffusion", name)
+    run = Run("diffusion", name, experiment, config, data, seed, folder, processes, "thermalize.diffusion", events)
     run(
         lambda: Denoiser(config, data.dims, data.channels),
         DiffusionObjective(config, schedules.build(config.schedule), data.train, data.valid, seed),
@@ -44,9 +48,10 @@ def _calibration(model: nn.Module, config: DiffusionConfig, data: TrainingData, 
 
 
 def load_diffusion(
-    folder: Path, system: dict[str, Any] | None = None, device: torch.device | str = "cpu"
+    folder: Path | str, system: dict[str, Any] | None = None, device: torch.device | str = "cpu"
 ) -> TrainedDiffusion:
-    """Denoiser, schedule and calibration of a model folder."""
+    """Denoiser, schedule and calibration of a model folder; refused where it is of another system than `system`."""
+    folder = Path(folder)
     card = read_card(folder, "diffusion", system)
     config = DiffusionConfig.model_validate(card["config"])
     model = Denoiser(config, card["dims"], card["channels"])

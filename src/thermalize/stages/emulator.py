@@ -8,35 +8,54 @@ from typing import Any
 import torch
 
 from thermalize.config import EmulatorConfig, Experiment
-from thermalize.emulators import EmulatorObjective, ResidualEmulator
+from thermalize.emulators.base import Emulator
+from thermalize.emulators.objective import EmulatorObjective
+from thermalize.emulators.residual import ResidualEmulator
+from thermalize.paths import Results
 from thermalize.seeds import torch_seed
-from thermalize.stages.training import Run, read_data
+from thermalize.stages.data import read_data
+from thermalize.stages.foreign import adopt_emulator, load_foreign
+from thermalize.stages.training import Run
 from thermalize.training.data import Normalization
 from thermalize.training.folder import load_weights, read_card
+from thermalize.training.processes import Processes
 
 __all__ = ["load_emulator", "train_emulator"]
 
 
-def train_emulator(
-    experiment: Experiment, name: str, train: Path, valid: Path, folder: Path, device: torch.device
-) -> None:
-    """Trains `emulators.{name}` into `folder`; continues from the checkpoints of an interrupted training."""
+def train_emulator(experiment: Experiment, name: str, paths: Results, processes: Processes) -> None:
+    """Trains `emulators.{name}` into its folder, from the checkpoints of an interrupted training where there are any.
+
+    One that was trained elsewhere is only looked at and measured.
+    """
     config = experiment.emulators[name]
-    data = read_data(experiment, train, valid, device)
+    if not isinstance(config, EmulatorConfig):
+        return adopt_emulator(experiment, name, paths)
+    folder = paths.emulator(name)
+    data = read_data(experiment, config.training, paths, folder, processes)
     seed = torch_seed(experiment.seed, "emulator", name)
-    run = Run("emulator", name, experiment, config, data, seed, folder, device, "thermalize.emulators")
-    run(
+    events = paths.tensorboard("emulators", name)
+    run = Run("emulator", name, experiment, config, data, seed, folder, processes, "thermalize.emulators", events)
+    return run(
         lambda: ResidualEmulator(config, data.dims, data.channels, data.normalization),
         EmulatorObjective(config, data.train, data.valid, seed),
     )
 
 
-def load_emulator(folder: Path, system: dict[str, Any] | None = None) -> ResidualEmulator:
-    """The emulator of a model folder; refused when it was trained on another system than `system`."""
+def load_emulator(
+    folder: Path | str, system: dict[str, Any] | None = None, device: torch.device | str = "cpu"
+) -> Emulator:
+    """The emulator of a model folder, for evaluation; refused when it was trained on another system than `system`.
+
+    Its ``step`` maps physical states [batch, channel, *grid] one frame interval on, calling it does so for normalised
+    ones.
+    """
+    folder = Path(folder)
     card = read_card(folder, "emulator", system)
     normalization = Normalization(tuple(card["normalization"]["mean"]), tuple(card["normalization"]["std"]))
-    model = ResidualEmulator(
-        EmulatorConfig.model_validate(card["config"]), card["dims"], card["channels"], normalization
-    )
+    if card["config"]["kind"] != "residual":
+        return load_foreign(folder, card, normalization, device)
+    config = EmulatorConfig.model_validate(card["config"])
+    model = ResidualEmulator(config, card["dims"], card["channels"], normalization)
     load_weights(folder, model, card)
-    return model
+    return model.to(device)

@@ -112,7 +112,7 @@ class _Stream:
         self.final, self.partial = store_path(manifest), partial_path(manifest)
         self.saved = _state_path(manifest)
         self.settings = job.experiment.rollouts
-        self.emulator = load_emulator(job.emulator_folder, job.system).to(device)
+        self.emulator = load_emulator(job.emulator_folder, job.system, device)
         self.truth = open_store(job.test)
         self.variable = self.truth.attrs["variable"]
 

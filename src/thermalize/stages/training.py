@@ -3,66 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-import thermalize
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
 from thermalize.device import autocast
+from thermalize.models.describe import describe
+from thermalize.revision import revision
+from thermalize.stages.data import TrainingData, identity_card, partial
 from thermalize.store.atomic import exclusive, explaining
 from thermalize.store.fingerprint import code_digest, fingerprint
-from thermalize.store.manifest import check_system, open_store, read_manifest
+from thermalize.training.card import readme
 from thermalize.training.checkpoint import Checkpoints
-from thermalize.training.data import Normalization, Trajectories
 from thermalize.training.folder import is_complete, save_model
-from thermalize.training.loop import Objective, Trainer
+from thermalize.training.loop import Result, Trainer
+from thermalize.training.objective import Objective
+from thermalize.training.processes import Processes
 
-__all__ = ["Run", "TrainingData", "read_data", "system_of"]
+__all__ = ["Run"]
 
 CODE = ("thermalize.training", "thermalize.models", "thermalize.seeds", "thermalize.stages.training")
-History = list[dict[str, float]]
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Train and held-out trajectories, normalised by the train split."""
-
-    train: Trajectories
-    valid: Trajectories
-    normalization: Normalization
-    dims: int
-    channels: int
-    fingerprints: dict[str, str]
-
-
-def system_of(experiment: Experiment) -> dict[str, Any]:
-    """What a model card says of the system that the model was trained on."""
-    return experiment.simulation.identity
-
-
-def read_data(experiment: Experiment, train: Path, valid: Path, device: torch.device) -> TrainingData:
-    """Reads and verifies both splits; refuses stores of another system."""
-    manifests = {"train": read_manifest(train), "valid": read_manifest(valid)}
-    for manifest in manifests.values():
-        check_system(manifest, experiment)
-    statistics = manifests["train"].statistics
-    normalization = Normalization(tuple(statistics["mean"]), tuple(statistics["std"]))
-    arrays = [_values(path) for path in (train, valid)]
-    sets = [Trajectories(values, normalization, device) for values in arrays]
-    dims, channels = arrays[0].ndim - 3, arrays[0].shape[2]
-    prints = {name: manifest.fingerprint for name, manifest in manifests.items()}
-    return TrainingData(sets[0], sets[1], normalization, dims, channels, prints)
-
-
-def _values(manifest: Path) -> np.ndarray:
-    dataset = open_store(manifest)
-    return dataset[dataset.attrs["variable"]].values
+# How a training is computed or watched, not what comes of it.
+COSMETIC: Any = {"training": {"gpus", "tensorboard", "checkpoint_every"}}
 
 
 @dataclass(frozen=True)
@@ -76,53 +45,97 @@ class Run:
     data: TrainingData
     seed: int
     folder: Path
-    device: torch.device
+    processes: Processes
     code: str
+    events: Path
 
     def __call__(
         self,
         build: Callable[[], nn.Module],
         objective: Objective,
-        describe: Callable[[nn.Module], dict[str, Any]] | None = None,
+        more: Callable[[nn.Module], dict[str, Any]] = lambda model: {},  # noqa: ARG005
     ) -> None:
         """Trains what `build` makes, or goes on where a killed training stopped, and writes the model folder.
 
-        A second job for the same model waits, and then finds it done.
+        `more` adds to the card what only the trained model tells. A second job for the same model waits, and then finds
+        it done.
         """
-        with exclusive(self.folder), explaining(self.folder):
-            if is_complete(self.folder, self._fingerprint()):
+        with self._alone(), explaining(self.folder):
+            if self.processes.agreed(is_complete(self.folder, self._fingerprint)):
                 return
-            checkpoints = Checkpoints(self.folder.with_name(f"{self.folder.name}.partial"), self._fingerprint())
-            model, history = self._train(build, objective, checkpoints)
-            save_model(self.folder, model, {**self._card(history), **(describe(model) if describe else {})}, history)
-            checkpoints.discard()
+            checkpoints = Checkpoints(partial(self.folder), self._identity)
+            model, result = self._train(build, objective, checkpoints)
+            if self.processes.first:
+                self._save(model, result, more)
+                checkpoints.discard()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The first process holds the lock for all of them."""
+        if not self.processes.first:
+            self.processes.agreed(True)
+            yield
+            return
+        with exclusive(self.folder):
+            self.processes.agreed(True)
+            yield
 
     def _train(
         self, build: Callable[[], nn.Module], objective: Objective, checkpoints: Checkpoints
-    ) -> tuple[nn.Module, History]:
+    ) -> tuple[nn.Module, Result]:
         torch.manual_seed(self.seed)
-        context = autocast(self.config.training.precision, self.device)
-        model, label = build().to(self.device), f"{self.kind} {self.name}"
-        return Trainer(model, objective, self.config.training, self.seed, checkpoints, context, label).run()
+        training, device = self.config.training, self.processes.device
+        model = build().to(device)
+        context = autocast(training.precision, device)
+        events = self.events if training.tensorboard else None
+        label = f"{self.kind} {self.name}"
+        trainer = Trainer(model, objective, training, self.seed, checkpoints, label, context, self.processes, events)
+        result = trainer.run()
+        model.load_state_dict(result.best)
+        return model.eval(), result
 
-    def _card(self, history: History) -> dict[str, Any]:
-        normalization = self.data.normalization
+    def _save(self, model: nn.Module, result: Result, more: Callable[[nn.Module], dict[str, Any]]) -> None:
+        card = {**self._card(model, result), **more(model)}
+        text = readme(card, str(self.folder), self._cost(result))
+        save_model(self.folder, result.best, result.last, card, result.history, text)
+
+    def _card(self, model: nn.Module, result: Result) -> dict[str, Any]:
+        network = model.network
+        assert isinstance(network, nn.Module)
         return {
-            "kind": self.kind,
-            "name": self.name,
-            "system": system_of(self.experiment),
-            "frame_interval": self.experiment.simulation.frame_interval,
-            "dims": self.data.dims,
-            "channels": self.data.channels,
-            "normalization": {"mean": normalization.mean, "std": normalization.std},
+            **identity_card(self.kind, self.name, self.experiment, self.data),
             "config": json.loads(self.config.model_dump_json()),
-            "data": self.data.fingerprints,
-            "fingerprint": self._fingerprint(),
+            "fingerprint": self._fingerprint,
             "seed": self.seed,
-            "code_version": thermalize.__version__,
-            "metrics": history[-1],
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "network": describe(network, self.data.channels, self.data.grid),
+            "best_update": result.best_update,
+            "updates": result.history[-1]["update"],
+            "metrics": next(row for row in result.history if row["update"] == result.best_update),
         }
 
+    def _cost(self, result: Result) -> dict[str, str]:
+        updates, size = int(result.history[-1]["update"]), self.config.training.batch_size
+        where = f"{self.processes.size} process(es), {self.processes.device.type}, {torch.get_num_threads()} thread(s)"
+        return {
+            "updates": f"{updates:,} of {size} samples",
+            "computing time": f"{result.seconds:.0f} s on {where}",
+            "revision of the code": str(revision()),
+        }
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "config": self.config.model_dump(mode="json", exclude=COSMETIC),
+            "data": self.data.fingerprints,
+            "seed": self.seed,
+            "device": self.processes.device.type,
+            "code": code_digest(self.code, *CODE),
+            "order": {"train": self.data.train.settings},
+        }
+
+    @property
     def _fingerprint(self) -> str:
-        code = code_digest(self.code, *CODE)
-        return fingerprint(self.kind, self.config, self.data.fingerprints, self.seed, self.device.type, code)
+        """Of the result: a finished model stays what it is where there is less memory now."""
+        return fingerprint({key: value for key, value in self._identity.items() if key != "order"})

@@ -1,14 +1,19 @@
 """A trained model on disk: one folder with weights, card and history; nothing in it is executed when it is read.
 
-model.safetensors   weights
+model.safetensors   averaged weights at the best validation, which are used
+last.safetensors    averaged weights at the end
 model.json          kind, hyperparameters, normalisation, system, metrics, fingerprint, digest of the weights
 history.csv         one row per validation
+README.md           the same for people, with cost and how to load the model
+
+A network or emulator of `kind: import` is the one exception: its card names a Python function, which is called.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +21,27 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
+from torch import Tensor, nn
 
 from thermalize.errors import UserError
 from thermalize.store.atomic import write_bytes, write_text
 
 __all__ = ["is_complete", "load_weights", "read_card", "save_model"]
 
+Weights = Mapping[str, Tensor]
 
-def save_model(folder: Path, model: nn.Module, card: dict[str, Any], history: list[dict[str, float]]) -> None:
-    """Weights and history first, the card last: a folder with a card is complete."""
+
+def save_model(
+    folder: Path, best: Weights, last: Weights, card: dict[str, Any], history: list[dict[str, float]], readme: str = ""
+) -> None:
+    """Weights, history and readme first, the card last: a folder with a card is complete."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = save_tensors({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    weights = _bytes(best)
     write_bytes(folder / "model.safetensors", weights)
+    write_bytes(folder / "last.safetensors", _bytes(last))
     write_text(folder / "history.csv", pd.DataFrame(history).to_csv(index=False, float_format="%.8g"))
-    card = {**card, "parameters": sum(p.numel() for p in model.parameters()), "weights_digest": _digest(weights)}
-    write_text(folder / "model.json", json.dumps(card, indent=2) + "\n")
+    write_text(folder / "README.md", readme)
+    write_text(folder / "model.json", json.dumps({**card, "weights_digest": _digest(weights)}, indent=2) + "\n")
 
 
 def read_card(folder: Path, kind: str, system: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -59,7 +69,8 @@ def is_complete(folder: Path, fingerprint: str) -> bool:
     try:
         card = json.loads((folder / "model.json").read_text())
         intact = _digest((folder / "model.safetensors").read_bytes()) == card["weights_digest"]
-        return intact and card["fingerprint"] == fingerprint and (folder / "history.csv").is_file()
+        others = all((folder / name).is_file() for name in ("history.csv", "last.safetensors", "README.md"))
+        return intact and others and card["fingerprint"] == fingerprint
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -82,6 +93,10 @@ def load_weights(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+
+
+def _bytes(weights: Weights) -> bytes:
+    return save_tensors({name: tensor.contiguous() for name, tensor in weights.items()})
 
 
 def _digest(data: bytes) -> str:

@@ -1,16 +1,19 @@
 """One training loop for every model.
 
-AdamW with linear warm-up and cosine decay, gradient-norm clipping, an exponential moving average of the weights, and
-validation of the averaged weights on held-out members. Everything random is a function of (seed, update), so the state
-that a checkpoint must hold is small and a resumed training is bit-identical to a straight one.
+AdamW with warm-up and decay, gradient-norm clipping, an exponential moving average of the weights, and validation of
+the averaged weights on held-out members: the best of them are kept apart from the last. Everything random is a function
+of (seed, update), so the state that a checkpoint must hold is small and a resumed training is bit-identical to a
+straight one, in one process and in several.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from math import cos, isfinite, pi
-from typing import Any, Protocol
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,47 +23,32 @@ from thermalize.config import TrainingConfig
 from thermalize.errors import UserError
 from thermalize.progress import track
 from thermalize.seeds import torch_seed
+from thermalize.training.blame import lost
 from thermalize.training.checkpoint import Checkpoints
+from thermalize.training.objective import Batch, Objective
+from thermalize.training.passes import Passes
+from thermalize.training.processes import ALONE, Processes
+from thermalize.training.rates import learning_rate, moving_average
+from thermalize.training.watch import Best, Events, Recent
 
-__all__ = ["Objective", "Trainer", "learning_rate"]
+__all__ = ["Result", "Trainer"]
 
 History = list[dict[str, float]]
-Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
-class Objective(Protocol):
-    """What is minimised. Losses see the update's number and its own random generator, nothing else that changes."""
+@dataclass(frozen=True)
+class Result:
+    """A finished training: averaged weights at the best validation and at the end, history, seconds of computing."""
 
-    def loss(self, model: nn.Module, update: int, generator: torch.Generator) -> Tensor: ...
-
-    def validate(self, model: nn.Module) -> dict[str, float]: ...
-
-    def describe(self, update: int) -> dict[str, float]: ...
-
-
-def learning_rate(config: TrainingConfig, update: int) -> float:
-    """Linear warm-up to the peak, then a cosine to `final_learning_rate` of it at the last update."""
-    if update < config.warmup:
-        return config.learning_rate * (update + 1) / config.warmup
-    progress = (update - config.warmup) / max(1, config.updates - config.warmup)
-    return config.learning_rate * (
-        config.final_learning_rate + (1 - config.final_learning_rate) * 0.5 * (1 + cos(pi * min(1.0, progress)))
-    )
-
-
-def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """θ̄ ← d θ̄ + (1 − d) θ with d = min(decay, (1 + n)/(10 + n)) after n updates: short trainings are not behind."""
-
-    @torch.no_grad()
-    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        n = int(count)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
-
-    return update
+    best: dict[str, Tensor]
+    last: dict[str, Tensor]
+    best_update: int
+    history: History
+    seconds: float
 
 
 class Trainer:
-    """Trains `model` on `objective`; ``run`` returns the averaged model and the history."""
+    """Trains `model` on `objective`; ``run`` returns what came of it."""
 
     def __init__(
         self,
@@ -69,60 +57,75 @@ class Trainer:
         config: TrainingConfig,
         seed: int,
         checkpoints: Checkpoints,
-        autocast: AbstractContextManager[Any],
         label: str,
+        autocast: AbstractContextManager[Any] | None = None,
+        processes: Processes = ALONE,
+        events: Path | None = None,
     ) -> None:
         self.model, self.objective, self.config, self.seed = model, objective, config, seed
-        self.checkpoints, self.autocast, self.label = checkpoints, autocast, label
+        self.checkpoints, self.label, self.processes, self.events = checkpoints, label, processes, events
+        self.passes = Passes(
+            _prepared(model, config), objective, processes, autocast or nullcontext(), config.micro_batch
+        )
         self.average = AveragedModel(model, multi_avg_fn=moving_average(config.ema), use_buffers=False)
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.history: History = []
-        self.update = 0
-        self._losses: list[float] = []
-        self._norms: list[float] = []
+        self.update, self.seconds = 0, 0.0
+        self.recent, self.best = Recent(config.clip_norm), Best()
 
-    def run(self) -> tuple[nn.Module, History]:
+    def run(self) -> Result:
         self._restore()
-        with track(self.config.updates, self.label, initial=self.update, unit="update") as bar:
-            while self.update < self.config.updates:
+        events = Events(self.events if self.processes.first else None, self.update)
+        with track(
+            self.config.updates, self.label, initial=self.update, unit="update", show=self.processes.first
+        ) as bar:
+            while not self._finished():
+                began = perf_counter()
                 self._step()
-                self._look(bar)
+                self._look(bar, events, began)
                 bar.update()
-        return self.average.module, self.history
+        events.close()
+        last = self.average.module.state_dict()
+        return Result(self.best.weights, last, self.best.update, self.history, self.seconds)
+
+    def _finished(self) -> bool:
+        tired = self.config.patience is not None and self.best.waited >= self.config.patience
+        return tired or self.update >= self.config.updates
 
     def _step(self) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self.update)
         self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        generator = torch.Generator().manual_seed(torch_seed(self.seed, "update", self.update))
-        with self.autocast:
-            loss = self.objective.loss(self.model, self.update, generator)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        self._note(float(loss.detach()), float(norm))
+        batch = self._batch()
+        loss = self.processes.mean(self.passes.backward(batch))
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm))
+        if not isfinite(loss):
+            raise self._lost(loss, batch)
+        self.recent.note(loss, norm)
         self.optimizer.step()
         self.average.update_parameters(self.model)
         self.update += 1
 
-    def _note(self, loss: float, norm: float) -> None:
-        if not isfinite(loss):
-            raise UserError(
-                f"{self.label}: the loss became {loss} at update {self.update}; "
-                f"try learning_rate: {self.config.learning_rate / 3:.2g}"
-            )
-        self._losses.append(loss)
-        self._norms.append(norm)
+    def _batch(self) -> Batch:
+        generator = torch.Generator().manual_seed(torch_seed(self.seed, "update", self.update))
+        return self.objective.batch(self.update, generator, self.processes.share(self.config.batch_size))
 
-    def _look(self, bar: track) -> None:
+    def _lost(self, loss: float, batch: Batch) -> UserError:
+        origins = self.objective.origins(self.update)[self.processes.share(self.config.batch_size)]
+        where = f"{self.label}, update {self.update}"
+        return lost(loss, where, self.config, self.objective, self.model, batch, origins[: len(batch[0])])
+
+    def _look(self, bar: track, events: Events, began: float) -> None:
         last = self.update == self.config.updates
-        if last or self.update % self.config.validate_every == 0:
+        if validated := (last or self.update % self.config.validate_every == 0):
             self._validate()
+            events.row(self.history[-1])
             bar.note(train=self.history[-1]["train_loss"], valid=self.history[-1]["valid_loss"])
-        if last or self.update % self.config.checkpoint_every == 0:
-            self.checkpoints.save(self.update, self._state())
+        self.seconds += perf_counter() - began
+        if (validated and self._finished()) or self.update % self.config.checkpoint_every == 0:
+            self._save()
 
     def _validate(self) -> None:
         self.average.module.eval()
@@ -130,22 +133,28 @@ class Trainer:
             metrics = self.objective.validate(self.average.module)
         row = {
             "update": self.update,
-            "train_loss": sum(self._losses) / len(self._losses),
-            "grad_norm": sum(self._norms) / len(self._norms),
+            **self.recent.take(),
             "learning_rate": learning_rate(self.config, self.update - 1),
         }
         self.history.append({**row, **self.objective.describe(self.update - 1), **metrics})
-        self._losses, self._norms = [], []
+        self.best.see(metrics[self.objective.monitor], self.update, self.average.module)
+
+    def _save(self) -> None:
+        if self.processes.first:
+            self.checkpoints.save(self.update, self._state())
 
     def _state(self) -> dict[str, Any]:
         return {
             "update": self.update,
+            "seconds": self.seconds,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "best": self.best.state(),
+            "largest_pass": self.passes.largest,
             "history": self.history,
-            "losses": self._losses,
-            "norms": self._norms,
+            "losses": self.recent.losses,
+            "norms": self.recent.norms,
         }
 
     def _restore(self) -> None:
@@ -155,5 +164,14 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.update, self.history = state["update"], state["history"]
-        self._losses, self._norms = state["losses"], state["norms"]
+        self.best.restore(state["best"])
+        self.update, self.history, self.seconds = state["update"], state["history"], state["seconds"]
+        self.recent.losses, self.recent.norms = state["losses"], state["norms"]
+        self.passes.largest = state["largest_pass"]
+
+
+def _prepared(model: nn.Module, config: TrainingConfig) -> nn.Module:
+    """The same parameters, laid out in memory and compiled as wanted."""
+    if config.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return torch.compile(model) if config.compile else model  # type: ignore[return-value]

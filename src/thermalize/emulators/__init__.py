@@ -1,0 +1,1 @@
+"""Emulators of one frame interval: trained here, or brought along by the user."""

@@ -1,0 +1,87 @@
+"""The data of a training: both splits, verified, normalised by the train split, in memory or streamed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import thermalize
+from thermalize.config import Experiment, TrainingConfig
+from thermalize.paths import Results
+from thermalize.store.manifest import check_system, open_store, read_manifest, store_path
+from thermalize.training.checkpoint import Checkpoints
+from thermalize.training.data import Normalization, Windows
+from thermalize.training.processes import ALONE, Processes
+from thermalize.training.stream import decide, open_windows
+
+__all__ = ["TrainingData", "identity_card", "partial", "read_data"]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Train and held-out trajectories, normalised by the train split."""
+
+    train: Windows
+    valid: Windows
+    normalization: Normalization
+    grid: tuple[int, ...]
+    channels: int
+    fingerprints: dict[str, str]
+
+    @property
+    def dims(self) -> int:
+        return len(self.grid)
+
+
+def read_data(
+    experiment: Experiment, training: TrainingConfig, paths: Results, folder: Path, processes: Processes = ALONE
+) -> TrainingData:
+    """Reads and verifies both splits for the model in `folder`; refuses stores of another system."""
+    splits = {"train": paths.simulation("train"), "valid": paths.simulation("valid")}
+    manifests = {name: read_manifest(path) for name, path in splits.items()}
+    for manifest in manifests.values():
+        check_system(manifest, experiment)
+    statistics, shape = manifests["train"].statistics, manifests["train"].shape
+    normalization = Normalization(tuple(statistics["mean"]), tuple(statistics["std"]))
+    begun = Checkpoints.owner(partial(folder)).get("order", {})
+    windows = {}
+    for name, path in splits.items():
+        store, variable = store_path(path), open_store(path).attrs["variable"]
+        order = processes.agreed(_order(store, variable, training, begun.get(name, {}), processes.device))
+        windows[name] = open_windows(store, variable, normalization, processes.device, **order)
+    prints = {name: manifest.fingerprint for name, manifest in manifests.items()}
+    return TrainingData(windows["train"], windows["valid"], normalization, tuple(shape[3:]), shape[2], prints)
+
+
+def _order(
+    store: Path, variable: str, training: TrainingConfig, begun: dict[str, Any], device: torch.device
+) -> dict[str, Any]:
+    """How the windows are read, on which their order depends: as an interrupted training began, else as it fits now."""
+    if begun and training.data in ("auto", begun["mode"]):
+        return begun
+    return decide(
+        store, variable, device, training.data, None if training.memory is None else int(training.memory * 1e9)
+    )
+
+
+def partial(folder: Path) -> Path:
+    """Where a model is trained until it is finished."""
+    return folder.with_name(f"{folder.name}.partial")
+
+
+def identity_card(kind: str, name: str, experiment: Experiment, data: TrainingData) -> dict[str, Any]:
+    """What the card of any model says of the system and the data that it belongs to."""
+    return {
+        "kind": kind,
+        "name": name,
+        "system": experiment.simulation.identity,
+        "frame_interval": experiment.simulation.frame_interval,
+        "dims": data.dims,
+        "channels": data.channels,
+        "normalization": {"mean": data.normalization.mean, "std": data.normalization.std},
+        "data": data.fingerprints,
+        "code_version": thermalize.__version__,
+    }

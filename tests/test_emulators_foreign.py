@@ -1,0 +1,188 @@
+"""Emulators from elsewhere: docs/emulators.md as it stands there, what is refused, files that want to be executed."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import pickle
+import re
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from training_runs import settings, store, written
+
+import thermalize
+from thermalize.config import Experiment
+from thermalize.configfile import load_experiment
+from thermalize.emulators.exported import load_program
+from thermalize.emulators.foreign import ForeignEmulator
+from thermalize.errors import UserError
+from thermalize.paths import Results
+from thermalize.stages.emulator import train_emulator
+from thermalize.stages.rollouts import Job, rollout
+from thermalize.store.manifest import open_store
+from thermalize.training.data import Normalization
+from thermalize.training.processes import ALONE
+
+ROOT = Path(__file__).parents[1]
+PARAMETER = {"damped": "network.keep", "exported": "network.module.keep"}
+PAGE = (ROOT / "docs" / "emulators.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """The page followed: its files, its emulators in a configuration, and data."""
+    module, export = blocks("python")
+    content = settings()
+    content["emulators"] = {k: v for text in blocks("yaml") for k, v in yaml.safe_load(text)["emulators"].items()}
+    store(written(tmp_path, content), ("train", "valid", "test"))
+    (tmp_path / "my_emulator.py").write_text(module)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "my_emulator", raising=False)
+    exec(compile(export, "docs/emulators.md", "exec"), {})
+    return tmp_path
+
+
+def adopt(project: Path, name: str) -> Path:
+    """The model folder of an emulator of the configuration."""
+    experiment = load_experiment(project / "config.yaml")
+    paths = Results(experiment.name)
+    train_emulator(experiment, name, paths, ALONE)
+    return paths.emulator(name)
+
+
+@pytest.mark.parametrize("name", ["damped", "exported"])
+def test_the_page_runs_to_a_rollout_and_a_model_folder(project, name):
+    folder, experiment = adopt(project, name), load_experiment(project / "config.yaml")
+    paths = Results(experiment.name)
+    manifest = paths.rollout(name, "raw", 0)
+    rollout(Job(experiment, name, "raw", 0, folder, None, paths.simulation("test")), manifest, torch.device("cpu"))
+    u = open_store(manifest)["velocity"].values
+    assert u[:, 20] == pytest.approx(0.95**20 * u[:, 0], rel=1e-4, abs=1e-6)
+    emulator, start = thermalize.load_emulator(folder), torch.from_numpy(u[:, 0])
+    torch.testing.assert_close(emulator.step(start), 0.95 * start)
+    history = pd.read_csv(folder / "history.csv")
+    assert history["update"].tolist() == [0]
+    assert history["valid_loss"][0] > 0
+    assert "load_emulator" in (folder / "README.md").read_text()
+    assert float(load_file(folder / "model.safetensors")[PARAMETER[name]]) == pytest.approx(0.95)
+
+
+def test_units_say_what_an_emulator_maps(project):
+    model = ForeignEmulator(lambda x: x + 1, "normalized", 1, Normalization((2.0,), (3.0,)))
+    u = torch.zeros(1, 1, 4)
+    assert model(u).unique().tolist() == [1.0]
+    assert model.step(u).unique().tolist() == [3.0]
+    model.units = "physical"
+    assert model.step(u).unique().tolist() == [1.0]
+    assert model(u).unique().item() == pytest.approx(1 / 3)
+
+
+def test_another_factory_makes_another_emulator(project, monkeypatch):
+    before = json.loads((adopt(project, "damped") / "model.json").read_text())
+    again = json.loads((adopt(project, "damped") / "model.json").read_text())
+    source = project / "my_emulator.py"
+    source.write_text(source.read_text().replace("1 - share", "1 - 2 * share"))
+    monkeypatch.delitem(sys.modules, "my_emulator")
+    importlib.invalidate_caches()
+    after = json.loads((adopt(project, "damped") / "model.json").read_text())
+    assert again == before
+    assert after["fingerprint"] != before["fingerprint"]
+    assert after["weights_digest"] != before["weights_digest"]
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("return lambda u: u[..., :16]", r"maps states of shape \[1, 1, 32\] to \[1, 1, 16\]; it must keep the shape"),
+        ("return lambda u: u / 0", "to one that is not finite; check `units`"),
+        ("return lambda u: torch.fft.nothing(u)", r"fails on states of shape \[1, 1, 32\]: AttributeError"),
+        ("return 3", "returned int, which is no map of states"),
+        ("raise OSError('no weights')", "own:make raises OSError: no weights"),
+    ],
+)
+def test_an_emulator_that_is_none_is_refused_in_one_sentence(project, monkeypatch, body, sentence):
+    monkeypatch.delitem(sys.modules, "own", raising=False)
+    (project / "own.py").write_text(f"import torch\ndef make():\n    {body}\n")
+    importlib.invalidate_caches()
+    written(project, {**settings(), "emulators": {"own": {"kind": "import", "target": "own:make"}}})
+    with pytest.raises(UserError, match=sentence):
+        adopt(project, "own")
+    assert not Results("small").emulator("own").exists()
+
+
+def test_a_damaged_or_missing_program_is_refused_by_name(project):
+    stored = adopt(project, "exported") / "program.pt2"
+    data = bytearray(stored.read_bytes())
+    data[len(data) // 2] ^= 1
+    stored.write_bytes(bytes(data))
+    with pytest.raises(UserError, match=r"program\.pt2 is damaged"):
+        thermalize.load_emulator(stored.parent)
+    (project / "damped.pt2").unlink()
+    with pytest.raises(UserError, match=r"^damped\.pt2 cannot be read: No such file"):
+        adopt(project, "exported")
+
+
+class Order:
+    """What a pickle may ask of whoever loads it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def tampered(program: bytes, changes: dict[str, bytes], extra: dict[str, bytes] | None = None) -> bytes:
+    """The archive with the content of some files replaced, found by how their names end."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(program)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            replaced = [content for ending, content in changes.items() if name.endswith(ending)]
+            new.writestr(name, replaced[0] if replaced else old.read(name))
+        for name, content in (extra or {}).items():
+            new.writestr(f"{old.namelist()[0].split('/')[0]}/{name}", content)
+    return out.getvalue()
+
+
+def test_nothing_in_a_program_is_executed(project, tmp_path):
+    program, proof = (project / "damped.pt2").read_bytes(), tmp_path / "executed"
+    sample = io.BytesIO()
+    torch.save(((Order(proof),), {}), sample)
+    payload = b'{"config":{"c":{"path_name":"opaque_obj_0","is_param":false,"use_pickle":true,"tensor_meta":null}}}'
+    pickled = {"data/constants/opaque_obj_0": pickle.dumps(Order(proof))}
+    files = {
+        "sample": tampered(program, {"sample_inputs/model.pt": sample.getvalue()}),
+        "constant": tampered(program, {"model_constants_config.json": payload}, pickled),
+    }
+    for name, data in files.items():
+        with pytest.raises(UserError):
+            load_program(Path(f"{name}.pt2"), data)
+        assert not proof.exists()
+    assert load_program(Path("sound.pt2"), program)(torch.ones(3, 1, 32)).shape == (3, 1, 32)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x05\x06" + 18 * b"\0", b"not an archive"])
+def test_other_files_are_no_programs(data):
+    with pytest.raises(UserError, match=r"other\.bin is not a file of torch\.export\.save"):
+        load_program(Path("other.bin"), data)
+
+
+@pytest.mark.parametrize("target", ["my_emulator", "my_emulator.make", ":make", "a b:make"])
+def test_a_target_names_module_and_function(target):
+    with pytest.raises(ValueError, match="target"):
+        Experiment.model_validate({**settings(), "emulators": {"own": {"kind": "import", "target": target}}})
