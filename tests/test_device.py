@@ -56,9 +56,9 @@ def test_training_in_bfloat16_stays_close_to_float32(tmp_path):
     losses = []
     for context in (contextlib.nullcontext(), device.autocast("bfloat16", torch.device("cpu"))):
         trainer = diffusion_trainer(tmp_path / str(len(losses)))
-        trainer.autocast = context
-        trainer._step()
-        losses.append(trainer._losses[0])
+        trainer.passes.autocast = context
+        trainer.advance()
+        losses.append(trainer.recent.losses[0])
         assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
     assert losses[1] == pytest.approx(losses[0], rel=2e-2)
     assert losses[1] != losses[0]

@@ -37,8 +37,9 @@ def test_mixes_clamp_and_never_enlarge(inputs: int, outputs: int, scale: float) 
 
 
 def test_power_iteration_finds_the_norm_within_one_per_cent() -> None:
+    torch.manual_seed(0)
     mix = stirred(ClampedMix(32, 128), 0.3).train()
-    for _ in range(20):
+    for _ in range(100):
         matrix = mix.matrix()
     assert largest(matrix) == pytest.approx(1.0, rel=0.01)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
 import subprocess
 import time
 from pathlib import Path
@@ -61,13 +61,16 @@ def test_two_processes_have_the_losses_of_one_at_the_same_batch(tmp_path, stage,
         assert done.stderr.count("12/12") == 1, "the first process alone shows progress"
     np.testing.assert_allclose(histories[1].to_numpy(), histories[0].to_numpy(), rtol=1e-5)
     for name, expected in weights[0].items():
-        torch.testing.assert_close(weights[1][name], expected, rtol=1e-3, atol=1e-5)
+        # Adam turns the rounding of a gradient near zero into a step of the size of the learning rate
+        torch.testing.assert_close(weights[1][name], expected, rtol=1e-3, atol=1e-3)
 
 
 def kill_family(process: subprocess.Popen[bytes]) -> None:
-    for each in psutil.Process(process.pid).children(recursive=True):
-        each.kill()
-    process.send_signal(signal.SIGKILL)
+    """SIGKILL to a process and its children, if they are still there."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for each in psutil.Process(process.pid).children(recursive=True):
+            each.kill()
+    process.kill()
     process.wait()
 
 

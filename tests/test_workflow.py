@@ -51,6 +51,15 @@ def test_every_artifact_of_the_layout_is_there(results):
     assert not [p for p in results.rglob("*") if "partial" in p.name or p.name.endswith(".tmp")]
 
 
+@pytest.mark.parametrize(("model", "name", "shape"), [("emulators", "u_next", [3, 1, 32]), ("diffusion", "level", [3])])
+def test_the_readme_of_a_model_says_how_to_load_it(folder, model, name, shape):
+    page = (folder / "results" / "tiny" / model / "small" / "README.md").read_text()
+    (lines,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    script = f"import torch\nu = x = torch.randn(3, 1, 32)\n{lines}\nassert list({name}.shape) == {shape}, {name}.shape"
+    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True)
+    assert "computing time" in page
+
+
 def test_a_changed_setting_reruns_what_reads_it_at_once(folder):
     """Also beside other changes: Snakemake looks at the settings of no job that comes after one which is run again."""
     changed = folder / "changed.yaml"

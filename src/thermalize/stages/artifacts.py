@@ -16,7 +16,7 @@ from thermalize.artifacts.movie import durations, palette, pictures
 from thermalize.artifacts.provenance import as_text, provenance
 from thermalize.artifacts.tables import summarise
 from thermalize.artifacts.tabletext import format_terminal, write_csv, write_tex
-from thermalize.config import Experiment
+from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
 from thermalize.errors import UserError
 from thermalize.paths import Results
 from thermalize.store.atomic import write_bytes
@@ -52,9 +52,15 @@ def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
         histories={
             label: pd.read_csv(_existing(folder / "history.csv"))
             for label, folder in _models(experiment, paths).items()
+            if _trained_here(experiment, label)
         },
         cards={label: _json(folder / "model.json") for label, folder in _models(experiment, paths).items()},
     )
+
+
+def _trained_here(experiment: Experiment, label: str) -> bool:
+    group, _, name = label.partition("/")
+    return isinstance(getattr(experiment, group)[name], EmulatorConfig | DiffusionConfig)
 
 
 def tabulate(experiment: Experiment, paths: Results) -> None:

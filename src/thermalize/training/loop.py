@@ -77,18 +77,28 @@ class Trainer:
 
     def run(self) -> Result:
         self._restore()
-        events = Events(self.events if self.processes.first else None, self.update)
-        with track(
-            self.config.updates, self.label, initial=self.update, unit="update", show=self.processes.first
-        ) as bar:
+        shown, length = self.processes.first, self.config.updates
+        events = Events(self.events if shown else None, self.update)
+        with track(length, self.label, initial=self.update, unit="update", show=shown) as bar:
             while not self._finished():
-                began = perf_counter()
-                self._step()
-                self._look(bar, events, began)
+                if row := self.advance():
+                    events.row(row)
+                    bar.note(train=row["train_loss"], valid=row["valid_loss"])
                 bar.update()
         events.close()
         last = self.average.module.state_dict()
         return Result(self.best.weights, last, self.best.update, self.history, self.seconds)
+
+    def advance(self) -> dict[str, float] | None:
+        """One update, with validation and checkpoint where they are due; a new row of the history if there is one."""
+        began = perf_counter()
+        self._step()
+        due = self.update == self.config.updates or self.update % self.config.validate_every == 0
+        row = self._validate() if due else None
+        self.seconds += perf_counter() - began
+        if (due and self._finished()) or self.update % self.config.checkpoint_every == 0:
+            self._save()
+        return row
 
     def _finished(self) -> bool:
         tired = self.config.patience is not None and self.best.waited >= self.config.patience
@@ -117,17 +127,7 @@ class Trainer:
         where = f"{self.label}, update {self.update}"
         return lost(loss, where, self.config, self.objective, self.model, batch, origins[: len(batch[0])])
 
-    def _look(self, bar: track, events: Events, began: float) -> None:
-        last = self.update == self.config.updates
-        if validated := (last or self.update % self.config.validate_every == 0):
-            self._validate()
-            events.row(self.history[-1])
-            bar.note(train=self.history[-1]["train_loss"], valid=self.history[-1]["valid_loss"])
-        self.seconds += perf_counter() - began
-        if (validated and self._finished()) or self.update % self.config.checkpoint_every == 0:
-            self._save()
-
-    def _validate(self) -> None:
+    def _validate(self) -> dict[str, float]:
         self.average.module.eval()
         with torch.inference_mode():
             metrics = self.objective.validate(self.average.module)
@@ -138,6 +138,7 @@ class Trainer:
         }
         self.history.append({**row, **self.objective.describe(self.update - 1), **metrics})
         self.best.see(metrics[self.objective.monitor], self.update, self.average.module)
+        return self.history[-1]
 
     def _save(self) -> None:
         if self.processes.first:
