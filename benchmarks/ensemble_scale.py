@@ -265,7 +265,7 @@ def _volume_table(row: dict[str, float], workers: int) -> str:
         "disk": _size(size),
         "shards": f"{size / each:,.0f} files of {_size(each)}",
         "manifest": _size(row["manifest"] / row["files"] * size / each),
-        "sealing": f"{size * row['sealing'] / row['bytes'] / 60:.0f} minutes of one process",
+        "sealing": f"{size * row['sealing'] / row['bytes']:.0f} s of one process",
         "frames, writing, reading back": f"less than {storing:.1f} core hours",
     }
     for stepper in ("etdrk4", "etdab3"):

@@ -60,6 +60,25 @@ def test_the_readme_of_a_model_says_how_to_load_it(folder, model, name, shape):
     assert "computing time" in page
 
 
+@pytest.mark.slow
+def test_an_emulator_from_elsewhere_stands_in_the_same_table(folder, tmp_path):
+    """Persistence, which is a class of torch, beside the trained emulator, raw and thermalized."""
+    own = tmp_path / "own"
+    shutil.copytree(folder, own)
+    config = yaml.safe_load(TINY.read_text())
+    config["emulators"]["persistence"] = {"kind": "import", "target": "torch.nn:Identity"}
+    (own / "own.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake(
+        own, "results/tiny/tables/summary.csv", "results/tiny/figures/training.png", config=own / "own.yaml"
+    )
+    assert not re.search(r"^simulate +\d", done.stdout + done.stderr, re.MULTILINE), "the data were made again"
+    table = pd.read_csv(own / "results" / "tiny" / "tables" / "summary.csv").set_index(["emulator", "stabilizer"])
+    assert list(table.index.get_level_values("emulator").unique()) == ["small", "persistence"]
+    raw = xr.open_zarr(own / "results/tiny/rollouts/persistence/raw/seed0.zarr", decode_times=False)["velocity"]
+    np.testing.assert_allclose(raw, raw.isel(time=0).expand_dims(time=raw.sizes["time"], axis=1), atol=1e-5)
+    assert (table.loc[("persistence", "thermalized"), "network_evaluations_per_step"] >= 2).all()
+
+
 def test_a_changed_setting_reruns_what_reads_it_at_once(folder):
     """Also beside other changes: Snakemake looks at the settings of no job that comes after one which is run again."""
     changed = folder / "changed.yaml"
