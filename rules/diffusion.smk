@@ -16,7 +16,7 @@ rule train_diffusion:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards: training_memory_of(EXPERIMENT, "diffusion", wildcards.diffusion),
         runtime=1440,
         gpu=lambda wildcards: training_gpus_of(EXPERIMENT, "diffusion", wildcards.diffusion),
     params:

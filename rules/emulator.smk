@@ -37,7 +37,7 @@ rule train_emulator:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda wildcards: training_memory_of(EXPERIMENT, "emulators", wildcards.emulator),
         runtime=720,
         gpu=lambda wildcards: training_gpus_of(EXPERIMENT, "emulators", wildcards.emulator),
     params:

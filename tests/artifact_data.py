@@ -269,5 +269,6 @@ def inputs(config: Experiment) -> FigureInputs:
         diagnostics={key: diagnostics(config, key) for key in keys},
         histories={f"emulators/{name}": history("emulators") for name in config.emulators}
         | {f"diffusion/{name}": history("diffusion") for name in config.diffusion},
-        cards={f"diffusion/{name}": card() for name in config.diffusion},
+        cards={f"diffusion/{name}": card() for name in config.diffusion}
+        | {f"emulators/{name}": {"best_update": 30} for name in config.emulators},
     )

@@ -113,3 +113,43 @@ def test_gpus_are_asked_for_only_where_they_can_be_used(monkeypatch):
     monkeypatch.setattr(workflow.shutil, "which", lambda _: None)
     monkeypatch.setattr(workflow.Path, "exists", lambda _: False)
     assert [workflow.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [0, 1, 0]
+
+
+def trained(**training: object) -> Experiment:
+    raw = yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text())
+    network = raw["emulators"]["small"]
+    changed = {**network, "training": {**network["training"], **training}}
+    persistence = {"kind": "import", "target": "torch.nn:Identity", "files": ["a.pt"]}
+    return tiny(emulators={"small": changed, "persistence": persistence})
+
+
+def test_a_training_asks_for_its_gpus_and_starts_as_many_processes(monkeypatch):
+    experiment = trained(gpus=4)
+    monkeypatch.setattr(workflow, "gpus_of", lambda _: 1)
+    assert workflow.training_gpus_of(experiment, "emulators", "small") == 4
+    assert workflow.training_gpus_of(experiment, "diffusion", "small") == 1
+    assert workflow.training_gpus_of(experiment, "emulators", "persistence") == 1
+    monkeypatch.setattr(workflow, "gpus_of", lambda _: 0)
+    assert workflow.training_gpus_of(experiment, "emulators", "small") == 0
+    assert workflow.launcher(0) == workflow.launcher(1) == "python"
+    assert workflow.launcher(4) == "torchrun --standalone --nproc-per-node 4"
+
+
+def test_a_training_asks_for_the_memory_of_its_data():
+    def asked(experiment: Experiment, name: str = "small") -> int:
+        return workflow.training_memory_of(experiment, "emulators", name)
+
+    large = load_experiment(ROOT / "configs" / "kolmogorov.yaml")
+    assert asked(trained()) == asked(trained(), "persistence") == 2000
+    assert asked(trained(data="stream")) == 10000
+    assert asked(trained(memory=16)) == 34000
+    assert asked(large, next(iter(large.emulators))) == 10000
+
+
+def test_files_of_emulators_from_elsewhere_are_inputs():
+    assert workflow.emulator_files_of(trained(), "persistence") == ["a.pt"]
+    assert workflow.emulator_files_of(trained(), "small") == []
+
+
+def test_how_a_training_is_computed_is_no_reason_to_train_again():
+    assert changed_stages(trained(gpus=2, tensorboard=True, checkpoint_every=9)) == changed_stages(trained())

@@ -46,7 +46,9 @@ class TrainingConfig(Strict):
         "auto", description="train split in memory, or read along the way in shuffled blocks; auto: what fits"
     )
     memory: float | None = Field(
-        None, gt=0, description="memory for training data; half of what is free when left out [GB]"
+        None,
+        gt=0,
+        description="memory for training data; when left out, half of what is free, or 4 GB of it to stream [GB]",
     )
     gpus: int = quantity("GPUs", "GPUs that train side by side, each on its share of every batch", 1, gt=0)
     tensorboard: bool = Field(False, description="write TensorBoard event files; needs thermalize[tensorboard]")

@@ -35,7 +35,7 @@ def training(inputs: FigureInputs) -> Figure:
     figure = Figure(figsize=(PAGE if abreast > 1 else COLUMN, 2.5 * ceil(count / abreast)), layout="constrained")
     axes = figure.subplots(ceil(count / abreast), abreast, squeeze=False).ravel()
     for panel, (label, history) in zip(axes, inputs.histories.items(), strict=False):
-        draw_history(panel, label, history)
+        draw_history(panel, label, history, inputs.cards.get(label, {}).get("best_update"))
     for panel in axes[count:]:
         panel.set_axis_off()
     if not inputs.histories:
@@ -43,8 +43,8 @@ def training(inputs: FigureInputs) -> Figure:
     return figure
 
 
-def draw_history(axes: Axes, label: str, history: pd.DataFrame) -> None:
-    """Every loss that the history holds, where it was measured."""
+def draw_history(axes: Axes, label: str, history: pd.DataFrame, best: float | None = None) -> None:
+    """Every loss that the history holds, where it was measured; `best` is the update whose weights were kept."""
     kind, _, name = label.partition("/")
     for column, (text, color, dash) in CURVES.items():
         if column not in history:
@@ -54,6 +54,12 @@ def draw_history(axes: Axes, label: str, history: pd.DataFrame) -> None:
         axes.plot(rows["update"], rows[column], color=color, linestyle=dash, marker=marker, markersize=3, label=text)
     if "unroll" in history:
         mark_unroll(axes, history)
+    watched = "valid_rollout_error" if "valid_rollout_error" in history else "valid_loss"
+    kept = history.loc[history["update"] == best, ["update", watched]]
+    axes.plot(
+        kept["update"], kept[watched], linestyle="None", marker="o", markerfacecolor="None", markersize=6,
+        color="black", label="weights that are kept" if len(kept) else None,
+    )  # fmt: skip
     axes.set_yscale("log")
     plain_log(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
