@@ -68,7 +68,7 @@ def turbulence(members: int, length: int, points: int = 32) -> np.ndarray:
     )
     start = torch.stack([system.initial_condition(np.random.default_rng(m)) for m in range(members)]).float()
     timing = Timing(dt=0.01, steps_per_frame=20, frames=length, spin_up_steps=4000, stepper="etdrk4")
-    return np.stack([u.numpy() for u in frames(system, start, timing)], axis=1)
+    return np.stack([u.numpy() for u in frames(system, start, timing)], axis=1).astype(np.float32)
 
 
 def compare(
