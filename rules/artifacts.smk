@@ -34,12 +34,13 @@ for figure in FIGURES:
             mem_mb=1500,
             runtime=30,
         params:
+            config=CONFIG,
             figure=figure,
             settings=settings("artifacts"),
         message:
             "figure {params.figure}"
         shell:
-            "python -m thermalize figure {CONFIG} --name {params.figure} > {log} 2>&1"
+            "python -m thermalize figure {params.config} --name {params.figure} > {log} 2>&1"
 
 
 # Twice the same: a report shows PNGs in place, also animated ones, but offers GIFs for download only.
@@ -65,11 +66,12 @@ rule movie:
         mem_mb=1500,
         runtime=30,
     params:
+        config=CONFIG,
         settings=settings("artifacts"),
     message:
         "movie"
     shell:
-        "python -m thermalize movie {CONFIG} > {log} 2>&1"
+        "python -m thermalize movie {params.config} > {log} 2>&1"
 
 
 # One row per emulator and stabilizer.
@@ -93,8 +95,9 @@ rule summary:
         mem_mb=1500,
         runtime=30,
     params:
+        config=CONFIG,
         settings=settings("artifacts"),
     message:
         "summary table"
     shell:
-        "python -m thermalize summary {CONFIG} > {log} 2>&1"
+        "python -m thermalize summary {params.config} > {log} 2>&1"

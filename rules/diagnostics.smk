@@ -17,9 +17,10 @@ rule diagnose:
         mem_mb=2000,
         runtime=60,
     params:
+        config=CONFIG,
         settings=settings("diagnose"),
     message:
         "diagnose {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed}"
     shell:
-        "python -m thermalize diagnose {CONFIG} --emulator {wildcards.emulator}"
+        "python -m thermalize diagnose {params.config} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed} > {log} 2>&1"

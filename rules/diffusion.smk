@@ -20,10 +20,11 @@ rule train_diffusion:
         runtime=1440,
         gpu=lambda wildcards: training_gpus_of(EXPERIMENT, "diffusion", wildcards.diffusion),
     params:
+        config=CONFIG,
         settings=settings("diffusion"),
         launch=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "train diffusion model {wildcards.diffusion} (progress: {log})"
     shell:
-        "{params.launch} -m thermalize train-diffusion {CONFIG} --diffusion {wildcards.diffusion}"
+        "{params.launch} -m thermalize train-diffusion {params.config} --diffusion {wildcards.diffusion}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"

@@ -13,10 +13,12 @@ rule device:
         mem_mb=2000,
         runtime=5,
         gpu=GPU,
+    params:
+        config=CONFIG,
     message:
         "look for the demanded device"
     shell:
-        "python -m thermalize device {CONFIG} --gpus {resources.gpu} > {log} 2>&1"
+        "python -m thermalize device {params.config} --gpus {resources.gpu} > {log} 2>&1"
 
 
 # Train an emulator; the state of an interrupted training is kept aside and continued. One that was trained elsewhere is
@@ -41,10 +43,11 @@ rule train_emulator:
         runtime=720,
         gpu=lambda wildcards: training_gpus_of(EXPERIMENT, "emulators", wildcards.emulator),
     params:
+        config=CONFIG,
         settings=settings("emulator"),
         launch=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "train emulator {wildcards.emulator} (progress: {log})"
     shell:
-        "{params.launch} -m thermalize train-emulator {CONFIG} --emulator {wildcards.emulator}"
+        "{params.launch} -m thermalize train-emulator {params.config} --emulator {wildcards.emulator}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"

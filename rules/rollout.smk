@@ -22,11 +22,12 @@ rule rollout:
         runtime=720,
         gpu=GPU,
     params:
+        config=CONFIG,
         settings=settings("rollout"),
     message:
         "rollout of {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed} (progress: {log})"
     shell:
-        "python -m thermalize rollout {CONFIG} --emulator {wildcards.emulator}"
+        "python -m thermalize rollout {params.config} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
@@ -55,9 +56,10 @@ rule cost:
         runtime=60,
         gpu=GPU,
     params:
+        config=CONFIG,
         settings=settings("cost"),
     message:
         "cost of {wildcards.emulator}, side by side"
     shell:
-        "python -m thermalize cost {CONFIG} --emulator {wildcards.emulator}"
+        "python -m thermalize cost {params.config} --emulator {wildcards.emulator}"
         " --threads 1 --gpus {resources.gpu} > {log} 2>&1"

@@ -21,10 +21,11 @@ rule simulate:
         runtime=120,
         gpu=simulation_gpus_of(EXPERIMENT),
     params:
+        config=CONFIG,
         settings=settings("simulate"),
         source=source_stamp_of(EXPERIMENT),
     message:
         "simulate {wildcards.split}"
     shell:
-        "python -m thermalize simulate {CONFIG} --split {wildcards.split}"
+        "python -m thermalize simulate {params.config} --split {wildcards.split}"
         " --workers {threads} --gpus {resources.gpu} > {log} 2>&1"
