@@ -307,7 +307,9 @@ def test_jobs_that_end_are_submitted_again(batch: BatchSystem, cores: int, monke
     batch.kill_all()
     found += list(results)
     assert len(found) == 8
-    assert len(batch.jobs) == 2 * len(before) == 4 // cores
+    assert len(before) == 2 // cores
+    # not all of them where the first ones that are back finish the rest
+    assert len(before) < len(batch.jobs) <= 2 * len(before)
     assert batch.cancelled == set(batch.jobs)
 
 

@@ -45,6 +45,14 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return tree(folder)
 
 
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """What is started heeds Ctrl-C, also where this runs in the background of a shell, which lets it be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Command:
     """`thermalize simulate`, in a process group of its own."""
 
@@ -252,6 +260,7 @@ def test_sigkill_at_any_moment_and_the_same_command_again(
     assert tree(job.store) == expected
 
 
+@pytest.mark.usefixtures("heeding")
 @pytest.mark.parametrize(
     ("number", "send", "blocks"),
     [(signal.SIGTERM, os.kill, 1), (signal.SIGINT, os.killpg, 1), (signal.SIGINT, os.killpg, 0)],
