@@ -76,7 +76,7 @@ def test_an_emulator_from_elsewhere_stands_in_the_same_table(folder, tmp_path):
     done = snakemake(own, *targets, *options, config=own / "own.yaml")
     assert not re.search(r"^simulate +\d", done.stdout + done.stderr, re.MULTILINE), "the data were made again"
     table = pd.read_csv(own / "results" / "tiny" / "tables" / "summary.csv").set_index(["emulator", "stabilizer"])
-    assert list(table.index.get_level_values("emulator").unique()) == ["small", "persistence"]
+    assert set(table.index.get_level_values("emulator")) == {"small", "persistence"}
     raw = xr.open_zarr(own / "results/tiny/rollouts/persistence/raw/seed0.zarr", decode_times=False)["velocity"]
     np.testing.assert_allclose(raw, raw.isel(time=0).expand_dims(time=raw.sizes["time"], axis=1), atol=1e-5)
     assert (table.loc[("persistence", "thermalized"), "network_evaluations_per_step"] >= 2).all()
