@@ -75,11 +75,13 @@ def test_an_emulator_from_elsewhere_stands_in_the_same_table(folder, tmp_path):
     targets = ("results/tiny/tables/summary.csv", "results/tiny/figures/training.png")
     done = snakemake(own, *targets, *options, config=own / "own.yaml")
     assert not re.search(r"^simulate +\d", done.stdout + done.stderr, re.MULTILINE), "the data were made again"
-    table = pd.read_csv(own / "results" / "tiny" / "tables" / "summary.csv").set_index(["emulator", "stabilizer"])
-    assert set(table.index.get_level_values("emulator")) == {"small", "persistence"}
-    raw = xr.open_zarr(own / "results/tiny/rollouts/persistence/raw/seed0.zarr", decode_times=False)["velocity"]
-    np.testing.assert_allclose(raw, raw.isel(time=0).expand_dims(time=raw.sizes["time"], axis=1), atol=1e-5)
-    assert (table.loc[("persistence", "thermalized"), "network_evaluations_per_step"] >= 2).all()
+    table = pd.read_csv(own / "results" / "tiny" / "tables" / "summary.csv")
+    assert set(table["emulator"]) == {"small", "persistence"}
+    raw = xr.open_zarr(own / "results/tiny/rollouts/persistence/raw/seed0.zarr", decode_times=False)["velocity"].values
+    np.testing.assert_allclose(raw, np.broadcast_to(raw[:, :1], raw.shape), atol=1e-5)
+    rows = table[(table["emulator"] == "persistence") & (table["stabilizer"] == "thermalized")]
+    assert len(rows) == 1
+    assert (rows["network_evaluations_per_step"] >= 2).all()
 
 
 def test_a_changed_setting_reruns_what_reads_it_at_once(folder):
