@@ -50,6 +50,11 @@ def run(stabilizer, emulator: nn.Module, x: Tensor, steps: int, lost_above: floa
     return rollout.advance(state, steps), state
 
 
+def test_level_of_clean_states_is_low():
+    variance = steep_spectrum(MODES)
+    assert float(GaussianModel(variance).level(draws(variance, 1000)).double().mean()) == pytest.approx(0.43, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("level", "expected", "tolerance"), [(10, 9.8, 0.4), (50, 49.5, 0.9), (100, 99.3, 1.5), (300, 299, 4)]
 )
@@ -125,6 +130,8 @@ def test_the_noise_level_is_blind_to_large_scale_growth():
     before = GaussianModel(variance).level(inflated).double().mean()
     inflated[:, :, variance > 1] *= 101**0.5
     assert GaussianModel(variance).level(inflated).double().mean() <= before
+    # over-damped states look cleaner than clean ones, so nothing protects from them either
+    assert int(GaussianModel(variance).level(0.5 * draws(variance, 500)).max()) == 0
     psi = torch.full((MODES,), phi).double()
     psi[:2] = 1.02
     chunk, _ = run(adaptive(variance), Autoregression(psi, variance * (1 - phi**2)), draws(variance, 20), 300)
