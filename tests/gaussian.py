@@ -17,10 +17,22 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from thermalize.config import CosineScheduleConfig
+from thermalize.config import (
+    CosineScheduleConfig,
+    GeometricScheduleConfig,
+    LinearScheduleConfig,
+    PowerScheduleConfig,
+)
 from thermalize.diffusion.schedule import Schedule, build
 
 SCHEDULE = build(CosineScheduleConfig(levels=1000))
+# Levels so close that rounding to them does not show in the order of a sampler.
+FINE = {
+    "cosine": build(CosineScheduleConfig(levels=2**14)),
+    "linear": build(LinearScheduleConfig(kind="linear", levels=2**14)),
+    "geometric": build(GeometricScheduleConfig(kind="geometric", levels=2**14)),
+    "power": build(PowerScheduleConfig(kind="power", levels=2**14, sigma_min=0.04, sigma_max=0.9)),
+}
 
 
 def steep_spectrum(modes: int) -> Tensor:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
-from gaussian import SCHEDULE, GaussianModel, ddpm_output, response, steep_spectrum
+from gaussian import FINE, SCHEDULE, GaussianModel, ddpm_output, response, steep_spectrum
 from hypothesis import given
 from hypothesis import strategies as st
-from test_diffusion_schedules import FINE
 from torch import Tensor
 
 from thermalize.config import ThermalizerConfig

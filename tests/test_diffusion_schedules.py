@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from gaussian import SCHEDULE
+from gaussian import FINE, SCHEDULE
 from pydantic import ValidationError
 
 from thermalize.config import (
@@ -18,12 +18,6 @@ from thermalize.config.base import Strict
 from thermalize.configmessages import sentences
 from thermalize.diffusion.schedule import CLEAN, SCHEDULES, Schedule, build
 
-FINE = {
-    "cosine": build(CosineScheduleConfig(levels=2**14)),
-    "linear": build(LinearScheduleConfig(kind="linear", levels=2**14)),
-    "geometric": build(GeometricScheduleConfig(kind="geometric", levels=2**14)),
-    "power": build(PowerScheduleConfig(kind="power", levels=2**14, sigma_min=0.04, sigma_max=0.9)),
-}
 every = pytest.mark.parametrize("kind", FINE)
 
 
