@@ -100,6 +100,36 @@ ONE_FAULT = [
         {"rollouts__stabilizers__thermalized__forward_noise": "often"},
         "rollouts.stabilizers.thermalized.forward_noise: 'often' is not true or false",
     ),
+    (
+        {"rollouts__stabilizers__thermalized__sampler": "dpm2"},
+        "rollouts.stabilizers.thermalized.sampler: 'dpm2' is unknown; did you mean 'dpm2m'? "
+        "Known: ddpm, ddim, dpm2m, mean",
+    ),
+    (
+        {"rollouts__stabilizers__thermalized__eta": 0.5},
+        "rollouts.stabilizers.thermalized.eta = 0.5 is a setting of sampler: ddim, not of ddpm; leave it out",
+    ),
+    (
+        {"rollouts__stabilizers__one": {"kind": "thermalizer", "sampler": "ddim", "eta": 2}},
+        "rollouts.stabilizers.one.eta: 2 is out of bounds; it must be at most 1",
+    ),
+    (
+        {"rollouts__stabilizers__one": {"kind": "thermalizer", "sampler": "mean", "reverse_steps": 3}},
+        "rollouts.stabilizers.one.reverse_steps = 3 does not fit sampler: mean, which takes one step",
+    ),
+    (
+        {"diffusion__snapshot__schedule": {"kind": "linear", "levels": 10}},
+        "diffusion.snapshot.schedule.levels = 10 is too few for beta_max = 0.02: the last would add all noise at once; "
+        "try levels = 21 or more",
+    ),
+    (
+        {"diffusion__snapshot__schedule": {"kind": "power", "levels": 100}},
+        "diffusion.snapshot.train_levels = 200 is more than the schedule has (levels = 100)",
+    ),
+    (
+        {"diffusion__snapshot__prediction": "epsilon"},
+        "diffusion.snapshot.prediction: 'epsilon' is unknown; known: noise, state, velocity",
+    ),
     ({"name": 2024}, "name: 2024 is not text; put it in quotes"),
     ({"seeds": 3}, "seeds: 3 is not a list; write [3]"),
     ({"seeds": [0, "one"]}, "seeds[1]: 'one' is not a whole number"),

@@ -7,7 +7,7 @@ import torch
 from gaussian import SCHEDULE, GaussianModel, ddpm_output, steep_spectrum
 from torch import Tensor, nn
 
-from thermalize.diffusion.sampler import Sampler
+from thermalize.diffusion.samplers import DDIM, DDPM
 from thermalize.diffusion.schedule import CLEAN
 from thermalize.rollout import Rollout, State, member_keys
 from thermalize.stabilizers.base import MemberNoise, Raw
@@ -50,6 +50,11 @@ def run(stabilizer, emulator: nn.Module, x: Tensor, steps: int, lost_above: floa
     return rollout.advance(state, steps), state
 
 
+def test_level_of_clean_states_is_low():
+    variance = steep_spectrum(MODES)
+    assert float(GaussianModel(variance).level(draws(variance, 1000)).double().mean()) == pytest.approx(0.43, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("level", "expected", "tolerance"), [(10, 9.8, 0.4), (50, 49.5, 0.9), (100, 99.3, 1.5), (300, 299, 4)]
 )
@@ -65,7 +70,7 @@ def test_thermalizing_true_states_keeps_their_covariance():
     """N(0, C) in, N(0, C) out, but for the variance that ancestral steps are known to lose below the finest noise."""
     variance = steep_spectrum(8)
     model = FixedLevel(variance, levels=50)
-    out = thermalize(Thermalizer(model, Sampler(SCHEDULE), 10, CLEAN), draws(variance, 4000)).x[:, 0]
+    out = thermalize(Thermalizer(model, DDPM(SCHEDULE), 10, CLEAN), draws(variance, 4000)).x[:, 0]
     gain, spread = ddpm_output(variance, 50, CLEAN)
     expected = gain**2 * model.marginal(torch.tensor([50]))[0] + spread
     torch.testing.assert_close(out.square().mean(0), expected, rtol=0.1, atol=0)
@@ -81,7 +86,7 @@ def test_stationary_variance_of_a_thermalized_chain_with_a_biased_emulator(stop)
     variance, phi, start = steep_spectrum(16), 0.95, 50
     psi = torch.where(variance < 0.1, 1.05, phi).double()
     q = variance * (1 - phi**2)
-    thermalizer = Thermalizer(FixedLevel(variance, levels=start), Sampler(SCHEDULE), 10, stop)
+    thermalizer = Thermalizer(FixedLevel(variance, levels=start), DDPM(SCHEDULE), 10, stop)
     chunk, _ = run(thermalizer, Autoregression(psi, q), draws(variance, 100), 100)
     measured = chunk.x[:, 40:, 0].square().mean((0, 1))
     gain, spread = ddpm_output(variance, start, stop)
@@ -101,7 +106,7 @@ def test_the_biased_chain_blows_up_without_thermalization():
 
 
 def adaptive(variance: Tensor) -> Thermalizer:
-    return Thermalizer(GaussianModel(variance, levels=200), Sampler(SCHEDULE), 10, 4)
+    return Thermalizer(GaussianModel(variance, levels=200), DDPM(SCHEDULE), 10, 4)
 
 
 def test_adaptive_thermalization_bounds_a_small_scale_bias():
@@ -125,6 +130,8 @@ def test_the_noise_level_is_blind_to_large_scale_growth():
     before = GaussianModel(variance).level(inflated).double().mean()
     inflated[:, :, variance > 1] *= 101**0.5
     assert GaussianModel(variance).level(inflated).double().mean() <= before
+    # over-damped states look cleaner than clean ones, so nothing protects from them either
+    assert int(GaussianModel(variance).level(0.5 * draws(variance, 500)).max()) == 0
     psi = torch.full((MODES,), phi).double()
     psi[:2] = 1.02
     chunk, _ = run(adaptive(variance), Autoregression(psi, variance * (1 - phi**2)), draws(variance, 20), 300)
@@ -145,7 +152,7 @@ def test_a_member_does_not_depend_on_its_companions():
 
 def test_a_trigger_that_never_fires_changes_no_bit():
     variance = steep_spectrum(MODES)
-    never = Thermalizer(GaussianModel(variance), Sampler(SCHEDULE), 599, CLEAN)
+    never = Thermalizer(GaussianModel(variance), DDPM(SCHEDULE), 599, CLEAN)
     psi, q = torch.full((MODES,), 0.95).double(), variance * (1 - 0.95**2)
     raw, _ = run(Raw(), Autoregression(psi, q), draws(variance, 5), 50)
     watched, _ = run(never, Autoregression(psi, q), draws(variance, 5), 50)
@@ -165,7 +172,7 @@ def test_only_members_above_start_are_touched_and_levels_are_looked_at_every_nth
     assert float(outcome.displacement[1]) > 0.05
     assert outcome.displacement[untouched].tolist() == [0, 0, 0]
     assert int(outcome.reverse_steps[1]) == int(outcome.level[1]) - 4
-    lazy = Thermalizer(GaussianModel(variance), Sampler(SCHEDULE), 10, 4, check_every=3)
+    lazy = Thermalizer(GaussianModel(variance), DDPM(SCHEDULE), 10, 4, check_every=3)
     assert thermalize(lazy, x, step=2).level.tolist() == [-1] * 4
     assert int(thermalize(lazy, x, step=3).level[1]) > 10
 
@@ -173,7 +180,7 @@ def test_only_members_above_start_are_touched_and_levels_are_looked_at_every_nth
 def test_without_forward_noise_the_state_itself_is_denoised():
     variance = steep_spectrum(8)
     model = FixedLevel(variance, levels=50)
-    mean = Thermalizer(model, Sampler(SCHEDULE, 0.0, 1), 10, CLEAN, forward_noise=False)
+    mean = Thermalizer(model, DDIM(SCHEDULE, 1), 10, CLEAN, forward_noise=False)
     x = draws(variance, 3)
     c = model.marginal(torch.tensor([50]))[0]
     torch.testing.assert_close(thermalize(mean, x).x, SCHEDULE.signal(50) * variance / c * x)

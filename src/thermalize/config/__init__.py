@@ -3,12 +3,20 @@
 Unknown keys are refused. `docs/config.schema.json` is generated from these models, and every stage reads its settings
 through them:
 
-    base ← systems, cluster ← simulation, imported,  networks ← training,  foreign,  rollouts ← experiment
+    base ← systems, cluster ← simulation, imported,  networks ← training ← diffusion,  foreign,  rollouts ← experiment
 """
 
 from __future__ import annotations
 
 from thermalize.config.cluster import DaskConfig, JobQueueConfig
+from thermalize.config.diffusion import (
+    CosineScheduleConfig,
+    DiffusionConfig,
+    GeometricScheduleConfig,
+    LinearScheduleConfig,
+    PowerScheduleConfig,
+    ScheduleConfig,
+)
 from thermalize.config.experiment import Experiment
 from thermalize.config.foreign import ExportedEmulatorConfig, ImportedEmulatorConfig
 from thermalize.config.imported import DimsConfig, ImportConfig, ImportSplitConfig, PointsConfig, SidesConfig
@@ -28,15 +36,10 @@ from thermalize.config.systems import (
     QuasiGeostrophicConfig,
     SystemConfig,
 )
-from thermalize.config.training import (
-    DiffusionConfig,
-    EmulatorConfig,
-    ScheduleConfig,
-    TrainingConfig,
-    UnrollConfig,
-)
+from thermalize.config.training import EmulatorConfig, TrainingConfig, UnrollConfig
 
 __all__ = [
+    "CosineScheduleConfig",
     "DaskConfig",
     "DiagnosticsConfig",
     "DiffusionConfig",
@@ -46,6 +49,7 @@ __all__ = [
     "Experiment",
     "ExportedEmulatorConfig",
     "FNOConfig",
+    "GeometricScheduleConfig",
     "ImportConfig",
     "ImportSplitConfig",
     "ImportedEmulatorConfig",
@@ -53,9 +57,11 @@ __all__ = [
     "JobQueueConfig",
     "KolmogorovConfig",
     "KuramotoSivashinskyConfig",
+    "LinearScheduleConfig",
     "NetworkConfig",
     "NoStabilizerConfig",
     "PointsConfig",
+    "PowerScheduleConfig",
     "QuasiGeostrophicConfig",
     "RolloutsConfig",
     "ScheduleConfig",

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from thermalize.config.base import Name, Strict
+from thermalize.config.diffusion import DiffusionConfig
 from thermalize.config.foreign import ExportedEmulatorConfig, ImportedEmulatorConfig
 from thermalize.config.imported import ImportConfig
 from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
 from thermalize.config.simulation import SimulationConfig
-from thermalize.config.training import DiffusionConfig, EmulatorConfig
+from thermalize.config.training import EmulatorConfig
 
 __all__ = ["Experiment"]
 

@@ -30,8 +30,13 @@ class ThermalizerConfig(Strict):
         "1", "share of held-out true states that `start: auto` lets trigger", 1e-3, gt=0, lt=1
     )
     forward_noise: bool = Field(True, description="add the noise of the predicted level before denoising")
-    sampler: Literal["ddpm", "ddim"] = Field(
-        "ddpm", description="reverse steps with (ddpm) or without (ddim) fresh noise"
+    sampler: Literal["ddpm", "ddim", "dpm2m", "mean"] = Field(
+        "ddpm",
+        description="reverse steps with fresh noise (ddpm), with a share `eta` of it (ddim), without any and of second "
+        "order (dpm2m), or one step to the posterior mean (mean)",
+    )
+    eta: float | None = Field(
+        None, ge=0, le=1, description="fresh noise of ddim: 0 (when left out) is none, 1 as much as in ddpm [1]"
     )
     reverse_steps: int | None = Field(
         None,
@@ -49,6 +54,14 @@ class ThermalizerConfig(Strict):
                 raise ValueError(f"{name} = {value} is not a noise level; levels begin at 0")
         if isinstance(self.start, int) and isinstance(self.stop, int) and self.stop >= self.start:
             raise ValueError(f"stop = {self.stop} must lie below start = {self.start}")
+        return self
+
+    @model_validator(mode="after")
+    def _sampler_has_its_keys(self) -> ThermalizerConfig:
+        if self.eta is not None and self.sampler != "ddim":
+            raise ValueError(f"eta = {self.eta} is a setting of sampler: ddim, not of {self.sampler}; leave it out")
+        if self.reverse_steps is not None and self.sampler == "mean":
+            raise ValueError(f"reverse_steps = {self.reverse_steps} does not fit sampler: mean, which takes one step")
         return self
 
 

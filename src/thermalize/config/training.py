@@ -1,4 +1,4 @@
-"""Training, the emulator and the diffusion model."""
+"""Training, and the emulator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from thermalize.config.base import Strict, quantity
 from thermalize.config.networks import NetworkConfig, UNetConfig
 
-__all__ = ["DiffusionConfig", "EmulatorConfig", "ScheduleConfig", "TrainingConfig", "UnrollConfig"]
+__all__ = ["EmulatorConfig", "TrainingConfig", "UnrollConfig"]
 
 
 class TrainingConfig(Strict):
@@ -96,28 +96,3 @@ class EmulatorConfig(Strict):
         False, description="loss and gradient of the last unrolled step alone; the steps before only perturb its input"
     )
     training: TrainingConfig
-
-
-class ScheduleConfig(Strict):
-    kind: Literal["cosine"] = "cosine"
-    levels: int = quantity("levels", "noise levels from almost clean to pure noise", 1000, gt=1)
-
-
-class DiffusionConfig(Strict):
-    """Denoiser of single snapshots: predicts the noise and, from its bottleneck, the noise level."""
-
-    network: NetworkConfig = UNetConfig(width=24)
-    schedule: ScheduleConfig = ScheduleConfig()
-    train_levels: int = quantity(
-        "levels", "training sees levels 0 … train_levels−1, those thermalization uses", 200, gt=1
-    )
-    level_weight: float = quantity("1", "weight of the level head's cross-entropy in the loss", 1.0, ge=0)
-    training: TrainingConfig
-
-    @model_validator(mode="after")
-    def _levels_exist(self) -> DiffusionConfig:
-        if self.train_levels > self.schedule.levels:
-            raise ValueError(
-                f"train_levels = {self.train_levels} is more than the schedule has (levels = {self.schedule.levels})"
-            )
-        return self

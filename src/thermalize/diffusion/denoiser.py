@@ -1,16 +1,24 @@
 """Denoiser of single snapshots: sees a noisy state, tells its noise and its noise level.
 
-There is no level input: the network infers the level from x_s alone (Pedersen, Zanna, Bruna, arXiv 2503.18731). The
-level needs the encoder alone.
+As published there is no level input: the network infers the level from x_s alone (Pedersen, Zanna, Bruna, arXiv
+2503.18731). The level needs the encoder alone.
+
+With `level_input` one more channel holds c_s = 1 + ln(√u_s/√u_0) at every grid point, or 0 where the level is unknown.
+The level head only ever sees features of a pass with 0 there, in training as in use, so being told teaches it nothing;
+the prediction is that of a second pass with c_s.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from thermalize.config import DiffusionConfig
+from thermalize.diffusion import schedule as schedules
+from thermalize.diffusion.levels import READINGS
+from thermalize.diffusion.predictions import PREDICTIONS
 from thermalize.errors import UserError
 from thermalize.models import build, level_fault
 from thermalize.models.heads import LevelHead
@@ -31,22 +39,40 @@ class NoiseModel(Protocol):
 
 
 class Denoiser(nn.Module):
-    """A network for ε̂ with a level head on its bottleneck."""
+    """A network for ξ, x or v (predictions.py) with a level head (levels.py) on its bottleneck."""
 
     def __init__(self, config: DiffusionConfig, dims: int, channels: int) -> None:
         super().__init__()
-        self.network = build(config.network, dims, channels, channels)
+        self.schedule = schedules.build(config.schedule)
+        self.prediction = PREDICTIONS[config.prediction](self.schedule)
+        self.reading = READINGS[config.level_head](self.schedule, config.train_levels)
+        self.told = config.level_input
+        self.network = build(config.network, dims, channels + self.told, channels)
         if fault := level_fault(self.network):
             raise UserError(fault)
-        self.head = LevelHead(self.network.features, config.train_levels)
+        self.head = LevelHead(self.network.features, self.reading.outputs)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[batch, channel, *grid] → ε̂ of the same shape, level logits [batch, train_levels]."""
-        features = self.network.encode(x)
-        return self.network.decode(features), self.head(features[-1])
+    def forward(self, x: Tensor, level: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """[batch, channel, *grid] → prediction of the same shape, output of the level head [batch, outputs].
+
+        `level` [batch] is for networks that are told; a blind one ignores it.
+        """
+        blind = self.network.encode(self._beside(x))
+        features = self.network.encode(self._beside(x, level)) if self.told else blind
+        return self.network.decode(features), self.head(blind[-1])
 
     def level(self, x: Tensor) -> Tensor:
-        return self.head(self.network.encode(x)[-1]).argmax(dim=1)
+        return self.reading.level(self.head(self.network.encode(self._beside(x))[-1]))
 
-    def noise(self, x: Tensor, level: Tensor) -> Tensor:  # noqa: ARG002
-        return self.network(x)
+    def noise(self, x: Tensor, level: Tensor) -> Tensor:
+        return self.prediction.noise(x, self.network(self._beside(x, level)), level)
+
+    def _beside(self, x: Tensor, level: Tensor | None = None) -> Tensor:
+        """x with the level channel where the network has one: c_s of `level` [batch], or 0 for an unknown level."""
+        if not self.told:
+            return x
+        told = torch.zeros(len(x)) if level is None else self._coordinate(level.cpu())
+        return torch.cat((x, schedules.column(told, x).expand(-1, 1, *x.shape[2:])), dim=1)
+
+    def _coordinate(self, level: Tensor) -> Tensor:
+        return 1 + (self.schedule.noise(level) / self.schedule.noise(0)).log()

@@ -6,16 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from thermalize.config import NoStabilizerConfig, ThermalizerConfig
+from thermalize.diffusion import samplers
 from thermalize.diffusion.calibration import auto_start, auto_stop
-from thermalize.diffusion.sampler import Sampler
 from thermalize.diffusion.schedule import CLEAN
 from thermalize.diffusion.trained import TrainedDiffusion
 from thermalize.stabilizers.base import Raw, Stabilizer
 from thermalize.stabilizers.thermalizer import Thermalizer
 
 __all__ = ["build", "thresholds"]
-
-ETA = {"ddpm": 1.0, "ddim": 0.0}
 
 
 def thresholds(config: ThermalizerConfig, diffusion: TrainedDiffusion) -> tuple[int, int]:
@@ -38,7 +36,7 @@ def raw(config: NoStabilizerConfig, diffusion: TrainedDiffusion | None) -> Stabi
 def thermalizer(config: ThermalizerConfig, diffusion: TrainedDiffusion | None) -> Stabilizer:
     assert diffusion is not None, "a thermalizer needs a diffusion model"
     start, stop = thresholds(config, diffusion)
-    sampler = Sampler(diffusion.schedule, ETA[config.sampler], config.reverse_steps)
+    sampler = samplers.build(config, diffusion.schedule)
     settings = (config.forward_noise, config.check_every, config.conserve_mean)
     return Thermalizer(diffusion.model, sampler, start, stop, *settings)
 

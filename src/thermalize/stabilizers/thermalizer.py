@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from thermalize.diffusion.denoiser import NoiseModel
-from thermalize.diffusion.sampler import Sampler
+from thermalize.diffusion.samplers import Sampler
 from thermalize.stabilizers.base import MemberNoise, Outcome
 
 __all__ = ["Thermalizer"]

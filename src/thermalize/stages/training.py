@@ -15,6 +15,7 @@ from torch import nn
 
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
 from thermalize.device import autocast
+from thermalize.models.base import Network
 from thermalize.models.describe import describe
 from thermalize.revision import revision
 from thermalize.stages.data import TrainingData, identity_card, partial
@@ -101,14 +102,14 @@ class Run:
 
     def _card(self, model: nn.Module, result: Result) -> dict[str, Any]:
         network = model.network
-        assert isinstance(network, nn.Module)
+        assert isinstance(network, Network)
         return {
             **identity_card(self.kind, self.name, self.experiment, self.data),
             "config": json.loads(self.config.model_dump_json()),
             "fingerprint": self._fingerprint,
             "seed": self.seed,
             "parameters": sum(p.numel() for p in model.parameters()),
-            "network": describe(network, self.data.channels, self.data.grid),
+            "network": describe(network, network.inputs, self.data.grid),
             "best_update": result.best_update,
             "updates": result.history[-1]["update"],
             "metrics": next(row for row in result.history if row["update"] == result.best_update),

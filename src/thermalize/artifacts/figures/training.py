@@ -21,7 +21,10 @@ CURVES = {
     "valid_loss": ("validation loss", "#0072B2", (0, (5, 1.5))),
     "valid_rollout_error": ("validation rollout error", "#009E73", (0, (3, 1, 1, 1))),
     "valid_noise_mse": ("validation, noise (MSE)", "#D55E00", (0, (3, 1, 1, 1))),
+    "valid_state_mse": ("validation, state (MSE)", "#D55E00", (0, (3, 1, 1, 1))),
+    "valid_velocity_mse": ("validation, velocity (MSE)", "#D55E00", (0, (3, 1, 1, 1))),
     "valid_level_cross_entropy": ("validation, level (cross-entropy, nat)", "#CC79A7", (0, (1, 1))),
+    "valid_level_error": ("validation, level (MSE of log noise, standardised)", "#CC79A7", (0, (1, 1))),
 }
 KINDS = {"emulators": "emulator", "diffusion": "diffusion model"}
 FEW = 40
