@@ -186,3 +186,22 @@ def test_other_files_are_no_programs(data):
 def test_a_target_names_module_and_function(target):
     with pytest.raises(ValueError, match="target"):
         Experiment.model_validate({**settings(), "emulators": {"own": {"kind": "import", "target": target}}})
+
+
+def test_an_emulator_with_shared_weights_is_kept(project, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tied", raising=False)
+    (project / "tied.py").write_text(
+        "import torch\n"
+        "def make():\n"
+        "    first, second = torch.nn.Conv1d(1, 1, 1), torch.nn.Conv1d(1, 1, 1)\n"
+        "    second.weight = first.weight\n"
+        "    return torch.nn.Sequential(first, second)\n"
+    )
+    importlib.invalidate_caches()
+    written(project, {**settings(), "emulators": {"tied": {"kind": "import", "target": "tied:make"}}})
+    folder = adopt(project, "tied")
+    stored = load_file(folder / "model.safetensors")
+    first, second = (stored[f"network.{n}.weight"] for n in (0, 1))
+    assert torch.equal(first, second)
+    expected = first * (first + stored["network.0.bias"]) + stored["network.1.bias"]
+    torch.testing.assert_close(thermalize.load_emulator(folder).step(torch.ones(1, 1, 1)), expected)

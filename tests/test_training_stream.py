@@ -320,7 +320,7 @@ print(updates, total)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of addresses are Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems accept RLIMIT_AS and do not enforce it")
 def test_data_larger_than_memory_are_streamed(tmp_path: Path):
     axis = np.linspace(0, 1, 64)
     form = layout(

@@ -17,6 +17,7 @@ from thermalize.config import (
     ImportedEmulatorConfig,
     ThermalizerConfig,
 )
+from thermalize.config.training import COMPUTED_HOW
 from thermalize.importing.paths import matches, stamp
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
 
 MODEL_MB, STREAMED_MB = 2000, 4000
 FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
-TRAINING: Any = {"__all__": {"training": {"gpus", "tensorboard", "checkpoint_every"}}}
+TRAINING: Any = {"__all__": {"training": COMPUTED_HOW}}
 COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True, "emulators": TRAINING, "diffusion": TRAINING}
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, Tag, model_validator
 
-from thermalize.config.base import Strict, quantity
+from thermalize.config.base import Strict, by_kind, quantity
 from thermalize.config.networks import NetworkConfig, UNetConfig
 from thermalize.config.training import TrainingConfig
 
@@ -79,18 +79,12 @@ class PowerScheduleConfig(Deviations):
     exponent: float = quantity("1", "p where the variance of one mode falls as k^−p", 3.0, ge=0.5)
 
 
-def _kind(value: Any) -> str | None:
-    """A schedule that does not say its kind is the cosine."""
-    kind = value.get("kind", "cosine") if isinstance(value, dict) else getattr(value, "kind", None)
-    return kind if isinstance(kind, str) else None
-
-
 ScheduleConfig = Annotated[
     Annotated[CosineScheduleConfig, Tag("cosine")]
     | Annotated[LinearScheduleConfig, Tag("linear")]
     | Annotated[GeometricScheduleConfig, Tag("geometric")]
     | Annotated[PowerScheduleConfig, Tag("power")],
-    Discriminator(_kind),
+    by_kind("cosine"),
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from thermalize.config.base import Name, Strict
+from thermalize.config.base import Name, Strict, by_kind
 from thermalize.config.diffusion import DiffusionConfig
 from thermalize.config.foreign import ExportedEmulatorConfig, ImportedEmulatorConfig
 from thermalize.config.imported import ImportConfig
@@ -16,23 +16,11 @@ from thermalize.config.training import EmulatorConfig
 
 __all__ = ["Experiment"]
 
-EMULATORS = {
-    "residual": "EmulatorConfig",
-    "import": "ImportedEmulatorConfig",
-    "exported": "ExportedEmulatorConfig",
-}
-
 
 def _shape(value: Any) -> str:
     """The section with the key `import` reads files, any other simulates."""
     reads = isinstance(value, ImportConfig) or (isinstance(value, dict) and "import" in value)
     return (ImportConfig if reads else SimulationConfig).__name__
-
-
-def _emulator(value: Any) -> str | None:
-    """An emulator that does not say its kind is trained here."""
-    kind = value.get("kind", "residual") if isinstance(value, dict) else getattr(value, "kind", None)
-    return EMULATORS.get(kind) if isinstance(kind, str) else None
 
 
 def _by_import(schema: dict[str, Any]) -> None:
@@ -49,10 +37,10 @@ Simulation = Annotated[
 
 
 AnyEmulator = Annotated[
-    Annotated[EmulatorConfig, Tag("EmulatorConfig")]
-    | Annotated[ImportedEmulatorConfig, Tag("ImportedEmulatorConfig")]
-    | Annotated[ExportedEmulatorConfig, Tag("ExportedEmulatorConfig")],
-    Discriminator(_emulator),
+    Annotated[EmulatorConfig, Tag("residual")]
+    | Annotated[ImportedEmulatorConfig, Tag("import")]
+    | Annotated[ExportedEmulatorConfig, Tag("exported")],
+    by_kind("residual"),
 ]
 
 

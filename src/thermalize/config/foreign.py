@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from thermalize.config.base import Strict
+from thermalize.config.base import FACTORY, Strict
 
 __all__ = ["ExportedEmulatorConfig", "ImportedEmulatorConfig"]
 
@@ -22,7 +22,7 @@ class ImportedEmulatorConfig(Strict):
 
     kind: Literal["import"]
     target: str = Field(
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        pattern=FACTORY,
         description="function that returns the emulator, package.module:function; the working directory included",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of that function")

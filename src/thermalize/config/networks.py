@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from thermalize.config.base import Strict, quantity
+from thermalize.config.base import FACTORY, Strict, by_kind, quantity
 
 __all__ = [
     "AXES",
@@ -208,7 +208,7 @@ class ImportedNetworkConfig(Common):
 
     @model_validator(mode="after")
     def _callable(self) -> ImportedNetworkConfig:
-        if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", self.target):
+        if not re.match(FACTORY, self.target):
             raise ValueError(f"target = {self.target!r} names nothing to call; write package.module:factory")
         taken = [name for name in ("dims", "inputs", "outputs") if name in self.options]
         if taken:
@@ -220,17 +220,11 @@ class ImportedNetworkConfig(Common):
         return self.multiple
 
 
-def _kind(value: Any) -> str | None:
-    """A network that does not say its kind is a U-Net."""
-    kind = value.get("kind", "unet") if isinstance(value, dict) else getattr(value, "kind", None)
-    return kind if isinstance(kind, str) else None
-
-
 NetworkConfig = Annotated[
     Annotated[UNetConfig, Tag("unet")]
     | Annotated[DilatedResNetConfig, Tag("drn")]
     | Annotated[FNOConfig, Tag("fno")]
     | Annotated[StableFNOConfig, Tag("stable_fno")]
     | Annotated[ImportedNetworkConfig, Tag("import")],
-    Discriminator(_kind),
+    by_kind("unet"),
 ]

@@ -9,7 +9,11 @@ from pydantic import Field, model_validator
 from thermalize.config.base import Strict, quantity
 from thermalize.config.networks import NetworkConfig, UNetConfig
 
-__all__ = ["EmulatorConfig", "TrainingConfig", "UnrollConfig"]
+__all__ = ["COMPUTED_HOW", "EmulatorConfig", "TrainingConfig", "UnrollConfig"]
+
+
+COMPUTED_HOW = frozenset({"gpus", "tensorboard", "checkpoint_every"})
+"""Keys of a training that say how it is computed or watched, not what comes of it."""
 
 
 class TrainingConfig(Strict):

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
+from thermalize.config.training import COMPUTED_HOW
 from thermalize.device import autocast
 from thermalize.models.base import Network
 from thermalize.models.describe import describe
@@ -31,8 +32,7 @@ from thermalize.training.processes import Processes
 __all__ = ["Run"]
 
 CODE = ("thermalize.training", "thermalize.models", "thermalize.seeds", "thermalize.stages.training")
-# How a training is computed or watched, not what comes of it.
-COSMETIC: Any = {"training": {"gpus", "tensorboard", "checkpoint_every"}}
+COSMETIC: Any = {"training": COMPUTED_HOW}
 
 
 @dataclass(frozen=True)

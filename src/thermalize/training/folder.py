@@ -21,7 +21,7 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor, nn
+from torch import Tensor, contiguous_format, nn
 
 from thermalize.errors import UserError
 from thermalize.store.atomic import write_bytes, write_text
@@ -96,7 +96,7 @@ def load_weights(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:
 
 
 def _bytes(weights: Weights) -> bytes:
-    return save_tensors({name: tensor.contiguous() for name, tensor in weights.items()})
+    return save_tensors({name: tensor.clone(memory_format=contiguous_format) for name, tensor in weights.items()})
 
 
 def _digest(data: bytes) -> str:

@@ -43,7 +43,7 @@ class Passes:
         while True:
             try:
                 return self._accumulate(batch)
-            except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            except (RuntimeError, MemoryError) as error:  # the first includes torch's own
                 if not _memory_is_short(error):
                     raise
                 self._halve(len(batch[0]))
