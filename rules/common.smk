@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from thermalize.configfile import parse_experiment, write_experiment
 from thermalize.errors import UserError
 from thermalize.paths import MODEL_FILES, Results
+from thermalize.requisites import stores_for
 from thermalize.sources import sources
 from thermalize.workflow import emulator_files_of, figures_of, gpus_of, launcher, settings_of, simulation_gpus_of
 from thermalize.workflow import simulation_threads_of, source_files_of, source_stamp_of, training_gpus_of
@@ -73,6 +74,11 @@ def diffusion_of(wildcards):
     """Files of the diffusion model that a stabilizer needs, if any."""
     model = getattr(STABILIZERS[wildcards.stabilizer], "diffusion", None)
     return [] if model is None else model_files(RESULTS.diffusion(model))
+
+
+def stores_of(wildcards):
+    """Other rollouts and truth that a stabilizer is built from, if any."""
+    return [str(path) for path in stores_for(STABILIZERS[wildcards.stabilizer], RESULTS, wildcards.emulator, wildcards.seed)]
 
 
 localrules:

@@ -7,6 +7,7 @@ rule rollout:
         test=str(RESULTS.simulation("test")),
         emulator=model_files(RESULTS.emulator("{emulator}")),
         diffusion=diffusion_of,
+        stores=stores_of,
         code=code("rollout"),
     output:
         str(RESULTS.rollout(*ROLLOUT)),
@@ -38,6 +39,7 @@ rule cost:
         test=str(RESULTS.simulation("test")),
         emulator=model_files(RESULTS.emulator("{emulator}")),
         diffusion=[path for name in EXPERIMENT.diffusion for path in model_files(RESULTS.diffusion(name))],
+        train=str(RESULTS.simulation("train")),
         rollouts=expand(
             str(RESULTS.rollout("{{emulator}}", "{stabilizer}", EXPERIMENT.seeds[0])), stabilizer=STABILIZERS
         ),

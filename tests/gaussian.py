@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,7 +23,11 @@ from thermalize.config import (
     LinearScheduleConfig,
     PowerScheduleConfig,
 )
+from thermalize.diffusion.denoiser import NoiseModel
+from thermalize.diffusion.samplers import Sampler
 from thermalize.diffusion.schedule import Schedule, build
+from thermalize.stabilizers.thermalizer import Thermalizer
+from thermalize.stabilizers.triggers import Member
 
 SCHEDULE = build(CosineScheduleConfig(levels=1000))
 # Levels so close that rounding to them does not show in the order of a sampler.
@@ -131,3 +135,8 @@ def response(act: Callable[[Tensor, Tensor, Impulses], Tensor], modes: int, draw
     x[draws] = 1.0
     out = act(x, torch.arange(draws + 1), Impulses())[:, 0]
     return out[draws], out[:draws].square().sum(0)
+
+
+def above(model: NoiseModel, sampler: Sampler, start: int, stop: int, every: int = 1, **settings: Any) -> Thermalizer:
+    """Thermalizes members whose level exceeds `start`."""
+    return Thermalizer(model, sampler, Member(model, start, every), stop, **settings)

@@ -70,7 +70,7 @@ def test_the_page_runs_to_a_rollout_and_a_model_folder(project, name):
     folder, experiment = adopt(project, name), load_experiment(project / "config.yaml")
     paths = Results(experiment.name)
     manifest = paths.rollout(name, "raw", 0)
-    rollout(Job(experiment, name, "raw", 0, folder, None, paths.simulation("test")), manifest, torch.device("cpu"))
+    rollout(Job(experiment, paths, name, "raw", 0), manifest, torch.device("cpu"))
     u = open_store(manifest)["velocity"].values
     assert u[:, 20] == pytest.approx(0.95**20 * u[:, 0], rel=1e-4, abs=1e-6)
     emulator, start = thermalize.load_emulator(folder), torch.from_numpy(u[:, 0])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from gaussian import SCHEDULE, GaussianModel, ddpm_output, steep_spectrum
+from gaussian import SCHEDULE, GaussianModel, above, ddpm_output, steep_spectrum
 from torch import Tensor, nn
 
+from thermalize.autoregression import Rollout, State, member_keys
 from thermalize.diffusion.samplers import DDIM, DDPM
 from thermalize.diffusion.schedule import CLEAN
-from thermalize.rollout import Rollout, State, member_keys
 from thermalize.stabilizers.base import MemberNoise, Raw
 from thermalize.stabilizers.thermalizer import Thermalizer
 
@@ -41,7 +41,7 @@ def draws(variance: Tensor, count: int, seed: int = 0) -> Tensor:
 
 
 def thermalize(thermalizer: Thermalizer, x: Tensor, step: int = 1):
-    return thermalizer(x, step, torch.arange(len(x)), MemberNoise(member_keys(5, 0, len(x)), step))
+    return thermalizer(x, step, torch.arange(len(x)), MemberNoise(member_keys(5, 0, len(x)), step), {})
 
 
 def run(stabilizer, emulator: nn.Module, x: Tensor, steps: int, lost_above: float = 1e12):
@@ -70,7 +70,7 @@ def test_thermalizing_true_states_keeps_their_covariance():
     """N(0, C) in, N(0, C) out, but for the variance that ancestral steps are known to lose below the finest noise."""
     variance = steep_spectrum(8)
     model = FixedLevel(variance, levels=50)
-    out = thermalize(Thermalizer(model, DDPM(SCHEDULE), 10, CLEAN), draws(variance, 4000)).x[:, 0]
+    out = thermalize(above(model, DDPM(SCHEDULE), 10, CLEAN), draws(variance, 4000)).x[:, 0]
     gain, spread = ddpm_output(variance, 50, CLEAN)
     expected = gain**2 * model.marginal(torch.tensor([50]))[0] + spread
     torch.testing.assert_close(out.square().mean(0), expected, rtol=0.1, atol=0)
@@ -86,7 +86,8 @@ def test_stationary_variance_of_a_thermalized_chain_with_a_biased_emulator(stop)
     variance, phi, start = steep_spectrum(16), 0.95, 50
     psi = torch.where(variance < 0.1, 1.05, phi).double()
     q = variance * (1 - phi**2)
-    thermalizer = Thermalizer(FixedLevel(variance, levels=start), DDPM(SCHEDULE), 10, stop)
+    model = FixedLevel(variance, levels=start)
+    thermalizer = above(model, DDPM(SCHEDULE), 10, stop)
     chunk, _ = run(thermalizer, Autoregression(psi, q), draws(variance, 100), 100)
     measured = chunk.x[:, 40:, 0].square().mean((0, 1))
     gain, spread = ddpm_output(variance, start, stop)
@@ -106,7 +107,8 @@ def test_the_biased_chain_blows_up_without_thermalization():
 
 
 def adaptive(variance: Tensor) -> Thermalizer:
-    return Thermalizer(GaussianModel(variance, levels=200), DDPM(SCHEDULE), 10, 4)
+    model = GaussianModel(variance, levels=200)
+    return above(model, DDPM(SCHEDULE), 10, 4)
 
 
 def test_adaptive_thermalization_bounds_a_small_scale_bias():
@@ -145,14 +147,15 @@ def test_a_member_does_not_depend_on_its_companions():
     assert int((together.reverse_steps > 0).sum()) > 3
     keys = member_keys(5, 0, 12)
     for m in range(12):
-        alone = adaptive(variance)(noisy[m : m + 1], 1, torch.tensor([m]), MemberNoise(keys, 1))
+        alone = adaptive(variance)(noisy[m : m + 1], 1, torch.tensor([m]), MemberNoise(keys, 1), {})
         assert torch.equal(alone.x[0], together.x[m])
         assert alone.reverse_steps.tolist() == [int(together.reverse_steps[m])]
 
 
 def test_a_trigger_that_never_fires_changes_no_bit():
     variance = steep_spectrum(MODES)
-    never = Thermalizer(GaussianModel(variance), DDPM(SCHEDULE), 599, CLEAN)
+    model = GaussianModel(variance)
+    never = above(model, DDPM(SCHEDULE), 599, CLEAN)
     psi, q = torch.full((MODES,), 0.95).double(), variance * (1 - 0.95**2)
     raw, _ = run(Raw(), Autoregression(psi, q), draws(variance, 5), 50)
     watched, _ = run(never, Autoregression(psi, q), draws(variance, 5), 50)
@@ -172,7 +175,8 @@ def test_only_members_above_start_are_touched_and_levels_are_looked_at_every_nth
     assert float(outcome.displacement[1]) > 0.05
     assert outcome.displacement[untouched].tolist() == [0, 0, 0]
     assert int(outcome.reverse_steps[1]) == int(outcome.level[1]) - 4
-    lazy = Thermalizer(GaussianModel(variance), DDPM(SCHEDULE), 10, 4, check_every=3)
+    model = GaussianModel(variance)
+    lazy = above(model, DDPM(SCHEDULE), 10, 4, every=3)
     assert thermalize(lazy, x, step=2).level.tolist() == [-1] * 4
     assert int(thermalize(lazy, x, step=3).level[1]) > 10
 
@@ -180,7 +184,7 @@ def test_only_members_above_start_are_touched_and_levels_are_looked_at_every_nth
 def test_without_forward_noise_the_state_itself_is_denoised():
     variance = steep_spectrum(8)
     model = FixedLevel(variance, levels=50)
-    mean = Thermalizer(model, DDIM(SCHEDULE, 1), 10, CLEAN, forward_noise=False)
+    mean = above(model, DDIM(SCHEDULE, 1), 10, CLEAN, forward_noise=False)
     x = draws(variance, 3)
     c = model.marginal(torch.tensor([50]))[0]
     torch.testing.assert_close(thermalize(mean, x).x, SCHEDULE.signal(50) * variance / c * x)

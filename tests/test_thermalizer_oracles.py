@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from gaussian import SCHEDULE, Draws, ExactSampler, GaussianModel, response, steep_spectrum
+from gaussian import SCHEDULE, Draws, ExactSampler, GaussianModel, above, response, steep_spectrum
 from torch import Tensor
 
+from thermalize.autoregression import member_keys
 from thermalize.diffusion.samplers import DDIM, DDPM, DPMSolver2M, PosteriorMean
 from thermalize.diffusion.schedule import CLEAN
-from thermalize.rollout import member_keys
 from thermalize.stabilizers.base import MemberNoise
 from thermalize.stabilizers.thermalizer import Thermalizer
 
@@ -48,7 +48,7 @@ class Always(GaussianModel):
 
 def exact(variance: Tensor, level: int, stop: int, **settings) -> Thermalizer:
     model = Always(variance, levels=level)
-    return Thermalizer(model, ExactSampler(model), 0, stop, **settings)
+    return above(model, ExactSampler(model), 0, stop, **settings)
 
 
 def kernel(variance: Tensor, level: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -69,7 +69,7 @@ def chain(thermalizer: Thermalizer, psi: Tensor, x: Tensor, steps: int) -> Tenso
     scale = (thermalizer.model.variance * (1 - PHI**2)).sqrt()
     for step in range(1, steps + 1):
         x = psi * x + scale * draws.draw(rows, x)
-        x = thermalizer(x, step, rows, draws).x
+        x = thermalizer(x, step, rows, draws, {}).x
         seen.append(x[:, 0])
     return torch.stack(seen)
 
@@ -84,7 +84,7 @@ def truth(variance: Tensor, count: int = MEMBERS) -> Tensor:
 def test_the_kernel_contracts_every_covariance_towards_the_truth(level, stop):
     """P_out − C_r = R (P_in − C) Rᵀ, of which N(0, C) → N(0, C_r) is a part."""
     thermalizer = exact(SPECTRUM, level, stop)
-    gain, variance = response(lambda x, rows, noise: thermalizer(x, 1, rows, noise).x, 64, 2)
+    gain, variance = response(lambda x, rows, noise: thermalizer(x, 1, rows, noise, {}).x, 64, 2)
     rho, low = kernel(SPECTRUM, level, stop)
     torch.testing.assert_close(gain, rho, rtol=1e-9, atol=0)
     torch.testing.assert_close(variance, low - rho**2 * SPECTRUM, rtol=1e-9, atol=1e-12)
@@ -125,7 +125,7 @@ def test_correlation_in_time_is_that_of_emulator_and_kernel():
 
 def test_stationary_variance_where_only_every_third_step_is_looked_at():
     """ψ² → ψ⁶ and q → q (1 − ψ⁶)/(1 − ψ²)."""
-    psi, every_third = torch.full((5,), 0.9).double(), exact(VARIANCE, 50, CLEAN, check_every=3)
+    psi, every_third = torch.full((5,), 0.9).double(), exact(VARIANCE, 50, CLEAN, every=3)
     rho, low = kernel(VARIANCE, 50, CLEAN)
     q = VARIANCE * (1 - PHI**2) * (1 - psi**6) / (1 - psi**2)
     expected = (rho**2 * q + low - rho**2 * VARIANCE) / (1 - rho**2 * psi**6)
@@ -170,8 +170,8 @@ def test_gain_and_variance_of_every_sampler_on_energetic_modes(sampler):
     The posterior mean alone loses the share u_s/c_s of each mode: it is an estimate, not a draw.
     """
     energetic = SPECTRUM[:8]
-    thermalizer = Thermalizer(Always(energetic, levels=20), sampler, 0, CLEAN)
-    gain, spread = response(lambda x, rows, noise: thermalizer(x, 1, rows, noise).x, 8, 40)
+    thermalizer = above(Always(energetic, levels=20), sampler, 0, CLEAN)
+    gain, spread = response(lambda x, rows, noise: thermalizer(x, 1, rows, noise, {}).x, 8, 40)
     kept = (gain**2 * energetic + spread) / energetic
     lost = SCHEDULE.noise(20) ** 2 / GaussianModel(energetic).marginal(torch.tensor([20]))[0]
     assert bool((lost < 0.1).all())
@@ -184,13 +184,13 @@ def test_a_member_does_not_depend_on_its_companions(sampler):
     """The same bits alone and in a batch whose members sit at levels of their own."""
     x = truth(SPECTRUM, 12) + 0.05 * torch.randn(12, 1, 64, generator=torch.Generator().manual_seed(4)).double()
     x[::3] *= 1 + torch.rand(4, 1, 1, generator=torch.Generator().manual_seed(6)).double()
-    thermalizer, keys = Thermalizer(GaussianModel(SPECTRUM, levels=200), sampler, 10, 4), member_keys(5, 0, 40)
+    thermalizer, keys = above(GaussianModel(SPECTRUM, levels=200), sampler, 10, 4), member_keys(5, 0, 40)
     rows = 3 * torch.arange(12)
-    together = thermalizer(x, 1, rows, MemberNoise(keys, 1))
+    together = thermalizer(x, 1, rows, MemberNoise(keys, 1), {})
     assert len(set(together.level.tolist())) > 4
     assert int((together.reverse_steps > 0).sum()) > 3
     for m in range(12):
-        alone = thermalizer(x[m : m + 1], 1, rows[m : m + 1], MemberNoise(keys, 1))
+        alone = thermalizer(x[m : m + 1], 1, rows[m : m + 1], MemberNoise(keys, 1), {})
         assert torch.equal(alone.x[0], together.x[m])
         assert alone.reverse_steps.tolist() == [int(together.reverse_steps[m])]
 
@@ -200,13 +200,13 @@ def test_the_mean_is_conserved_member_by_member(sampler):
     """Over the last axis, which stands for the grid here; who is not thermalized is not touched."""
     x = truth(SPECTRUM, 6)
     x[[1, 4, 5]] += 0.3 * torch.randn(3, 1, 64, generator=torch.Generator().manual_seed(8)).double()
-    thermalizer = Thermalizer(GaussianModel(SPECTRUM, levels=200), sampler, 10, CLEAN, conserve_mean=True)
+    thermalizer = above(GaussianModel(SPECTRUM, levels=200), sampler, 10, CLEAN, conserve_mean=True)
     rows = torch.tensor([9, 4, 2, 7, 0, 5])
-    out = thermalizer(x, 1, rows, MemberNoise(member_keys(5, 0, 10), 1))
+    out = thermalizer(x, 1, rows, MemberNoise(member_keys(5, 0, 10), 1), {})
     torch.testing.assert_close(out.x.mean(-1), x.mean(-1), rtol=0, atol=1e-12)
     assert torch.equal(out.x[[0, 2, 3]], x[[0, 2, 3]])
     assert bool((out.displacement[[1, 4, 5]] > 0.1).all())
-    loose = Thermalizer(thermalizer.model, sampler, 10, CLEAN)
-    free = loose(x, 1, rows, MemberNoise(member_keys(5, 0, 10), 1)).x
+    loose = above(thermalizer.model, sampler, 10, CLEAN)
+    free = loose(x, 1, rows, MemberNoise(member_keys(5, 0, 10), 1), {}).x
     torch.testing.assert_close(out.x - out.x.mean(-1, keepdim=True), free - free.mean(-1, keepdim=True))
     assert not torch.allclose(free.mean(-1), x.mean(-1), rtol=0, atol=1e-4)

@@ -16,9 +16,9 @@ import xarray as xr
 import yaml
 from workflow_run import ROOT, TINY, snakemake, thermalize
 
+from thermalize.autoregression import Rollout
 from thermalize.configfile import load_experiment
 from thermalize.paths import MODEL_FILES, Results
-from thermalize.rollout import Rollout
 from thermalize.stages.rollouts import Job, rollout
 
 COLUMNS = (ROOT / "tests" / "data" / "summary_columns.txt").read_text().split()
@@ -127,11 +127,7 @@ def test_an_interrupted_rollout_continues_and_ends_with_the_same_bits(results, t
     copy = Results("tiny", tmp_path)
     shutil.copytree(results, copy.folder)
     shutil.rmtree(copy.folder / "rollouts")
-    models = (copy.emulator("small"), copy.diffusion("small"), copy.simulation("test"))
-    job, manifest = (
-        Job(load_experiment(TINY), "small", "thermalized", 1, *models),
-        copy.rollout("small", "thermalized", 1),
-    )
+    job, manifest = Job(load_experiment(TINY), copy, "small", "thermalized", 1), copy.rollout("small", "thermalized", 1)
     advance, calls = Rollout.advance, []
 
     def dying(self, state, steps):

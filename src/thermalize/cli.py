@@ -126,10 +126,7 @@ def rollout(
     from thermalize.stages.rollouts import Job
     from thermalize.stages.rollouts import rollout as run
 
-    model = getattr(experiment.stabilizers[stabilizer], "diffusion", None)
-    diffusion = None if model is None else paths.diffusion(model)
-    job = Job(experiment, emulator, stabilizer, seed, paths.emulator(emulator), diffusion, paths.simulation("test"))
-    run(job, paths.rollout(emulator, stabilizer, seed), device)
+    run(Job(experiment, paths, emulator, stabilizer, seed), paths.rollout(emulator, stabilizer, seed), device)
 
 
 @app.command()
@@ -138,16 +135,9 @@ def cost(config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpu
     experiment, paths = _load(config, root)
     _known("emulators", emulator, experiment.emulators)
     device = _device(experiment, threads, gpus)
-    from thermalize.stages.cost import Sources, measure_cost
+    from thermalize.stages.cost import measure_cost
 
-    seed = experiment.seeds[0]
-    sources = Sources(
-        paths.emulator(emulator),
-        {name: paths.diffusion(name) for name in experiment.diffusion},
-        paths.simulation("test"),
-        {label: paths.rollout(emulator, label, seed) for label in experiment.stabilizers},
-    )
-    measure_cost(experiment, emulator, sources, paths.cost(emulator), device)
+    measure_cost(experiment, emulator, paths, device)
 
 
 @app.command()

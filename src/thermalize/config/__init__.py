@@ -28,7 +28,13 @@ from thermalize.config.networks import (
     StableFNOConfig,
     UNetConfig,
 )
-from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
+from thermalize.config.rollouts import (
+    DiagnosticsConfig,
+    DriftConfig,
+    NoStabilizerConfig,
+    RolloutsConfig,
+    ThermalizerConfig,
+)
 from thermalize.config.simulation import SimulationConfig, SplitConfig
 from thermalize.config.systems import (
     KolmogorovConfig,
@@ -45,6 +51,7 @@ __all__ = [
     "DiffusionConfig",
     "DilatedResNetConfig",
     "DimsConfig",
+    "DriftConfig",
     "EmulatorConfig",
     "Experiment",
     "ExportedEmulatorConfig",

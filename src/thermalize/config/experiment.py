@@ -93,11 +93,25 @@ class Experiment(Strict):
             raise ValueError(
                 f"rollouts.stabilizers.{label}.diffusion = {stabilizer.diffusion!r} is not under diffusion ({known})"
             )
+        self._check_like(label, stabilizer)
         top = self.diffusion[stabilizer.diffusion].train_levels
         if isinstance(stabilizer.start, int) and stabilizer.start >= top - 1:
             raise ValueError(
                 f"rollouts.stabilizers.{label}.start = {stabilizer.start} is not below train_levels − 1 = {top - 1}"
             )
+
+    def _check_like(self, label: str, stabilizer: ThermalizerConfig) -> None:
+        """Work can be copied from a stabilizer that looks at levels, with the same way down from them."""
+        if stabilizer.like is None:
+            return
+        model, where = self.stabilizers.get(stabilizer.like), f"rollouts.stabilizers.{label}"
+        if not isinstance(model, ThermalizerConfig) or model.trigger not in ("member", "batch"):
+            raise ValueError(
+                f"{where}.like = {stabilizer.like!r} is not among the stabilizers that look at noise levels"
+            )
+        for key in ("diffusion", "stop", "sampler", "eta", "reverse_steps"):
+            if getattr(model, key) != getattr(stabilizer, key):
+                raise ValueError(f"{where}.{key} differs from {stabilizer.like}.{key}, whose work it should cost")
 
     @property
     def stabilizers(self) -> dict[str, NoStabilizerConfig | ThermalizerConfig]:
@@ -110,5 +124,6 @@ class Experiment(Strict):
             names: list[str | None] = [*self.diffusion] or [None]
             for name in names:
                 key = label if len(names) == 1 else f"{label}-{name}"
-                resolved[key] = stabilizer.model_copy(update={"diffusion": name})
+                like = stabilizer.like if len(names) == 1 or stabilizer.like is None else f"{stabilizer.like}-{name}"
+                resolved[key] = stabilizer.model_copy(update={"diffusion": name, "like": like})
         return resolved

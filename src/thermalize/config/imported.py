@@ -11,7 +11,7 @@ from thermalize.config.cluster import DaskConfig
 
 __all__ = ["DimsConfig", "ImportConfig", "ImportSplitConfig", "PointsConfig", "SidesConfig"]
 
-TAKEN = ("member", "time", "channel", "x", "y", "level", "reverse_steps", "displacement")
+TAKEN = ("member", "time", "channel", "x", "y", "level", "reverse_steps", "displacement", "drift", "rescaled")
 """Names of the coordinates of a store, and of the series that a rollout keeps beside the variable."""
 
 

@@ -8,13 +8,23 @@ from pydantic import Field, model_validator
 
 from thermalize.config.base import Name, Strict, quantity
 
-__all__ = ["DiagnosticsConfig", "NoStabilizerConfig", "RolloutsConfig", "ThermalizerConfig"]
+__all__ = ["DiagnosticsConfig", "DriftConfig", "NoStabilizerConfig", "RolloutsConfig", "ThermalizerConfig"]
 
 
 class NoStabilizerConfig(Strict):
     """The raw emulator."""
 
     kind: Literal["none"]
+
+
+class DriftConfig(Strict):
+    """Follow the energy of each band of wavenumbers and set it right where it drifts from the truth's."""
+
+    memory: float = quantity("emulator steps", "over which band energies are averaged", 50.0, ge=1)
+    threshold: float = quantity(
+        "standard deviations of the same average of the truth", "a band further off than this has drifted", 4.0, gt=0
+    )
+    floor: float = quantity("1", "bands with a smaller share of the truth's variance are left alone", 1e-6, ge=0, lt=1)
 
 
 class ThermalizerConfig(Strict):
@@ -43,8 +53,25 @@ class ThermalizerConfig(Strict):
         gt=0,
         description="most network evaluations of one thermalization; every level when left out [evaluations]",
     )
-    check_every: int = quantity("emulator steps", "steps between two looks at the noise level", 1, gt=0)
+    check_every: int = quantity(
+        "emulator steps",
+        "steps between two looks at the noise level, or with trigger: every between two turns",
+        1,
+        gt=0,
+    )
+    trigger: Literal["member", "batch", "every", "random"] = Field(
+        "member",
+        description="thermalize members above `start` (member), everyone when one is above it (batch), everyone from "
+        "`start` without looking (every), or at random times as often as in the rollout of `like` (random)",
+    )
+    like: Name | None = Field(None, description="the stabilizer whose work trigger: random spends at random times")
+    guard: int | None = Field(
+        None, ge=0, description="a member above this noise level is recorded as lost, and not thermalized [levels]"
+    )
     conserve_mean: bool = Field(True, description="give a thermalized state the domain mean that it had before")
+    drift: DriftConfig | None = Field(
+        None, description="also set drifting band energies right, which a noise level does not see; not when left out"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> ThermalizerConfig:
@@ -54,6 +81,18 @@ class ThermalizerConfig(Strict):
                 raise ValueError(f"{name} = {value} is not a noise level; levels begin at 0")
         if isinstance(self.start, int) and isinstance(self.stop, int) and self.stop >= self.start:
             raise ValueError(f"stop = {self.stop} must lie below start = {self.start}")
+        return self
+
+    @model_validator(mode="after")
+    def _trigger_has_its_keys(self) -> ThermalizerConfig:
+        if (self.trigger == "random") != (self.like is not None):
+            raise ValueError("like names the stabilizer that trigger: random copies the work of; one needs the other")
+        if self.guard is not None and self.trigger in ("every", "random"):
+            raise ValueError(
+                f"guard = {self.guard} needs a look at the noise level, and trigger: {self.trigger} has none"
+            )
+        if self.guard is not None and isinstance(self.start, int) and self.guard <= self.start:
+            raise ValueError(f"guard = {self.guard} must lie above start = {self.start}")
         return self
 
     @model_validator(mode="after")

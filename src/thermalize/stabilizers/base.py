@@ -9,19 +9,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["NOT_LOOKED_AT", "MemberNoise", "Outcome", "Raw", "Stabilizer"]
+from thermalize.diffusion.samplers import NoiseSource
+
+__all__ = ["NOT_LOOKED_AT", "MemberNoise", "Memory", "Memoryless", "Outcome", "Raw", "Stabilizer"]
 
 NOT_LOOKED_AT = -1
+Memory = dict[str, Tensor]
+"""What a stabilizer knows of the past of all members of a rollout: tensors [member, …] by name, changed in place."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The stabilised states and, per member, what was done to them."""
+    """The stabilised states and, per member, what was seen and done.
+
+    x: [batch, channel, *grid], normalised.
+    level: noise level, `NOT_LOOKED_AT` where nobody looked.
+    reverse_steps: network evaluations spent on denoising.
+    displacement: root mean square change by denoising, in standard deviations of the data.
+    drift: largest deviation of a smoothed band energy from the truth's, in units of what is tolerated; NaN where it is
+        not watched.
+    rescaled: bands whose energy was set right.
+    lost: beyond saving.
+    """
 
     x: Tensor
     level: Tensor
     reverse_steps: Tensor
     displacement: Tensor
+    drift: Tensor
+    rescaled: Tensor
+    lost: Tensor
 
     @classmethod
     def untouched(cls, x: Tensor, level: Tensor | None = None) -> Outcome:
@@ -31,19 +48,33 @@ class Outcome:
             torch.full((count,), NOT_LOOKED_AT) if level is None else level,
             torch.zeros(count, dtype=torch.long),
             torch.zeros(count),
+            torch.full((count,), torch.nan),
+            torch.zeros(count, dtype=torch.long),
+            torch.zeros(count, dtype=torch.bool),
         )
 
 
 class Stabilizer(Protocol):
-    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: MemberNoise) -> Outcome:
+    def memory(self, members: int) -> Memory:
+        """What it knows of the members of a rollout before the first step."""
+        ...
+
+    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Outcome:
         """Stabilises x [batch, channel, *grid] (normalised) after emulator step `step`; `rows` are the members' ids."""
         ...
 
 
-class Raw:
+class Memoryless:
+    """A stabilizer to which every state is the first."""
+
+    def memory(self, members: int) -> Memory:  # noqa: ARG002
+        return {}
+
+
+class Raw(Memoryless):
     """The emulator alone."""
 
-    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: MemberNoise) -> Outcome:  # noqa: ARG002
+    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Outcome:  # noqa: ARG002
         return Outcome.untouched(x)
 
 

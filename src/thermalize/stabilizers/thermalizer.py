@@ -10,49 +10,53 @@ noise does to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from thermalize.diffusion.denoiser import NoiseModel
-from thermalize.diffusion.samplers import Sampler
-from thermalize.stabilizers.base import MemberNoise, Outcome
+from thermalize.diffusion.samplers import NoiseSource, Sampler
+from thermalize.stabilizers.base import Memory, Memoryless, Outcome
+from thermalize.stabilizers.triggers import Due, Trigger
 
 __all__ = ["Thermalizer"]
 
 
 @dataclass(frozen=True)
-class Thermalizer:
-    """Thermalizes members above level `start` down to level `stop` (−1: clean)."""
+class Thermalizer(Memoryless):
+    """Takes members that are due down to level `stop` (−1: clean); above level `guard` they are given up."""
 
     model: NoiseModel
     sampler: Sampler
-    start: int
+    trigger: Trigger
     stop: int
     forward_noise: bool = True
-    check_every: int = 1
     conserve_mean: bool = False
+    guard: int | None = None
 
-    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: MemberNoise) -> Outcome:
-        if step % self.check_every:
-            return Outcome.untouched(x)
-        level = self.model.level(x).cpu()
-        hot = torch.nonzero(level > self.start).flatten()
-        untouched = Outcome.untouched(x, level)
-        return self._thermalize(untouched, hot, rows, noise) if len(hot) else untouched
+    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Outcome:  # noqa: ARG002
+        due = self.trigger(x, step, rows)
+        outcome = Outcome.untouched(x, due.seen)
+        if self.guard is not None:
+            outcome.lost[due.seen > self.guard] = True
+            saved = ~outcome.lost[due.members]
+            due = Due(due.seen, due.members[saved], due.level[saved])
+        return self._thermalize(outcome, due, rows, noise) if len(due.members) else outcome
 
-    def _thermalize(self, before: Outcome, hot: Tensor, rows: Tensor, noise: MemberNoise) -> Outcome:
-        chosen, level = before.x[hot], before.level[hot]
-        noisy = chosen
-        if self.forward_noise:
-            noisy = self.sampler.schedule.diffuse(chosen, level, noise.draw(rows[hot], chosen))
-        cooled, evaluations = self.sampler.reverse(self.model, noisy, level, self.stop, rows[hot], noise)
+    def _thermalize(self, outcome: Outcome, due: Due, rows: Tensor, noise: NoiseSource) -> Outcome:
+        everyone = len(due.members) == len(outcome.x)
+        chosen = outcome.x if everyone else outcome.x[due.members]
+        cooled, evaluations = self._cooled(chosen, due.level, rows[due.members], noise)
+        outcome.reverse_steps[due.members] = evaluations
+        outcome.displacement[due.members] = (cooled - chosen).flatten(1).square().mean(1).sqrt().float().cpu()
+        return replace(
+            outcome, x=cooled if everyone else outcome.x.index_copy(0, due.members.to(cooled.device), cooled)
+        )
+
+    def _cooled(self, x: Tensor, level: Tensor, rows: Tensor, noise: NoiseSource) -> tuple[Tensor, Tensor]:
+        noisy = self.sampler.schedule.diffuse(x, level, noise.draw(rows, x)) if self.forward_noise else x
+        cooled, evaluations = self.sampler.reverse(self.model, noisy, level, self.stop, rows, noise)
         if self.conserve_mean:
-            grid = tuple(range(2, cooled.ndim))
-            cooled = cooled + (chosen - cooled).mean(grid, keepdim=True)
-        x = before.x.clone()
-        x[hot] = cooled
-        before.reverse_steps[hot] = evaluations
-        before.displacement[hot] = (cooled - chosen).flatten(1).square().mean(1).sqrt().float().cpu()
-        return Outcome(x, before.level, before.reverse_steps, before.displacement)
+            grid = tuple(range(2, x.ndim))
+            cooled = cooled + (x - cooled).mean(grid, keepdim=True)
+        return cooled, evaluations

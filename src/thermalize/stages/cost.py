@@ -8,7 +8,6 @@ or from the truth where one of them was lost; the raw emulator, which has no hea
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,17 +15,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from thermalize.autoregression import Rollout, State, member_keys
 from thermalize.config import Experiment, NoStabilizerConfig
+from thermalize.emulators.base import Emulator
+from thermalize.paths import Results
 from thermalize.progress import track
-from thermalize.rollout import Rollout, State, member_keys
 from thermalize.stabilizers.base import Raw, Stabilizer
-from thermalize.stabilizers.build import build
-from thermalize.stages.diffusion import load_diffusion
 from thermalize.stages.emulator import load_emulator
+from thermalize.stages.stabilizing import Parts
 from thermalize.store.atomic import write_text
 from thermalize.store.manifest import open_store
 
-__all__ = ["Sources", "measure_cost"]
+__all__ = ["measure_cost"]
 
 REPEATS = 7
 STEPS = 100
@@ -34,29 +34,21 @@ QUARTILES = (25, 50, 75)
 BASELINE = "raw emulator"
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Files that a cost measurement reads: models, the truth to start from and the rollouts to continue."""
-
-    emulator: Path
-    diffusion: dict[str, Path]
-    test: Path
-    rollouts: dict[str, Path]
-
-
-def measure_cost(experiment: Experiment, emulator: str, sources: Sources, output: Path, device: torch.device) -> None:
+def measure_cost(experiment: Experiment, emulator: str, paths: Results, device: torch.device) -> None:
     """Writes seconds per step of the whole batch and the ratio to the raw emulator, by stabilizer, as JSON."""
-    seconds = _time(experiment, sources, device)
+    seconds = _time(experiment, emulator, paths, device)
     base = np.array(seconds[BASELINE])
     report = {label: _summary(np.array(seconds.get(label, base)), base) for label in experiment.stabilizers}
     note = {"members": experiment.rollouts.members, "threads": torch.get_num_threads(), "device": str(device)}
+    output = paths.cost(emulator)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, json.dumps({**report, "_": {**note, "emulator": emulator, "repeats": REPEATS}}, indent=2) + "\n")
 
 
-def _time(experiment: Experiment, sources: Sources, device: torch.device) -> dict[str, list[float]]:
-    runs = _runs(experiment, sources, device)
-    starts = {label: _start(experiment, sources, label, device) for label in runs}
+def _time(experiment: Experiment, emulator: str, paths: Results, device: torch.device) -> dict[str, list[float]]:
+    model = load_emulator(paths.emulator(emulator), device=device)
+    runs = _runs(experiment, emulator, model, paths, device)
+    starts = {label: _start(experiment, emulator, model, paths, label).to(device) for label in runs}
     seconds: dict[str, list[float]] = {label: [] for label in runs}
     steps = min(STEPS, experiment.rollouts.steps)
     with track(REPEATS, "cost", unit="repeat") as bar:
@@ -78,25 +70,25 @@ def _elapsed(run: Rollout, start: torch.Tensor, steps: int, device: torch.device
     return perf_counter() - began
 
 
-def _runs(experiment: Experiment, sources: Sources, device: torch.device) -> dict[str, Rollout]:
-    keys = member_keys(experiment.seed, experiment.seeds[0], experiment.rollouts.members)
-    model = load_emulator(sources.emulator, device=device)
+def _runs(
+    experiment: Experiment, emulator: str, model: Emulator, paths: Results, device: torch.device
+) -> dict[str, Rollout]:
+    seed = experiment.seeds[0]
+    keys = member_keys(experiment.seed, seed, experiment.rollouts.members)
     stabilizers: dict[str, Stabilizer] = {BASELINE: Raw()}
     for label, config in experiment.stabilizers.items():
         if not isinstance(config, NoStabilizerConfig):
-            assert config.diffusion is not None
-            stabilizers[label] = build(config, load_diffusion(sources.diffusion[config.diffusion], device=device))
+            stabilizers[label] = Parts(experiment, paths, emulator, label, seed).build(model, device)
     return {label: Rollout(model, s, keys, experiment.rollouts.lost_above) for label, s in stabilizers.items()}
 
 
-def _start(experiment: Experiment, sources: Sources, label: str, device: torch.device) -> torch.Tensor:
-    model = load_emulator(sources.emulator)
+def _start(experiment: Experiment, emulator: str, model: Emulator, paths: Results, label: str) -> torch.Tensor:
     u = None
     if label != BASELINE:
-        u = _last_frame(sources.rollouts[label])
+        u = _last_frame(paths.rollout(emulator, label, experiment.seeds[0]))
     if u is None or not np.isfinite(u).all():
-        u = _first_frame(sources.test, experiment.rollouts.members)
-    return model.normalize(torch.from_numpy(u)).to(device)
+        u = _first_frame(paths.simulation("test"), experiment.rollouts.members)
+    return model.normalize(torch.from_numpy(u).to(model.mean.device))
 
 
 def _last_frame(manifest: Path) -> np.ndarray:

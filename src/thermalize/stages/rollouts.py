@@ -7,76 +7,75 @@ there and ends bit-identically. Memory does not depend on the length.
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 import xarray as xr
 
 import thermalize
+from thermalize.autoregression import SERIES as RECORDED
+from thermalize.autoregression import Chunk, Rollout, State, member_keys
 from thermalize.config import Experiment
-from thermalize.diffusion.trained import TrainedDiffusion
 from thermalize.errors import UserError
+from thermalize.paths import Results
 from thermalize.progress import track
-from thermalize.rollout import Chunk, Rollout, State, member_keys
 from thermalize.seeds import stream
-from thermalize.stabilizers.build import build
-from thermalize.stages.diffusion import load_diffusion
 from thermalize.stages.emulator import load_emulator
-from thermalize.store.atomic import exclusive, explaining, replacing
+from thermalize.stages.stabilizing import Parts
+from thermalize.stages.streaming import SERIES, Behind, Unfinished, frozen, saved_state
+from thermalize.store.atomic import exclusive, explaining
 from thermalize.store.fingerprint import code_digest, fingerprint
-from thermalize.store.layout import Layout, create, write
-from thermalize.store.manifest import check_system, completed, open_store, partial_path, read_manifest, seal, store_path
+from thermalize.store.layout import Layout
+from thermalize.store.manifest import check_system, completed, open_store, read_manifest, seal, store_path
 from thermalize.training.folder import read_card
 
 __all__ = ["Job", "initial_frames", "rollout"]
 
 CODE = (
-    "thermalize.rollout",
+    "thermalize.autoregression",
     "thermalize.stabilizers",
     "thermalize.diffusion",
     "thermalize.emulators",
     "thermalize.models",
 )
-SERIES = {
-    "level": ("int16", "predicted noise level, -1 where it was not looked at", "1"),
-    "reverse_steps": ("int16", "network evaluations spent on denoising", "1"),
-    "displacement": ("float32", "root mean square change by the stabilizer, in standard deviations of the data", "1"),
-}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One rollout: which emulator under which stabilizer with which seed, and from which models and truth."""
+    """One rollout: which emulator under which stabilizer with which seed, from models and truth among the results."""
 
     experiment: Experiment
+    paths: Results
     emulator: str
     stabilizer: str
     seed: int
-    emulator_folder: Path
-    diffusion_folder: Path | None
-    test: Path
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(self.experiment, self.paths, self.emulator, self.stabilizer, self.seed)
 
     @property
     def system(self) -> dict[str, Any]:
         return self.experiment.simulation.identity
 
+    @property
+    def emulator_folder(self) -> Path:
+        return self.paths.emulator(self.emulator)
+
+    @property
+    def test(self) -> Path:
+        return self.paths.simulation("test")
+
     def fingerprint(self) -> str:
-        digests = [read_card(self.emulator_folder, "emulator", self.system)["weights_digest"]]
-        if self.diffusion_folder is not None:
-            card = read_card(self.diffusion_folder, "diffusion", self.system)
-            digests += [card["weights_digest"], card["calibration"]]
+        digests = [read_card(self.emulator_folder, "emulator", self.system)["weights_digest"], *self.parts.digests()]
         settings = self.experiment.rollouts.model_dump(exclude={"stabilizers"})
         chosen = self.experiment.stabilizers[self.stabilizer].model_dump()
         test = read_manifest(self.test).fingerprint
         return fingerprint(settings, chosen, self.seed, self.experiment.seed, digests, test, code_digest(*CODE))
-
-    def diffusion(self, device: torch.device) -> TrainedDiffusion | None:
-        return None if self.diffusion_folder is None else load_diffusion(self.diffusion_folder, self.system, device)
 
 
 def initial_frames(experiment: Experiment, seed: int) -> tuple[list[int], list[int]]:
@@ -96,12 +95,7 @@ def rollout(job: Job, manifest: Path, device: torch.device) -> None:
     with exclusive(manifest), explaining(manifest):
         if completed(manifest, key) is None:
             _Stream(job, manifest, key, device).run()
-        _state_path(manifest).unlink(missing_ok=True)
-
-
-def _state_path(manifest: Path) -> Path:
-    partial = partial_path(manifest)
-    return partial.with_name(f"{partial.name}.state.npz")
+        saved_state(manifest).unlink(missing_ok=True)
 
 
 class _Stream:
@@ -109,23 +103,23 @@ class _Stream:
 
     def __init__(self, job: Job, manifest: Path, key: str, device: torch.device) -> None:
         self.job, self.manifest, self.key, self.device = job, manifest, key, device
-        self.final, self.partial = store_path(manifest), partial_path(manifest)
-        self.saved = _state_path(manifest)
         self.settings = job.experiment.rollouts
         self.emulator = load_emulator(job.emulator_folder, job.system, device)
         self.truth = open_store(job.test)
         self.variable = self.truth.attrs["variable"]
+        self.unfinished = Unfinished(manifest, key, self.variable)
 
     def run(self) -> None:
-        state = self._resume() or self._begin()
+        state = self.unfinished.resume(self.device) or self._begin()
         keys = member_keys(self.job.experiment.seed, self.job.seed, self.settings.members)
-        stabilizer = build(self.job.experiment.stabilizers[self.job.stabilizer], self.job.diffusion(self.device))
+        stabilizer = self.job.parts.build(self.emulator, self.device)
         run = Rollout(self.emulator, stabilizer, keys, self.settings.lost_above)
         label = f"rollout {self.job.emulator}/{self.job.stabilizer}/seed{self.job.seed}"
-        with track(self.settings.steps, label, initial=state.step) as bar:
+        with track(self.settings.steps, label, initial=state.step) as bar, Behind() as behind:
             while state.step < self.settings.steps:
                 steps = self._next_chunk(state.step)
-                self._write(state, run.advance(state, steps))
+                chunk = run.advance(state, steps)
+                behind(self._writing(frozen(state), chunk))
                 bar.update(steps)
         self._seal(state)
 
@@ -134,20 +128,8 @@ class _Stream:
         boundary = (step + 1) // self.settings.chunk * self.settings.chunk + self.settings.chunk - 1
         return min(boundary, self.settings.steps) - step
 
-    def _resume(self) -> State | None:
-        try:
-            saved = np.load(self.saved, allow_pickle=False)
-            if str(saved["fingerprint"]) != self.key or not self.partial.exists():
-                return None
-            x = torch.from_numpy(saved["x"]).to(self.device)
-            return State(x, int(saved["step"]), saved["lost_step"], saved["lost_cause"].tolist())
-        except (FileNotFoundError, BadZipFile, KeyError, ValueError):
-            return None
-
     def _begin(self) -> State:
-        shutil.rmtree(self.partial, ignore_errors=True)
-        self.saved.unlink(missing_ok=True)
-        create(self.partial, self._layout())
+        self.unfinished.begin(self._layout())
         return State(self._initial())
 
     def _initial(self) -> torch.Tensor:
@@ -162,35 +144,23 @@ class _Stream:
     def _starts(self) -> tuple[list[int], list[int]]:
         return initial_frames(self.job.experiment, self.job.seed)
 
-    def _write(self, state: State, chunk: Chunk) -> None:
-        stop = state.step + 1
-        start = stop - chunk.x.shape[1]
-        if start == 1:
-            start, chunk = 0, self._with_initial(chunk)
-        std, mean = (t.cpu()[None, None] for t in (self.emulator.std, self.emulator.mean))
-        everyone, when = slice(0, self.settings.members), slice(start, stop)
-        write(self.partial, self.variable, everyone, when, (chunk.x * std + mean).numpy())
-        for name, (dtype, *_) in SERIES.items():
-            write(self.partial, name, everyone, when, getattr(chunk, name).numpy().astype(dtype))
-        self._save(state)
+    def _writing(self, state: State, chunk: Chunk) -> Callable[[], None]:
+        """What is left to do for a chunk of frames that ends in `state`."""
+
+        def work() -> None:
+            start, frames = state.step + 1 - chunk.x.shape[1], chunk
+            if start == 1:
+                start, frames = 0, self._with_initial(chunk)
+            std, mean = (t.cpu()[None, None] for t in (self.emulator.std, self.emulator.mean))
+            self.unfinished.write(start, (frames.x.cpu() * std + mean).numpy(), frames, state)
+
+        return work
 
     def _with_initial(self, chunk: Chunk) -> Chunk:
-        x = self._initial().cpu()
+        x = self._initial()
         first = Chunk.empty(x, 1)
         first.x[:, 0] = x
-        names = ("x", *SERIES)
-        return Chunk(*(torch.cat((getattr(first, n), getattr(chunk, n)), dim=1) for n in names))
-
-    def _save(self, state: State) -> None:
-        with replacing(self.saved) as path, path.open("wb") as file:
-            np.savez(
-                file,
-                fingerprint=np.array(self.key),
-                x=state.x.cpu().numpy(),
-                step=np.array(state.step),
-                lost_step=state.lost_step,
-                lost_cause=np.array(state.lost_cause),
-            )
+        return Chunk(*(torch.cat((getattr(first, n), getattr(chunk, n)), dim=1) for n in ("x", *RECORDED)))
 
     def _layout(self) -> Layout:
         field, frames = self.truth[self.variable], self.settings.steps + 1
@@ -231,8 +201,15 @@ class _Stream:
         lost = {"lost_step": state.lost_step.tolist(), "lost_cause": state.lost_cause}
         attributes = {**self._attributes(), **lost}
         try:
-            seal(self.partial, self.final, self.manifest, self.key, attributes=attributes, allow_nan=True)
+            seal(
+                self.unfinished.partial,
+                store_path(self.manifest),
+                self.manifest,
+                self.key,
+                attributes=attributes,
+                allow_nan=True,
+            )
         except UserError:
             # What is stored is damaged, so there is nothing to continue: the next run begins anew.
-            self.saved.unlink(missing_ok=True)
+            self.unfinished.saved.unlink(missing_ok=True)
             raise

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from thermalize.rollout import NEVER, Rollout, State, member_keys
-from thermalize.stabilizers.base import MemberNoise, Outcome, Raw
+from thermalize.autoregression import NEVER, Rollout, State, member_keys
+from thermalize.diffusion.samplers import NoiseSource
+from thermalize.stabilizers.base import MemberNoise, Memory, Memoryless, Outcome, Raw
 
 
 class Growing(nn.Module):
@@ -16,10 +17,10 @@ class Growing(nn.Module):
         return torch.where(x.abs() > 1, 2 * x, 0.9 * x)
 
 
-class Shaking:
+class Shaking(Memoryless):
     """A stabilizer that adds member noise, for tests of the random streams."""
 
-    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: MemberNoise) -> Outcome:  # noqa: ARG002
+    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Outcome:  # noqa: ARG002
         return Outcome.untouched(x + 0.1 * noise.draw(rows, x))
 
 

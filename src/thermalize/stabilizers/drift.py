@@ -1,0 +1,107 @@
+"""Control of band energies: drift that a noise level cannot see, found and set right where it is.
+
+A noise level asks whether a state looks like truth with white noise on it. Too much energy at large scales, or too
+little anywhere, does not look like that: the level of such a state is low. Here the energy of each band of wavenumbers
+is followed over time, member by member, relative to its mean over true states:
+
+    r_b ← (1 − a) r_b + a E_b(x)/⟨E_b⟩,      r_b = 1 at first,   a = 1/memory
+
+and compared with how far the same average of true trajectories strays. A band that is off by more than `threshold`
+standard deviations σ_b of its truth, |ln r_b| > threshold · σ_b, has drifted, in one direction, at a rate of about
+ln r_b / n over the n steps since it was last right. Its amplitude is set right at once, and from then on the rate is
+taken off at every step:
+
+    x̂_b ← x̂_b r_b^{−1/2},    g_b ← g_b − ½ ln r_b / n,    r_b ← 1;      at every step  x̂_b ← x̂_b exp(g_b)
+
+So a lasting bias of the emulator is learned from a few events, a chance excursion after a long calm leaves next to
+nothing, and a member of which no band was ever off is not touched at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from thermalize.diffusion.samplers import NoiseSource
+from thermalize.errors import UserError
+from thermalize.stabilizers.bands import Bands
+from thermalize.stabilizers.base import Memory, Outcome, Stabilizer
+
+__all__ = ["BandControl", "BandStatistics"]
+
+SMALLEST = 1e-30
+
+
+@dataclass(frozen=True)
+class BandStatistics:
+    """Of true trajectories, each [channel, band]: mean energy ⟨E_b⟩, and standard deviation σ_b of ln r_b."""
+
+    mean: Tensor
+    spread: Tensor
+    memory: float
+
+    @classmethod
+    def of(cls, truth: Tensor, memory: float) -> BandStatistics:
+        """From normalised truth [member, time, channel, *grid]; the first `memory` steps of a member begin its average.
+
+        Of windows that are shorter only the last average counts: it strays more than a long one would.
+        """
+        bands = Bands(tuple(truth.shape[3:]))
+        energy = bands.energies(bands.transform(truth)).double()
+        mean = energy.mean((0, 1))
+        if not bool((energy.isfinite()).all()):
+            raise UserError("the truth that band energies are compared with is not finite")
+        relative = energy / mean.clamp(min=SMALLEST)
+        ratio, logs = relative[:, 0], []
+        for now in relative.unbind(1):
+            ratio = ratio + (now - ratio) / memory
+            logs.append(ratio.clamp(min=SMALLEST).log())
+        kept = torch.stack(logs[min(int(memory), len(logs) - 1) :])
+        return cls(mean, kept.square().mean((0, 1)).sqrt(), memory)
+
+
+@dataclass(frozen=True)
+class BandControl:
+    """`inner` on states whose band energies were set right; bands below the share `floor` of the variance are left."""
+
+    inner: Stabilizer
+    bands: Bands
+    truth: BandStatistics
+    threshold: float = 4.0
+    floor: float = 1e-6
+
+    def memory(self, members: int) -> Memory:
+        shape = (members, *self.truth.mean.shape)
+        own = {"ratio": torch.ones(shape), "gain": torch.zeros(shape), "calm": torch.zeros(shape)}
+        return {**self.inner.memory(members), **{name: value.double() for name, value in own.items()}}
+
+    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Outcome:
+        spectrum = self.bands.transform(x)
+        gain, drift, rescaled = self._judge(self.bands.energies(spectrum).double().cpu(), rows, memory)
+        touched = torch.nonzero((gain != 1).flatten(1).any(1)).flatten()
+        righted = x
+        if len(touched):
+            there = touched.to(x.device)
+            scaled = self.bands.scale(spectrum[there], gain[touched].to(x.device))
+            righted = x.index_copy(0, there, self.bands.inverse(scaled).to(x.dtype))
+        return replace(self.inner(righted, step, rows, noise, memory), drift=drift, rescaled=rescaled)
+
+    def _judge(self, energy: Tensor, rows: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+        """Gains [batch, channel, band] that apply now; drift [batch] and number of bands set right [batch]."""
+        ratio, gain, calm = (memory[name][rows] for name in ("ratio", "gain", "calm"))
+        now = (energy / self.truth.mean.clamp(min=SMALLEST)).nan_to_num(1.0, 1.0, 1.0) * (2 * gain).exp()
+        ratio, calm = ratio + (now - ratio) / self.truth.memory, calm + 1
+        off = ratio.clamp(min=SMALLEST).log()
+        drift = off.abs() / (self.threshold * self.truth.spread).clamp(min=SMALLEST) * self._watched
+        wrong = drift > 1
+        applied = (gain - torch.where(wrong, off / 2, 0.0)).exp()
+        memory["gain"][rows] = gain - torch.where(wrong, off / (2 * calm), 0.0)
+        memory["ratio"][rows] = torch.where(wrong, 1.0, ratio)
+        memory["calm"][rows] = torch.where(wrong, 0.0, calm)
+        return applied, drift.flatten(1).amax(1), wrong.flatten(1).sum(1)
+
+    @property
+    def _watched(self) -> Tensor:
+        return self.truth.mean > self.floor * self.truth.mean.sum(-1, keepdim=True)

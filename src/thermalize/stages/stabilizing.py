@@ -1,0 +1,79 @@
+"""What a stabilizer of an experiment is built from: models, another rollout, true trajectories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from thermalize.config import Experiment, NoStabilizerConfig, ThermalizerConfig
+from thermalize.emulators.base import Emulator
+from thermalize.paths import Results
+from thermalize.requisites import stores_for
+from thermalize.seeds import stream
+from thermalize.stabilizers.base import Stabilizer
+from thermalize.stabilizers.build import Needs, build
+from thermalize.stabilizers.triggers import Random, shuffled
+from thermalize.stages.diffusion import load_diffusion
+from thermalize.store.manifest import open_store, read_manifest
+from thermalize.training.folder import read_card
+
+__all__ = ["Parts"]
+
+VALUES = 2**25
+"""Most values of true trajectories that band energies are compared with."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of stabilizer `label` for one rollout of `emulator`, among the results of an experiment."""
+
+    experiment: Experiment
+    paths: Results
+    emulator: str
+    label: str
+    seed: int
+
+    @property
+    def config(self) -> NoStabilizerConfig | ThermalizerConfig:
+        return self.experiment.stabilizers[self.label]
+
+    @property
+    def diffusion(self) -> Path | None:
+        model = getattr(self.config, "diffusion", None)
+        return None if model is None else self.paths.diffusion(model)
+
+    def digests(self) -> list[object]:
+        """What tells these parts from others."""
+        stores = stores_for(self.config, self.paths, self.emulator, self.seed)
+        found: list[object] = [read_manifest(path).fingerprint for path in stores]
+        if self.diffusion is not None:
+            card = read_card(self.diffusion, "diffusion", self.experiment.simulation.identity)
+            found += [card["weights_digest"], card["calibration"]]
+        return found
+
+    def build(self, emulator: Emulator, device: torch.device) -> Stabilizer:
+        system = self.experiment.simulation.identity
+        diffusion = None if self.diffusion is None else load_diffusion(self.diffusion, system, device)
+        return build(self.config, Needs(diffusion, self._random, lambda: self._true(emulator)))
+
+    def _random(self) -> Random:
+        assert isinstance(self.config, ThermalizerConfig)
+        assert self.config.like is not None
+        rollout = open_store(self.paths.rollout(self.emulator, self.config.like, self.seed))
+        level, reverse = (rollout[name].transpose("member", "time").values for name in ("level", "reverse_steps"))
+        return shuffled(
+            level, reverse, [stream(self.experiment.seed, "times", self.seed, m) for m in range(len(level))]
+        )
+
+    def _true(self, emulator: Emulator) -> Tensor:
+        """Whole members, spread evenly, or the beginning of one."""
+        dataset = open_store(self.paths.simulation("train"))
+        field = dataset[dataset.attrs["variable"]].transpose("member", "time", "channel", ...)
+        frame = field[0, 0].size
+        frames = min(field.shape[1], VALUES // frame)
+        members = max(1, min(field.shape[0], VALUES // (frame * frames)))
+        chosen = field[:: field.shape[0] // members, :frames][:members]
+        return emulator.normalize(torch.from_numpy(chosen.values).to(emulator.mean.device)).cpu()
