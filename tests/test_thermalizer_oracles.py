@@ -97,7 +97,7 @@ def test_the_kernel_contracts_every_covariance_towards_the_truth(level, stop):
 @pytest.mark.parametrize("stop", [CLEAN, 4])
 def test_true_states_stay_true(stop):
     """N(0, C) in, N(0, C_r) out: variances, correlations of modes and means."""
-    out = exact(VARIANCE, 50, stop)(truth(VARIANCE), 1, torch.arange(MEMBERS), Draws(2)).x[:, 0]
+    out = exact(VARIANCE, 50, stop)(truth(VARIANCE), 1, torch.arange(MEMBERS), Draws(2), {}).x[:, 0]
     low = kernel(VARIANCE, 50, stop)[1]
     torch.testing.assert_close(out.square().mean(0), low, rtol=0.02, atol=0)
     assert float((torch.corrcoef(out.T) - torch.eye(5)).abs().max()) < 0.016

@@ -1,7 +1,9 @@
 """Simulation, training, thermalized rollouts and diagnostics of neural emulators of chaotic systems.
 
 emulator = thermalize.load_emulator("results/demo/emulators/unet")
-diffusion = thermalize.load_diffusion("results/demo/diffusion/unet")
+denoiser = thermalize.load_diffusion("results/demo/diffusion/unet")
+thermalizer = thermalize.Thermalizer(denoiser, start=3)
+run = thermalize.rollout(emulator, x0, steps=1000, stabilizer=thermalizer)
 """
 
 from __future__ import annotations
@@ -9,20 +11,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from thermalize.library import Thermalizer, Trajectory, rollout
     from thermalize.stages.diffusion import load_diffusion
     from thermalize.stages.emulator import load_emulator
 
-__all__ = ["__version__", "load_diffusion", "load_emulator"]
+__all__ = ["Thermalizer", "Trajectory", "__version__", "load_diffusion", "load_emulator", "rollout"]
 
 __version__ = "0.1.0"
 
-STAGES = {"load_emulator": "thermalize.stages.emulator", "load_diffusion": "thermalize.stages.diffusion"}
+HOMES = {
+    "load_emulator": "thermalize.stages.emulator",
+    "load_diffusion": "thermalize.stages.diffusion",
+    **dict.fromkeys(("Thermalizer", "Trajectory", "rollout"), "thermalize.library"),
+}
 
 
 def __getattr__(name: str) -> Any:
     """Imports torch only where a model is loaded: the Snakefile and the command line import this package too."""
-    if name in STAGES:
+    if name in HOMES:
         from importlib import import_module  # noqa: PLC0415
 
-        return getattr(import_module(STAGES[name]), name)
+        return getattr(import_module(HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,14 +7,15 @@ is followed over time, member by member, relative to its mean over true states:
     r_b ← (1 − a) r_b + a E_b(x)/⟨E_b⟩,      r_b = 1 at first,   a = 1/memory
 
 and compared with how far the same average of true trajectories strays. A band that is off by more than `threshold`
-standard deviations σ_b of its truth, |ln r_b| > threshold · σ_b, has drifted, in one direction, at a rate of about
-ln r_b / n over the n steps since it was last right. Its amplitude is set right at once, and from then on the rate is
-taken off at every step:
+standard deviations σ_b of its truth, |ln r_b| > threshold · σ_b, has drifted at a rate of at least
+ln r_b / n over the n steps since it was last right, or the memory/2 that the average lags behind if that is more. Its
+amplitude is set right at once, and from then on that rate is taken off at every step, m-fold at the m-th time in a row
+that the band was off to the same side:
 
-    x̂_b ← x̂_b r_b^{−1/2},    g_b ← g_b − ½ ln r_b / n,    r_b ← 1;      at every step  x̂_b ← x̂_b exp(g_b)
+    x̂_b ← x̂_b r_b^{−1/2},    g_b ← g_b − m ½ ln r_b / n,    r_b ← 1;      at every step  x̂_b ← x̂_b exp(g_b)
 
-So a lasting bias of the emulator is learned from a few events, a chance excursion after a long calm leaves next to
-nothing, and a member of which no band was ever off is not touched at all.
+So a lasting bias of the emulator is learned from a few events, also where its dynamics pull the band back at once; a
+chance excursion after a long calm leaves next to nothing, and a member of which no band was ever off keeps its bits.
 """
 
 from __future__ import annotations
@@ -44,22 +45,24 @@ class BandStatistics:
 
     @classmethod
     def of(cls, truth: Tensor, memory: float) -> BandStatistics:
-        """From normalised truth [member, time, channel, *grid]; the first `memory` steps of a member begin its average.
+        """From normalised truth [member, time, channel, *grid]; raises UserError where it is not finite.
 
-        Of windows that are shorter only the last average counts: it strays more than a long one would.
+        An average that begins at r = 1 has after t steps the share 1 − (1 − a)^{2t} of its final variance. Of windows
+        shorter than the memory the mean energy of each is taken: it strays more than a long average would.
         """
         bands = Bands(tuple(truth.shape[3:]))
-        energy = bands.energies(bands.transform(truth)).double()
-        mean = energy.mean((0, 1))
-        if not bool((energy.isfinite()).all()):
+        energy = torch.stack([bands.energies(bands.transform(member)).double() for member in truth])
+        if not bool(energy.isfinite().all()):
             raise UserError("the truth that band energies are compared with is not finite")
+        mean = energy.mean((0, 1))
         relative = energy / mean.clamp(min=SMALLEST)
-        ratio, logs = relative[:, 0], []
-        for now in relative.unbind(1):
+        if truth.shape[1] < memory:
+            return cls(mean, logarithm(relative.mean(1)).square().mean(0).sqrt(), memory)
+        ratio, square, share = torch.ones_like(relative[:, 0]), torch.zeros_like(mean), 0.0
+        for t, now in enumerate(relative.unbind(1), start=1):
             ratio = ratio + (now - ratio) / memory
-            logs.append(ratio.clamp(min=SMALLEST).log())
-        kept = torch.stack(logs[min(int(memory), len(logs) - 1) :])
-        return cls(mean, kept.square().mean((0, 1)).sqrt(), memory)
+            square, share = square + logarithm(ratio).square().mean(0), share + 1 - (1 - 1 / memory) ** (2 * t)
+        return cls(mean, (square / share).sqrt(), memory)
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class BandControl:
 
     def memory(self, members: int) -> Memory:
         shape = (members, *self.truth.mean.shape)
-        own = {"ratio": torch.ones(shape), "gain": torch.zeros(shape), "calm": torch.zeros(shape)}
-        return {**self.inner.memory(members), **{name: value.double() for name, value in own.items()}}
+        own = {name: torch.zeros(shape, dtype=torch.float64) for name in ("gain", "calm", "streak")}
+        return {**self.inner.memory(members), **own, "ratio": torch.ones(shape, dtype=torch.float64)}
 
     def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Outcome:
         spectrum = self.bands.transform(x)
@@ -91,13 +94,16 @@ class BandControl:
     def _judge(self, energy: Tensor, rows: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
         """Gains [batch, channel, band] that apply now; drift [batch] and number of bands set right [batch]."""
         ratio, gain, calm = (memory[name][rows] for name in ("ratio", "gain", "calm"))
+        streak = memory["streak"][rows]
         now = (energy / self.truth.mean.clamp(min=SMALLEST)).nan_to_num(1.0, 1.0, 1.0) * (2 * gain).exp()
         ratio, calm = ratio + (now - ratio) / self.truth.memory, calm + 1
-        off = ratio.clamp(min=SMALLEST).log()
+        off = logarithm(ratio)
         drift = off.abs() / (self.threshold * self.truth.spread).clamp(min=SMALLEST) * self._watched
         wrong = drift > 1
         applied = (gain - torch.where(wrong, off / 2, 0.0)).exp()
-        memory["gain"][rows] = gain - torch.where(wrong, off / (2 * calm), 0.0)
+        streak = torch.where(wrong, off.sign() + torch.where(streak * off > 0, streak, 0.0), streak)
+        lasting = streak.abs() * off / (2 * calm.clamp(min=self.truth.memory / 2))
+        memory["streak"][rows], memory["gain"][rows] = streak, gain - torch.where(wrong, lasting, 0.0)
         memory["ratio"][rows] = torch.where(wrong, 1.0, ratio)
         memory["calm"][rows] = torch.where(wrong, 0.0, calm)
         return applied, drift.flatten(1).amax(1), wrong.flatten(1).sum(1)
@@ -105,3 +111,7 @@ class BandControl:
     @property
     def _watched(self) -> Tensor:
         return self.truth.mean > self.floor * self.truth.mean.sum(-1, keepdim=True)
+
+
+def logarithm(ratio: Tensor) -> Tensor:
+    return ratio.clamp(min=SMALLEST).log()
