@@ -88,9 +88,7 @@ class ThermalizerConfig(Strict):
         if (self.trigger == "random") != (self.like is not None):
             raise ValueError("like names the stabilizer that trigger: random copies the work of; one needs the other")
         if self.guard is not None and self.trigger in ("every", "random"):
-            raise ValueError(
-                f"guard = {self.guard} needs a look at the noise level, and trigger: {self.trigger} has none"
-            )
+            raise ValueError(f"guard = {self.guard} needs noise levels, at which trigger: {self.trigger} does not look")
         if self.guard is not None and isinstance(self.start, int) and self.guard <= self.start:
             raise ValueError(f"guard = {self.guard} must lie above start = {self.start}")
         return self

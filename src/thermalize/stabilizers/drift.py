@@ -33,6 +33,8 @@ from thermalize.stabilizers.base import Memory, Outcome, Stabilizer
 __all__ = ["BandControl", "BandStatistics"]
 
 SMALLEST = 1e-30
+SUSPECT = 0.5
+"""Share of the threshold that is enough where a band was last off to the same side."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ class BandControl:
         now = (energy / self.truth.mean.clamp(min=SMALLEST)).nan_to_num(1.0, 1.0, 1.0) * (2 * gain).exp()
         ratio, calm = ratio + (now - ratio) / self.truth.memory, calm + 1
         off = logarithm(ratio)
-        drift = off.abs() / (self.threshold * self.truth.spread).clamp(min=SMALLEST) * self._watched
+        limit = self.threshold * self.truth.spread * torch.where(streak * off > 0, SUSPECT, 1.0)
+        drift = off.abs() / limit.clamp(min=SMALLEST) * self._watched
         wrong = drift > 1
         applied = (gain - torch.where(wrong, off / 2, 0.0)).exp()
         streak = torch.where(wrong, off.sign() + torch.where(streak * off > 0, streak, 0.0), streak)
