@@ -82,9 +82,9 @@ def test_scaling_a_band_scales_its_energy_alone(grid: tuple[int, ...]):
 
 def test_true_trajectories_are_hardly_ever_touched():
     chunk, state = run(biased(1, 0, PHI), control())
-    assert float(chunk.rescaled.float().mean()) < 5e-4
+    assert float(chunk.rescaled.float().mean()) < 4e-3, "of the steps, with 11 bands watched"
     torch.testing.assert_close(variances(chunk.x) / VARIANCE, torch.ones_like(VARIANCE), rtol=0.2, atol=0)
-    assert float(state.memory["gain"].abs().max()) < 0.01
+    assert float(state.memory["gain"].abs().max()) < 0.02
 
 
 def test_a_member_of_which_no_band_was_off_keeps_its_bits():
@@ -131,7 +131,7 @@ def test_over_damping_is_undone_as_far_as_it_is_seen():
 
 
 def test_bands_of_no_account_are_left_alone():
-    chunk, _ = run(biased(20, 32, 1.01), control(floor=0.01), 300)
+    chunk, _ = run(biased(20, 32, 1.01), control(floor=0.01, threshold=6.0), 300)
     assert int(chunk.rescaled.sum()) == 0
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from workflow_run import TINY, command, environment, fingerprints, snakemake, thermalize
 
-KILLS = 8
+KILLS = 5
 
 
 def kill_after(folder, seconds: float) -> bool:
@@ -40,6 +40,7 @@ def _kill_family(pid: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)  # the workflow some four times over
 def test_sigkill_at_any_moment_then_the_same_command_gives_the_same_bits(tmp_path):
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     started = time.monotonic()

@@ -20,9 +20,9 @@ class NoStabilizerConfig(Strict):
 class DriftConfig(Strict):
     """Follow the energy of each band of wavenumbers and set it right where it drifts from the truth's."""
 
-    memory: float = quantity("emulator steps", "over which band energies are averaged", 100.0, ge=1)
+    memory: float = quantity("emulator steps", "over which band energies are averaged", 200.0, ge=1)
     threshold: float = quantity(
-        "standard deviations of the same average of the truth", "a band further off than this has drifted", 4.0, gt=0
+        "standard deviations of the same average of the truth", "a band further off than this has drifted", 3.0, gt=0
     )
     floor: float = quantity("1", "bands with a smaller share of the truth's variance are left alone", 1e-6, ge=0, lt=1)
 
