@@ -6,8 +6,8 @@ import json
 import logging
 import multiprocessing
 import os
-import re
 import random
+import re
 import signal
 import subprocess
 import sys

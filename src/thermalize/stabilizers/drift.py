@@ -6,11 +6,11 @@ is followed over time, member by member, relative to its mean over true states:
 
     r_b ← (1 − a) r_b + a E_b(x)/⟨E_b⟩,      r_b = 1 at first,   a = 1/memory
 
-and compared with how far the same average of true trajectories strays. A band that is off by more than `threshold`
-standard deviations σ_b of its truth, |ln r_b| > threshold · σ_b, or half of that where it was last off to the same side,
-has drifted at a rate of at least ln r_b / n over the n steps since it was last right, or the memory/2 that the average
-lags behind if that is more. Its amplitude is set right at once, and from then on that rate is taken off at every step,
-m-fold at the m-th time in a row that the band was off to the same side:
+and compared with how far the same average of true trajectories strays. A band has drifted where it is off by more
+than `threshold` standard deviations σ_b of its truth, |ln r_b| > threshold · σ_b, or by half of that if it was last
+off to the same side. Its rate is at least ln r_b / n over the n steps since it was last right, or the memory/2 that
+the average lags behind if that is more. Its amplitude is set right at once, and from then on that rate is taken off
+at every step, m-fold at the m-th time in a row that the band was off to the same side:
 
     x̂_b ← x̂_b r_b^{−1/2},    g_b ← g_b − m ½ ln r_b / n,    r_b ← 1;      at every step  x̂_b ← x̂_b exp(g_b)
 
