@@ -83,8 +83,8 @@ class Study:
                 began = process_time()
                 chunk = run.advance(state, size)
                 spent = (process_time() - began) / size
-                work = (float(series.float().mean()) for series in (chunk.reverse_steps, chunk.rescaled))
-                yield self._block(chunk.x[state.alive], *work, spent)
+                reverse, rescaled = (float(s.float().mean()) for s in (chunk.reverse_steps, chunk.rescaled))
+                yield self._block(chunk.x[state.alive], reverse, rescaled, spent)
                 bar.update(size)
 
     def spectral(self, block: Block) -> float:
@@ -108,7 +108,7 @@ class Study:
 
     def _block(self, x: Tensor, reverse: float = 0.0, rescaled: float = 0.0, seconds: float = 0.0) -> Block:
         spectrum = self.shells.spectrum(x.numpy()).mean(1)
-        values = x[:, ::EVERY].flatten(1)[:, :: max(1, x[0, 0].numel() // 64)].numpy()
+        values = x[:, ::EVERY].flatten(1)[:, :: max(1, x.shape[2:].numel() // 64)].numpy()
         return Block(spectrum, values, reverse, rescaled, seconds)
 
 

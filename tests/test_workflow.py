@@ -20,6 +20,7 @@ from thermalize.autoregression import Rollout
 from thermalize.configfile import load_experiment
 from thermalize.paths import MODEL_FILES, Results
 from thermalize.stages.rollouts import Job, rollout
+from thermalize.store.manifest import read_manifest
 
 COLUMNS = (ROOT / "tests" / "data" / "summary_columns.txt").read_text().split()
 
@@ -120,6 +121,78 @@ def test_rollouts_begin_at_the_truth_and_record_health(results):
     for member, step in enumerate(lost):
         finite = np.isfinite(rollout["velocity"][member]).all(("channel", "x"))
         assert finite.values.tolist() == [step < 0 or t < step for t in range(51)]
+
+
+@pytest.fixture
+def others(results, tmp_path):
+    """The results, with further stabilizers in the configuration and no rollouts of them yet."""
+    copy = Results("tiny", tmp_path)
+    shutil.copytree(results, copy.folder)
+    config = yaml.safe_load(TINY.read_text())
+    thermalized = config["rollouts"]["stabilizers"]["thermalized"]
+    config["rollouts"]["stabilizers"] |= {
+        "rare": {**thermalized, "check_every": 3},
+        "random": {**thermalized, "trigger": "random", "like": "rare"},
+        "controlled": {**thermalized, "drift": {"memory": 5, "threshold": 1}},
+        "guarded": {**thermalized, "start": 1, "guard": 2},
+    }
+    (tmp_path / "others.yaml").write_text(yaml.safe_dump(config))
+    return load_experiment(tmp_path / "others.yaml"), copy
+
+
+def stored(experiment, paths, stabilizer):
+    manifest = paths.rollout("small", stabilizer, 1)
+    rollout(Job(experiment, paths, "small", stabilizer, 1), manifest, torch.device("cpu"))
+    return xr.open_zarr(manifest.with_name("seed1.zarr"), decode_times=False)
+
+
+def test_random_times_cost_every_member_what_triggered_ones_did(others):
+    experiment, paths = others
+    like, found = (stored(experiment, paths, name) for name in ("rare", "random"))
+    assert int(like["reverse_steps"].sum()) > 0
+    for member in range(2):
+        spent, expected = (np.sort(run["reverse_steps"].values[member]) for run in (found, like))
+        np.testing.assert_array_equal(spent, expected)
+    assert (found["reverse_steps"].values != like["reverse_steps"].values).any()
+    assert (found["level"].values == -1).all()
+    before = Job(experiment, paths, "small", "random", 1).fingerprint()
+    rollouts = read_manifest(paths.rollout("small", "rare", 1))
+    paths.rollout("small", "rare", 1).write_text(rollouts.model_copy(update={"fingerprint": "0" * 64}).text())
+    assert Job(experiment, paths, "small", "random", 1).fingerprint() != before, "another rollout to be like"
+
+
+def test_band_energies_are_watched_and_what_was_seen_is_stored(others):
+    experiment, paths = others
+    found = stored(experiment, paths, "controlled")
+    assert (found["drift"].values[:, 1:] > 0).all()
+    assert np.isnan(found["drift"].values[:, 0]).all()
+    assert int(found["rescaled"].sum()) > 0
+    plain = xr.open_zarr(paths.rollout("small", "thermalized", 1).with_name("seed1.zarr"), decode_times=False)
+    assert int(plain["rescaled"].sum()) == 0
+
+
+def test_members_beyond_the_guard_are_lost(others):
+    experiment, paths = others
+    found = stored(experiment, paths, "guarded")
+    for member, (step, cause) in enumerate(zip(found.attrs["lost_step"], found.attrs["lost_cause"], strict=True)):
+        seen = found["level"].values[member]
+        assert (seen > 2).any() == (step > 0)
+        assert cause == ("level" if step > 0 else "")
+        assert step < 0 or seen[step] > 2 >= seen[:step].max()
+    assert max(found.attrs["lost_step"]) > 0, "a badly trained emulator exceeds level 2"
+
+
+def test_the_page_on_loops_of_your_own_runs(results, tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "library.md").read_text()
+    code = "".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    code = code.replace("results/demo", str(results)).replace("/unet", "/small")
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    exec(compile(code, "docs/library.md", "exec"), found)
+    assert found["run"].x.shape == (4, 51, 1, 32)
+    assert found["u"].shape == (4, 1, 32)
+    assert found["levels"].shape == (8,)
+    assert bool((found["raw"].level == -1).all())
 
 
 @pytest.mark.parametrize("chunks", [1, 2])

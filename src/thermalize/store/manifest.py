@@ -31,13 +31,14 @@ __all__ = [
 ]
 
 
-def open_store(manifest: Path, verify: bool = True) -> xr.Dataset:
+def open_store(manifest: Path | str, verify: bool = True) -> xr.Dataset:
     """The store of a manifest, lazily: dims (member, time, channel, …space), coordinates and attributes with units.
 
     Args:
         manifest: the manifest file.
         verify: compare every file with its digest first, else only the metadata.
     """
+    manifest = Path(manifest)
     record = read_manifest(manifest)
     compare(record, manifest.parent, None if verify else ["zarr.json"])
     path = manifest.parent / record.store
