@@ -79,6 +79,7 @@ def describe_generated(
             "experiment": experiment.name,
             "diffusion": diffusion,
             "states": stick.origins.shape[0] * stick.origins.shape[1],
+            "block_states": stick.block,
             "confidence": experiment.diagnostics.confidence,
         },
     )

@@ -35,7 +35,7 @@ __all__ = ["samples"]
 HEIGHTS = (2.1, 2.4, 2.6)
 """Heights of spectra, ratios and densities with their legends, in inches."""
 
-NAMES = {"unconditional": "from pure noise", "partial": "from truth with noise", "thermalized": "truth thermalized"}
+NAMES = {"unconditional": "unconditional samples", "partial": "partial samples", "thermalized": "truth thermalized"}
 
 
 class Kind(NamedTuple):
@@ -71,7 +71,7 @@ def draw_model(inputs: FigureInputs, figure: SubFigure, model: str, dataset: xr.
     for channel, name in enumerate(names):
         above, below = panels[f"spectrum{channel}"], panels[f"ratio{channel}"]
         above.sharex(below)
-        above.tick_params(labelbottom=False)
+        above.tick_params(which="both", labelbottom=False)
         draw_spectra(above, k, dataset, kinds, channel)
         draw_ratios(below, k, dataset, kinds, channel)
         below.set_xlabel(f"wavenumber k [{scale.units}]")
@@ -81,15 +81,15 @@ def draw_model(inputs: FigureInputs, figure: SubFigure, model: str, dataset: xr.
     variance = typeset(units(dataset["spectrum_truth"]))
     panels["spectrum0"].set_ylabel(f"variance per shell [{variance}]")
     panels["ratio0"].set_ylabel("ratio of variances\nto the truth's [1]")
-    beneath(panels["ratio0"], f"log-spectral distance [{inputs.confidence} interval]", drop=0.36)
+    beneath(panels["ratio0"], f"log-spectral distance [{inputs.confidence} interval]", drop=0.26)
     draw_density(panels["density"], dataset, kinds)
-    beneath(panels["density"], f"W₁ of field values [{inputs.confidence} interval]", drop=0.3)
+    beneath(panels["density"], f"W₁ of field values [{inputs.confidence} interval]", drop=0.24)
 
 
 def kinds_of(dataset: xr.Dataset) -> Iterator[Kind]:
     for place, look in zip(range(dataset.sizes["kind"]), GENERATED, strict=True):
         part = dataset.isel(kind=place)
-        where = "" if str(part["kind"].item()) == "unconditional" else f", {number(float(part['noise']))} σ"
+        where = "" if str(part["kind"].item()) == "unconditional" else f" (noise {number(float(part['noise']))} σ)"
         yield Kind(f"{NAMES[str(part['kind'].item())]}{where}", part, look)
 
 
