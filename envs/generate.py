@@ -21,7 +21,7 @@ PYTHON = "3.12"
 COMMON = ("filelock", "numpy", "pydantic", "pyyaml", "tqdm", "typer", "xarray", "zarr")
 ROLES = {
     "simulate": (*COMMON, "dask", "dask-jobqueue", "distributed", "netcdf4", "torch"),
-    "train": (*COMMON, "pandas", "psutil", "safetensors", "torch"),
+    "train": (*COMMON, "netcdf4", "pandas", "psutil", "safetensors", "scipy", "torch"),
     "analyse": (*COMMON, "jinja2", "matplotlib", "netcdf4", "pandas", "pillow", "rich", "scipy", "torch"),
 }
 CONDA_NAMES = {"matplotlib": "matplotlib-base", "torch": "pytorch"}

@@ -4,6 +4,7 @@ ARTIFACT_INPUTS = dict(
     diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **ROLLOUTS),
     emulators=[path for name in EXPERIMENT.emulators for path in model_files(RESULTS.emulator(name))],
     diffusion=[path for name in EXPERIMENT.diffusion for path in model_files(RESULTS.diffusion(name))],
+    samples=[str(RESULTS.samples(name)) for name in EXPERIMENT.diffusion],
     code=code("artifacts"),
 )
 

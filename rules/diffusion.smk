@@ -28,3 +28,32 @@ rule train_diffusion:
     shell:
         "{params.launch} -m thermalize train-diffusion {params.config} --diffusion {wildcards.diffusion}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
+
+
+# Let a diffusion model make states, from noise or from noised truth, and compare them with held-out truth.
+rule sample:
+    input:
+        test=str(RESULTS.simulation("test")),
+        diffusion=model_files(RESULTS.diffusion("{diffusion}")),
+        code=code("sample"),
+    output:
+        str(RESULTS.samples("{diffusion}")),
+    log:
+        log_of(RESULTS.samples("{diffusion}")),
+    benchmark:
+        benchmark_of(RESULTS.samples("{diffusion}"))
+    conda:
+        "../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+        gpu=GPU,
+    params:
+        config=CONFIG,
+        settings=settings("sample"),
+    message:
+        "samples of diffusion model {wildcards.diffusion} (progress: {log})"
+    shell:
+        "python -m thermalize sample {params.config} --diffusion {wildcards.diffusion}"
+        " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"

@@ -202,6 +202,20 @@ def diagnostics(config: Experiment, key: Key) -> xr.Dataset:
     return xr.Dataset(variables, attrs=attributes)
 
 
+def samples(config: Experiment, *kinds: str) -> xr.Dataset:
+    """What a diffusion model made, by kind; more variance from kind to kind."""
+    known, size = {**spectra(config, raw=False), **measures()}, 1 + 0.1 * np.arange(len(kinds))
+    names = ("wavenumber", "energy_containing", "truth_mean", "truth_std", "field_bin", "field_pdf_truth")
+    found = {name: known[name] for name in (*names, *(f"spectrum_truth{end}" for end in ("", "_low", "_high")))}
+    for end in ("", "_low", "_high"):
+        dims, values, named = known[f"spectrum_rollout{end}"]
+        found[f"spectrum_samples{end}"] = ("kind", *dims), np.multiply.outer(size, values), named
+    found["field_pdf_samples"] = ("kind", "bin"), np.multiply.outer(size, known["field_pdf_rollout"][1])
+    found |= {name: ("kind", value * size) for name, value in distances(0, raw=False).items()}
+    found |= {"level": ("kind", [199, 12]), "noise": ("kind", [0.32, 0.03])}
+    return xr.Dataset(found, {"kind": list(kinds)}, {"states": 512})
+
+
 def history(kind: str, updates: int = 40) -> pd.DataFrame:
     """A training history as the training writes it: validation every tenth update."""
     update = np.arange(1, updates + 1)
@@ -271,4 +285,5 @@ def inputs(config: Experiment) -> FigureInputs:
         | {f"diffusion/{name}": history("diffusion") for name in config.diffusion},
         cards={f"diffusion/{name}": card() for name in config.diffusion}
         | {f"emulators/{name}": {"best_update": 30} for name in config.emulators},
+        samples={name: samples(config, "partial", "thermalized") for name in config.diffusion},
     )

@@ -34,7 +34,9 @@ from thermalize.diagnostics.study import shells_of
 from thermalize.errors import UserError
 from thermalize.workflow import figures_of
 
-NAMES = ("calibration", "distributions", "health", "overview", "spacetime", "spectra", "survival", "training")
+NAMES = (
+    "calibration", "distributions", "health", "overview", "samples", "spacetime", "spectra", "survival", "training",
+)  # fmt: skip
 PLANAR = "fields"
 CAPTIONS = Path(__file__).parents[1] / "report"
 SCENARIOS = {
@@ -158,7 +160,8 @@ def test_names_captions_and_unknown_figures(inputs):
 def test_the_workflow_asks_for_the_figures_that_the_dimension_has(system):
     names = figures_of(artifact_data.experiment(system=system))
     assert set(names) == {*NAMES, *(() if system == "ks" else (PLANAR,))}
-    assert "calibration" not in figures_of(artifact_data.experiment(system=system, thermalizer=False))
+    without = figures_of(artifact_data.experiment(system=system, thermalizer=False))
+    assert {*names, *without} - {*without} == {"calibration", "samples"}
 
 
 @pytest.mark.parametrize("name", [*NAMES, PLANAR, "movie", "summary", "workflow"])
@@ -339,6 +342,24 @@ def test_starting_levels_come_from_the_config_or_the_calibration(inputs, config)
 
 def test_calibration_says_where_no_clean_state_is_above(inputs):
     assert "none of 1000 states above 4" in texts(draw("calibration", inputs))
+
+
+def test_samples_say_what_they_are_and_stand_beside_the_floor(inputs, config):
+    models = {
+        "low": artifact_data.samples(config, "partial", "thermalized"),
+        "all": artifact_data.samples(config, "unconditional", "thermalized"),
+    }
+    figure = draw("samples", replace(inputs, samples=models))
+    render(figure, arranged=True)
+    assert overlaps(figure) == []
+    found = texts(figure)
+    assert "partial samples (noise 0.32 σ): 0.020 [0.016, 0.026]" in found
+    assert "unconditional samples: 0.020 [0.016, 0.026]" in found
+    assert found.count("truth thermalized (noise 0.030 σ): 0.022 [0.018, 0.029]") == 2
+    assert found.count("truth (halves): 0.031 [0.020, 0.040]") == 4
+    assert found.count("512 states") == 2
+    nothing = draw("samples", replace(inputs, samples={}))
+    assert "no diffusion model in this experiment" in texts(nothing)
 
 
 def test_looks_are_distinct_and_the_same_in_every_figure():

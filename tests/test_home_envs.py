@@ -23,6 +23,7 @@ ROLE_OF = {
     "simulate": "simulate",
     "emulator": "train",
     "diffusion": "train",
+    "sample": "train",
     "rollout": "train",
     "cost": "train",
     "diagnose": "analyse",

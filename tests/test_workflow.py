@@ -48,7 +48,8 @@ def test_every_artifact_of_the_layout_is_there(results):
         for seed in experiment["seeds"]:
             assert (results / "rollouts" / "small" / stabilizer / f"seed{seed}.zarr").is_dir()
             assert (results / "diagnostics" / "small" / stabilizer / f"seed{seed}.nc").is_file()
-    assert len(list((results / "figures").glob("*.pdf"))) == len(list((results / "figures").glob("*.png"))) == 8
+    assert len(list((results / "figures").glob("*.pdf"))) == len(list((results / "figures").glob("*.png"))) == 9
+    assert (results / "samples" / "small.nc").is_file()
     assert not [p for p in results.rglob("*") if "partial" in p.name or p.name.endswith(".tmp")]
 
 

@@ -68,7 +68,8 @@ def test_a_stage_depends_on_its_own_settings_only():
     assert changed_stages(tiny()) == set()
     assert changed_stages(tiny(device="cpu")) == set()
     assert changed_stages(tiny(simulation={**raw["simulation"], "dask": {"workers": 1}})) == set()
-    assert changed_stages(tiny(diagnostics={"pdf_bins": 50})) == {"diagnose", "artifacts", "cost"}
+    assert changed_stages(tiny(diagnostics={"pdf_bins": 50})) == {"sample", "diagnose", "artifacts", "cost"}
+    assert changed_stages(tiny(diagnostics={**raw["diagnostics"], "samples": 9})) == {"sample", "artifacts", "cost"}
     small = raw["emulators"]["small"]
     retrained = {"small": {**small, "noise": 0.1}}
     assert changed_stages(tiny(emulators=retrained)) == {"emulator", "cost", "artifacts"}

@@ -35,6 +35,7 @@ app = typer.Typer(
 Config = Annotated[Path, typer.Argument(help="configuration of the experiment (YAML)")]
 Root = Annotated[Path, typer.Option("--results", help="folder of all results")]
 EmulatorName = Annotated[str, typer.Option("--emulator", help="name under `emulators`")]
+DiffusionName = Annotated[str, typer.Option("--diffusion", help="name under `diffusion`")]
 StabilizerName = Annotated[str, typer.Option("--stabilizer", help="name under `rollouts.stabilizers`")]
 Seed = Annotated[int, typer.Option("--seed", help="one of `seeds`")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the networks")]
@@ -93,11 +94,7 @@ def train_emulator(
 
 @app.command("train-diffusion")
 def train_diffusion(
-    config: Config,
-    diffusion: Annotated[str, typer.Option("--diffusion", help="name under `diffusion`")],
-    threads: Threads = 1,
-    gpus: Gpus = None,
-    root: Root = RESULTS,
+    config: Config, diffusion: DiffusionName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
 ) -> None:
     """Train and calibrate a diffusion model; continues an interrupted training."""
     experiment, paths = _load(config, root)
@@ -106,6 +103,20 @@ def train_diffusion(
         from thermalize.stages.diffusion import train_diffusion as run
 
         run(experiment, diffusion, paths, processes)
+
+
+@app.command()
+def sample(
+    config: Config, diffusion: DiffusionName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
+) -> None:
+    """Let a diffusion model make states and compare them with held-out truth."""
+    experiment, paths = _load(config, root)
+    _known("diffusion", diffusion, experiment.diffusion)
+    device = _device(experiment, threads, gpus)
+    from thermalize.stages.samples import sample_diffusion as run
+
+    files = (paths.diffusion(diffusion), paths.simulation("test"), paths.samples(diffusion))
+    run(experiment, diffusion, *files, device)
 
 
 @app.command()

@@ -43,6 +43,10 @@ class Results:
     def diffusion(self, diffusion: str) -> Path:
         return self.folder / "diffusion" / diffusion
 
+    def samples(self, diffusion: str) -> Path:
+        """States that a diffusion model made, compared with held-out truth."""
+        return self.folder / "samples" / f"{diffusion}.nc"
+
     def tensorboard(self, group: str, name: str) -> Path:
         """Event files of a training, if they are asked for."""
         return self.folder / "tensorboard" / group / name

@@ -17,6 +17,7 @@ STAGES = {
     "simulate": "thermalize.simulate",
     "emulator": "thermalize.stages.emulator",
     "diffusion": "thermalize.stages.diffusion",
+    "sample": "thermalize.stages.samples",
     "rollout": "thermalize.stages.rollouts",
     "cost": "thermalize.stages.cost",
     "diagnose": "thermalize.stages.diagnose",

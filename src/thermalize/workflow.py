@@ -41,9 +41,9 @@ COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True, "emulators": 
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures of an experiment: fields need two dimensions, a calibration needs a diffusion model."""
+    """Names of the figures of an experiment: fields need two dimensions, others a diffusion model."""
     fields = ("fields",) if len(experiment.simulation.grid) > 1 else ()
-    return (*FIGURES, *fields, *(("calibration",) if experiment.diffusion else ()))
+    return (*FIGURES, *fields, *(("calibration", "samples") if experiment.diffusion else ()))
 
 
 def gpus_of(experiment: Experiment) -> int:
@@ -136,13 +136,15 @@ def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]
     simulation = whole["simulation"]
     physics = {name: value for name, value in simulation.items() if name != "splits"}
     rollouts = {name: value for name, value in whole["rollouts"].items() if name != "stabilizers"}
+    diagnostics = {name: value for name, value in whole["diagnostics"].items() if name != "samples"}
     choose: dict[str, Callable[[], object]] = {
         "simulate": lambda: (physics, _split(experiment, simulation["splits"], wildcards), experiment.seed),
         "emulator": lambda: (simulation, whole["emulators"][wildcards["emulator"]], experiment.seed),
         "diffusion": lambda: (simulation, whole["diffusion"][wildcards["diffusion"]], experiment.seed),
         "rollout": lambda: (rollouts, _stabilizer(experiment, wildcards["stabilizer"]), experiment.seed),
         "cost": lambda: whole,
-        "diagnose": lambda: (simulation["splits"]["test"], rollouts, whole["diagnostics"], experiment.seed),
+        "sample": lambda: (simulation["splits"]["test"], whole["diagnostics"], experiment.seed),
+        "diagnose": lambda: (simulation["splits"]["test"], rollouts, diagnostics, experiment.seed),
         "artifacts": lambda: whole,
     }
     return sha256(json.dumps(choose[stage](), sort_keys=True).encode()).hexdigest()[:16]

@@ -22,6 +22,7 @@ __all__ = [
     "BAND",
     "COLUMN",
     "FIELD_MAP",
+    "GENERATED",
     "LOST",
     "MUTED",
     "PAGE",
@@ -100,6 +101,9 @@ class Appearance(NamedTuple):
 
 TRUTH_LOOK = Appearance(TRUTH, "-", 2.0, 2.2)
 """The truth lies beneath and is wider, so that it is seen where another curve coincides with it."""
+
+GENERATED = (Appearance(OTHERS[0], DASHES[1]), Appearance(OTHERS[3], DASHES[2], zorder=2.6))
+"""Looks of what a diffusion model makes, which no stabilizer names: samples, thermalized states."""
 
 
 @contextmanager

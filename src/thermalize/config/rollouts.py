@@ -128,5 +128,8 @@ class DiagnosticsConfig(Strict):
     frozen_fraction: float = quantity("1", "motionless: increment below this share of the truth's median", 0.01, gt=0)
     pdf_bins: int = quantity("1", "bins of the probability densities", 100, gt=1)
     max_lag: int = quantity("emulator steps", "longest lag of the autocorrelation", 100, gt=0)
+    samples: int = quantity(
+        "states", "states that every diffusion model makes, to be compared with as many true ones", 512, gt=0
+    )
     resamples: int = quantity("1", "bootstrap resamples behind every interval", 1000, gt=0)
     confidence: float = quantity("1", "confidence of every interval", 0.95, gt=0, lt=1)

@@ -12,7 +12,7 @@ import numpy as np
 
 from thermalize.diagnostics.stability import CAUSES
 
-__all__ = ["COORDINATES", "VARIABLES", "attributes", "optional"]
+__all__ = ["COORDINATES", "DISTANCES", "ENDS", "SUFFIXES", "VARIABLES", "Entry", "attributes", "filled", "optional"]
 
 Entry = tuple[tuple[str, ...], str, str]
 
@@ -130,6 +130,11 @@ def optional(name: str) -> bool:
     return name.startswith("energy_spectrum")
 
 
+def filled(unit: str, units: Mapping[str, str]) -> str:
+    """A unit, or what `units` says for one in braces."""
+    return units[unit[1:-1]] if unit.startswith("{") else unit
+
+
 def attributes(name: str, units: Mapping[str, str], causes: Sequence[str] = CAUSES) -> dict[str, Any]:
     """CF attributes of a variable or coordinate; `units` says what stands for field, variance, energy and wavenumber.
 
@@ -138,7 +143,7 @@ def attributes(name: str, units: Mapping[str, str], causes: Sequence[str] = CAUS
     _, long_name, unit = (VARIABLES | COORDINATES)[name]
     result: dict[str, Any] = {"long_name": long_name}
     if unit:  # names have none
-        result["units"] = units[unit[1:-1]] if unit.startswith("{") else unit
+        result["units"] = filled(unit, units)
     meanings = {**FLAGS, "horizon_cause": tuple(causes)}.get(name)
     if meanings:
         result["standard_name"] = "status_flag"

@@ -23,7 +23,7 @@ from thermalize.diagnostics.units import NON_DIMENSIONAL, product
 from thermalize.errors import UserError
 from thermalize.seeds import stream
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "units_of"]
 
 
 def diagnose(
@@ -66,7 +66,7 @@ def diagnose(
         **memory(rod, run),
         **health(rollout["level"].to_numpy(), rollout["reverse_steps"].to_numpy(), run.last_finite),
     }
-    units = _units(reality, rod.invariants)
+    units = units_of(reality, rod.invariants)
     return _dataset(numbers, units, rod.invariants, {**_attributes(experiment, field, rod, units), **labels})
 
 
@@ -88,7 +88,7 @@ def _attributes(experiment: Experiment, field: xr.DataArray, rod: Truth, units: 
     }
 
 
-def _units(field: xr.DataArray, invariants: Invariants) -> dict[str, str]:
+def units_of(field: xr.DataArray, invariants: Invariants) -> dict[str, str]:
     """Units of the field, its variance, energy and enstrophy, and of wavenumbers."""
     unit, length = (str(array.attrs.get("units", "1")) for array in (field, field[field.dims[-1]]))
     energy, enstrophy = (

@@ -23,18 +23,22 @@ from thermalize.errors import UserError
 from thermalize.models import build, level_fault
 from thermalize.models.heads import LevelHead
 
-__all__ = ["Denoiser", "NoiseModel"]
+__all__ = ["Denoiser", "NoiseModel", "NoisePredictor"]
 
 
-class NoiseModel(Protocol):
-    """What samplers and the thermalizer need; an analytic score satisfies it as well as a network."""
-
-    def level(self, x: Tensor) -> Tensor:
-        """Most probable noise level [batch] (int64) of normalised states [batch, channel, *grid]."""
-        ...
+class NoisePredictor(Protocol):
+    """What samplers need; an analytic score satisfies it as well as a network."""
 
     def noise(self, x: Tensor, level: Tensor) -> Tensor:
         """Expected unit noise ε̂ in x [batch, channel, *grid] at `level` [batch]; a blind network ignores the level."""
+        ...
+
+
+class NoiseModel(NoisePredictor, Protocol):
+    """What the thermalizer needs."""
+
+    def level(self, x: Tensor) -> Tensor:
+        """Most probable noise level [batch] (int64) of normalised states [batch, channel, *grid]."""
         ...
 
 

@@ -55,6 +55,7 @@ def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
             if _trained_here(experiment, label)
         },
         cards={label: _json(folder / "model.json") for label, folder in _models(experiment, paths).items()},
+        samples={name: _dataset(paths.samples(name)) for name in experiment.diffusion},
     )
 
 
@@ -87,7 +88,11 @@ def _keys(experiment: Experiment) -> list[Key]:
 
 
 def _diagnostics(experiment: Experiment, paths: Results) -> dict[Key, xr.Dataset]:
-    return {key: xr.load_dataset(_existing(paths.diagnostics(*key)), engine="netcdf4") for key in _keys(experiment)}
+    return {key: _dataset(paths.diagnostics(*key)) for key in _keys(experiment)}
+
+
+def _dataset(path: Path) -> xr.Dataset:
+    return xr.load_dataset(_existing(path), engine="netcdf4")
 
 
 def _models(experiment: Experiment, paths: Results) -> dict[str, Path]:

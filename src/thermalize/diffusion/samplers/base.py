@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from thermalize.diffusion.denoiser import NoiseModel
+from thermalize.diffusion.denoiser import NoisePredictor
 from thermalize.diffusion.schedule import Schedule
 
 __all__ = ["Move", "NoiseSource", "Sampler", "ladder", "moves"]
@@ -44,7 +44,7 @@ class Sampler(Protocol):
         ...
 
     def reverse(
-        self, model: NoiseModel, x: Tensor, start: Tensor, stop: int, rows: Tensor, noise: NoiseSource
+        self, model: NoisePredictor, x: Tensor, start: Tensor, stop: int, rows: Tensor, noise: NoiseSource
     ) -> tuple[Tensor, Tensor]:
         """Takes x [batch, channel, *grid] at levels `start` [batch] down to `stop`.
 

@@ -17,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from thermalize.diffusion.denoiser import NoiseModel
+from thermalize.diffusion.denoiser import NoisePredictor
 from thermalize.diffusion.predictions import posterior_mean
 from thermalize.diffusion.samplers.base import Move, NoiseSource, ladder, moves, rungs
 from thermalize.diffusion.schedule import CLEAN, Schedule, column
@@ -37,7 +37,7 @@ class DPMSolver2M:
         return rungs(start, stop, self.steps)
 
     def reverse(
-        self, model: NoiseModel, x: Tensor, start: Tensor, stop: int, rows: Tensor, noise: NoiseSource  # noqa: ARG002
+        self, model: NoisePredictor, x: Tensor, start: Tensor, stop: int, rows: Tensor, noise: NoiseSource  # noqa: ARG002
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         x, previous = x.clone(), torch.zeros_like(x)
         for move in moves(ladder(start, stop, self.steps)):

@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from thermalize.diffusion.denoiser import NoiseModel
+from thermalize.diffusion.denoiser import NoisePredictor
 from thermalize.diffusion.samplers.base import Move, NoiseSource, ladder, moves, rungs
 from thermalize.diffusion.schedule import Schedule, column
 
@@ -36,14 +36,14 @@ class DDIM:
         return rungs(start, stop, self.steps)
 
     def reverse(
-        self, model: NoiseModel, x: Tensor, start: Tensor, stop: int, rows: Tensor, noise: NoiseSource
+        self, model: NoisePredictor, x: Tensor, start: Tensor, stop: int, rows: Tensor, noise: NoiseSource
     ) -> tuple[Tensor, Tensor]:
         x = x.clone()
         for move in moves(ladder(start, stop, self.steps)):
             x[move.active] = self._step(model, x[move.active], move, rows[move.active], noise)
         return x, self.evaluations(start, stop)
 
-    def _step(self, model: NoiseModel, x: Tensor, move: Move, rows: Tensor, noise: NoiseSource) -> Tensor:
+    def _step(self, model: NoisePredictor, x: Tensor, move: Move, rows: Tensor, noise: NoiseSource) -> Tensor:
         epsilon = model.noise(x, move.here)
         u_here, u_there = self.schedule.noise(move.here) ** 2, self.schedule.noise(move.there) ** 2
         a_here, a_there = 1 - u_here, 1 - u_there

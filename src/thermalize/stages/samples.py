@@ -1,0 +1,81 @@
+"""What a diffusion model makes by itself and of true states, compared with held-out truth and written as NetCDF."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from thermalize.config import DiffusionConfig, Experiment
+from thermalize.diagnostics.generated import yardstick
+from thermalize.diagnostics.generated_dataset import describe_generated
+from thermalize.diagnostics.study import field_of
+from thermalize.diffusion.denoiser import NoisePredictor
+from thermalize.diffusion.generation import Way, ways
+from thermalize.errors import UserError
+from thermalize.progress import track
+from thermalize.rollout import member_keys
+from thermalize.seeds import torch_seed
+from thermalize.stabilizers.base import MemberNoise
+from thermalize.stages.diffusion import load_diffusion
+from thermalize.store.atomic import explaining, replacing
+from thermalize.store.manifest import check_system, open_store
+from thermalize.training.data import Normalization
+from thermalize.training.folder import read_card
+
+__all__ = ["generate", "sample_diffusion"]
+
+BATCH = 64
+
+
+def sample_diffusion(
+    experiment: Experiment, name: str, folder: Path, test: Path, output: Path, device: torch.device
+) -> None:
+    """Lets the model `diffusion.{name}` in `folder` make states and writes how they compare to `output`, atomically."""
+    truth = open_store(test)
+    check_system(truth, experiment)
+    result = _sample(experiment, name, folder, truth, device)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with explaining(output), replacing(output) as path:
+        result.to_netcdf(path, engine="netcdf4")
+
+
+def _sample(experiment: Experiment, name: str, folder: Path, truth: xr.Dataset, device: torch.device) -> xr.Dataset:
+    system = experiment.simulation.identity
+    card = read_card(folder, "diffusion", system)
+    diffusion = load_diffusion(folder, system, device)
+    stick = yardstick(field_of(truth), experiment.diagnostics, json.loads(truth.attrs.get("system", "{}")))
+    origins = torch.from_numpy(stick.origins)
+    mean, std = Normalization(**card["normalization"]).tensors(card["dims"])
+    x = ((origins - mean) / std).flatten(0, 1)
+    made, chosen = {}, ways(diffusion.schedule, DiffusionConfig.model_validate(card["config"]).train_levels)
+    for way in chosen:
+        seed = torch_seed(experiment.seed, "samples", name, way.kind)
+        states = generate(way, diffusion.model, x, seed, device, f"{way.kind} states of {name}")
+        if not torch.isfinite(states).all():
+            raise UserError(
+                f"the diffusion model {name!r} made {way.kind} states that are not finite; train it for more updates "
+                "or at a lower learning rate"
+            )
+        # Those from noise are members of their own, the others depend on each other as their origins do.
+        shape = (len(states), 1) if way.from_noise else origins.shape[:2]
+        made[way.kind] = (states.unflatten(0, shape) * std + mean).numpy()
+    how = {"level": [way.level for way in chosen], "noise": [way.noise for way in chosen]}
+    evaluations = [len(way.levels) for way in chosen]
+    return describe_generated(stick, made, {**how, "evaluations": evaluations}, experiment, name)
+
+
+@torch.inference_mode()
+def generate(
+    way: Way, model: NoisePredictor, truth: Tensor, seed: int, device: torch.device, label: str, batch: int = BATCH
+) -> Tensor:
+    """States from normalised `truth` [state, channel, *grid], on the CPU; each draws from a stream of its own."""
+    keys, made = member_keys(seed, 0, len(truth)), []
+    with track(len(truth), label, unit="state") as bar:
+        for rows in torch.arange(len(truth)).split(batch):
+            made.append(way.make(model, truth[rows].to(device), rows, MemberNoise(keys, 0)).cpu())
+            bar.update(len(rows))
+    return torch.cat(made)

@@ -1,0 +1,145 @@
+"""The stage that lets a diffusion model make states: what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from test_diagnostics_dataset import FRAMES, MEMBERS, experiment, flow, trajectory
+from training_runs import settings, store, written
+
+from thermalize.configfile import load_experiment
+from thermalize.diagnostics.generated import Yardstick, compared, yardstick
+from thermalize.diagnostics.generated_dataset import TABLE
+from thermalize.diagnostics.study import field_of
+from thermalize.diffusion.denoiser import Denoiser
+from thermalize.errors import UserError
+from thermalize.paths import Results
+from thermalize.stages import samples
+from thermalize.stages.samples import sample_diffusion
+from thermalize.training.folder import save_model
+
+CPU = torch.device("cpu")
+
+
+def prepared(folder: Path, **changes) -> tuple[Path, Results]:
+    """A configuration, its test split, and an untrained diffusion model."""
+    content = settings()
+    content["diagnostics"] = {"samples": 24, "resamples": 50, "max_lag": 10, "spectrum_window": 10}
+    config = written(folder, {**content, **changes})
+    paths = store(config, ("test",))
+    chosen = load_experiment(config)
+    torch.manual_seed(0)
+    weights = Denoiser(chosen.diffusion["unet"], 1, 1).state_dict()
+    card = {
+        "kind": "diffusion",
+        "system": chosen.simulation.identity,
+        "config": chosen.diffusion["unet"].model_dump(),
+        "dims": 1,
+        "channels": 1,
+        "normalization": {"mean": [0.1], "std": [0.7]},
+        "calibration": {},
+    }
+    save_model(paths.diffusion("unet"), weights, weights, card, [])
+    return config, paths
+
+
+def run(config: Path, paths: Results) -> xr.Dataset:
+    files = (paths.diffusion("unet"), paths.simulation("test"), paths.samples("unet"))
+    sample_diffusion(load_experiment(config), "unet", *files, CPU)
+    return xr.load_dataset(paths.samples("unet"))
+
+
+def test_the_file_says_what_was_made_and_how(tmp_path):
+    config, paths = prepared(tmp_path)
+    found = run(config, paths)
+    assert set(found.variables) == set(TABLE)
+    assert found["kind"].values.tolist() == ["partial", "thermalized"]
+    assert found["level"].values.tolist() == [49, 12]
+    assert found["evaluations"].values.tolist()[1] == 13
+    np.testing.assert_allclose(found["noise"], [0.0895, 0.0303], atol=1e-3)
+    assert found.attrs["states"] == 24
+    assert all(np.isfinite(found[name]).all() for name in found if not name.startswith("log_spectral_distance_tail"))
+    assert (found["log_spectral_distance_low"] < found["log_spectral_distance"]).all()
+    assert [path.name for path in paths.samples("unet").parent.iterdir()] == ["unet.nc"]
+
+
+def test_a_model_of_all_levels_is_sampled_from_pure_noise_whatever_the_batch(tmp_path, monkeypatch):
+    network = settings()["diffusion"]["unet"]
+    every = {"unet": {**network, "train_levels": 60, "schedule": {"kind": "cosine", "levels": 60}}}
+    config, paths = prepared(tmp_path, diffusion=every)
+    found = run(config, paths)
+    assert found["kind"].values.tolist() == ["unconditional", "thermalized"]
+    monkeypatch.setattr(samples.generate, "__defaults__", (5,))
+    again = run(config, paths)
+    xr.testing.assert_allclose(found, again, rtol=1e-4)
+
+
+def test_what_does_not_fit_is_refused_in_one_sentence(tmp_path):
+    config, paths = prepared(tmp_path)
+    card = paths.diffusion("unet") / "model.json"
+    content = json.loads(card.read_text())
+    card.write_text(json.dumps({**content, "system": {**content["system"], "length": 20.0}}))
+    with pytest.raises(UserError, match="was trained on another system"):
+        run(config, paths)
+    card.unlink()
+    with pytest.raises(UserError, match="train the model first"):
+        run(config, paths)
+    assert not paths.samples("unet").exists()
+
+
+def test_states_that_are_not_finite_are_refused_and_nothing_is_written(tmp_path, monkeypatch):
+    config, paths = prepared(tmp_path)
+    monkeypatch.setattr(Denoiser, "noise", lambda *states: states[1] * torch.nan)
+    with pytest.raises(UserError, match="'unet' made partial states that are not finite; train it for more updates"):
+        run(config, paths)
+    assert not paths.samples("unet").exists()
+
+
+def test_a_test_split_of_one_member_has_no_floor(tmp_path):
+    simulation = settings()["simulation"]
+    simulation["block"] = simulation["splits"]["test"]["members"] = 1
+    rollouts = {**settings()["rollouts"], "members": 1}
+    config, paths = prepared(tmp_path, simulation=simulation, rollouts=rollouts)
+    with pytest.raises(UserError, match="diagnostics need two test members"):
+        run(config, paths)
+
+
+@pytest.fixture(scope="module")
+def stick() -> Yardstick:
+    config = experiment(samples=90).diagnostics
+    return yardstick(field_of(trajectory(flow(0, MEMBERS, FRAMES), channel=0).assign_coords(channel=["u"])), config, {})
+
+
+def distances(stick: Yardstick, states: np.ndarray) -> dict:
+    numbers = compared(
+        stick, {"these": states}, experiment().diagnostics, lambda purpose: np.random.default_rng(len(purpose))
+    )
+    return {name: float(values[0]) for name, values in numbers.items() if name.startswith(("log_", "wasserstein"))}
+
+
+def test_the_origins_have_the_distance_of_the_floor(stick):
+    assert stick.origins.shape == (3, 30, 1, 32)
+    found = distances(stick, stick.origins)
+    for name in ("log_spectral_distance", "wasserstein_field", "log_spectral_distance_tail"):
+        assert found[name] == found[f"{name}_floor"] > 0
+
+
+def test_states_twice_as_large_are_found_so(stick):
+    """Four times the variance is 0.602 decades; W₁ of 2x to x is ⟨|x|⟩."""
+    reference = stick.thinned[stick.rod.reference_half].to_numpy()
+    found = distances(stick, 2 * reference)
+    assert found["log_spectral_distance"] == pytest.approx(np.log10(4), rel=1e-6)
+    assert found["wasserstein_field"] == pytest.approx(np.abs(reference).mean() / stick.rod.standard.std[0], rel=0.01)
+    assert found["log_spectral_distance_low"] > found["log_spectral_distance_floor_high"]
+
+
+def test_independent_states_of_the_same_law_lie_within_the_floor(stick):
+    """Single states of 90 other trajectories, each a member of its own."""
+    found = distances(stick, flow(9, 90, 20)[:, -1:])
+    for name in ("log_spectral_distance", "wasserstein_field"):
+        assert found[name] < 1.5 * found[f"{name}_floor_high"]
