@@ -78,7 +78,9 @@ def diffusion_of(wildcards):
 
 def stores_of(wildcards):
     """Other rollouts and truth that a stabilizer is built from, if any."""
-    return [str(path) for path in stores_for(STABILIZERS[wildcards.stabilizer], RESULTS, wildcards.emulator, wildcards.seed)]
+    return [
+        str(path) for path in stores_for(STABILIZERS[wildcards.stabilizer], RESULTS, wildcards.emulator, wildcards.seed)
+    ]
 
 
 localrules:

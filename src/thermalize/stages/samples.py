@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from thermalize.autoregression import member_keys
 from thermalize.config import DiffusionConfig, Experiment
 from thermalize.diagnostics.generated import yardstick
 from thermalize.diagnostics.generated_dataset import describe_generated
@@ -17,7 +18,6 @@ from thermalize.diffusion.denoiser import NoisePredictor
 from thermalize.diffusion.generation import Way, ways
 from thermalize.errors import UserError
 from thermalize.progress import track
-from thermalize.rollout import member_keys
 from thermalize.seeds import torch_seed
 from thermalize.stabilizers.base import MemberNoise
 from thermalize.stages.diffusion import load_diffusion

@@ -7,7 +7,7 @@ states are true ones that were noised and denoised once at a low level, and shou
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -64,7 +64,7 @@ def samples(inputs: FigureInputs) -> Figure:
 
 def draw_model(inputs: FigureInputs, figure: SubFigure, model: str, dataset: xr.Dataset, names: list[str]) -> None:
     """Spectra and ratios by channel; below them the density of all channels together."""
-    rows = [[f"{row}{channel}" for channel, _ in enumerate(names)] for row in ("spectrum", "ratio")]
+    rows: list[Any] = [[f"{row}{channel}" for channel, _ in enumerate(names)] for row in ("spectrum", "ratio")]
     panels = figure.subplot_mosaic([*rows, ["density"] * len(names)], height_ratios=HEIGHTS)
     kinds = list(kinds_of(dataset))
     k, scale = wavenumber(inputs, dataset)
