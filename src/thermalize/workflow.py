@@ -41,9 +41,13 @@ COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True, "emulators": 
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures of an experiment: fields need two dimensions, a calibration needs a diffusion model."""
-    fields = ("fields",) if len(experiment.simulation.grid) > 1 else ()
-    return (*FIGURES, *fields, *(("calibration",) if experiment.diffusion else ()))
+    """Names of the figures of an experiment; some need fields of two dimensions, a diffusion model or several seeds."""
+    conditional = {
+        "fields": len(experiment.simulation.grid) > 1,
+        "calibration": bool(experiment.diffusion),
+        "ensemble": experiment.has_ensembles,
+    }
+    return (*FIGURES, *(name for name, drawn in conditional.items() if drawn))
 
 
 def gpus_of(experiment: Experiment) -> int:
@@ -143,6 +147,7 @@ def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]
         "rollout": lambda: (rollouts, _stabilizer(experiment, wildcards["stabilizer"]), experiment.seed),
         "cost": lambda: whole,
         "diagnose": lambda: (simulation["splits"]["test"], rollouts, whole["diagnostics"], experiment.seed),
+        "ensemble": lambda: (choose["diagnose"](), experiment.seeds),
         "artifacts": lambda: whole,
     }
     return sha256(json.dumps(choose[stage](), sort_keys=True).encode()).hexdigest()[:16]
