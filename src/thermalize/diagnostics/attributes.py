@@ -131,7 +131,7 @@ def optional(name: str) -> bool:
 
 
 def attributes(name: str, units: Mapping[str, str], causes: Sequence[str] = CAUSES) -> dict[str, Any]:
-    """CF attributes of a variable or coordinate of the diagnostics file; `causes` are the meanings of `horizon_cause`."""
+    """CF attributes of an entry of the diagnostics file; `causes` are the meanings of the flags of `horizon_cause`."""
     result = described(name, VARIABLES | COORDINATES, units)
     meanings = {**FLAGS, "horizon_cause": tuple(causes)}.get(name)
     if meanings:

@@ -6,9 +6,8 @@
     rank               how many members lie below y: 0 … M; among members equal to y it is drawn
 
 The fair CRPS of an ensemble drawn from F has the expectation E|X − y| − ½ E|X − X′| of F itself whatever M is (Ferro,
-Fair scores for ensemble forecasts, QJRMS 140, 2014). Members and truth that are exchangeable have uniform ranks (Hamill,
-Interpretation of rank histograms, Mon. Wea. Rev. 129, 2001), and a mean squared error of (M+1)/M times the mean variance
-(Fortin et al., Why should ensemble spread match the RMSE of the ensemble mean?, J. Hydromet. 15, 2014).
+Q. J. R. Meteorol. Soc. 140, 2014). Members and truth that are exchangeable have uniform ranks (Hamill, Mon. Weather
+Rev. 129, 2001) and a mean squared error of (M+1)/M times the mean variance (Fortin et al., J. Hydrometeorol. 15, 2014).
 """
 
 from __future__ import annotations
