@@ -13,6 +13,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from thermalize.artifacts.figures.registry import register
 from thermalize.artifacts.figures.survival import clock_above
@@ -60,7 +61,7 @@ def draw_row(inputs: FigureInputs, figure: SubFigure, emulator: str) -> None:
     draw_ratio(ratio, runs)
     for place, panel in enumerate(ranks):
         draw_ranks(inputs, panel, runs, place)
-    ranks[-1].set_xlabel("rank of the truth [members below it]")
+    ranks[-1].set_xlabel("rank of the truth [members]")
     ranks[len(ranks) // 2].set_ylabel("frequency, times M + 1 [1]")
     for panel in (crps, errors):
         clock_above(panel, inputs.clock, "lead time")
@@ -100,7 +101,7 @@ def draw_ratio(axes: Axes, runs: dict[str, Run]) -> None:
     for run in runs.values():
         draw_curve(axes, run, "spread_skill_ratio")
     axes.axhline(1, **REFERENCE)
-    axes.set(xscale="log", ylim=(-0.05, None), ylabel="spread / skill\n· √((M+1)/M) [1]")
+    axes.set(xscale="log", ylim=(-0.05, None), ylabel="spread / skill [1]")
     plain_log(axes.xaxis)
 
 
@@ -124,11 +125,11 @@ def draw_curve(axes: Axes, run: Run, name: str, circles: bool = False) -> None:
 
 def draw_reference(axes: Axes, runs: dict[str, Run], name: str) -> None:
     """The climatology, and a logarithmic axis from the smallest score up to it, of at most `DECADES`."""
-    references = [run.scores[f"{name}_climatology"].item() for run in runs.values()]
-    axes.axhline(references[0], **REFERENCE)
+    reference = next(iter(runs.values())).scores[f"{name}_climatology"].item()
+    axes.axhline(reference, **REFERENCE)
     values = np.concatenate([line.get_ydata() for line in axes.lines]).astype(float)
-    least = max(np.nanmin(values) / 1.5, references[0] / 10**DECADES)
-    axes.set(xscale="log", yscale="log", ylim=(least, 2 * references[0]))
+    least = max(np.nanmin(values) / 1.5, reference / 10**DECADES)
+    axes.set(xscale="log", yscale="log", ylim=(least, 2 * reference))
     for axis in (axes.xaxis, axes.yaxis):
         plain_log(axis)
 
@@ -145,6 +146,7 @@ def draw_ranks(inputs: FigureInputs, axes: Axes, runs: dict[str, Run], place: in
         axes.fill_between(rank, low, high, color=look.color, alpha=BAND, linewidth=0)
     axes.axhline(1, **REFERENCE)
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_title(inputs.moment(int(lead)), loc="right", color=MUTED, fontsize=6.5, pad=2)
     if not any(np.isfinite(line.get_ydata()).all() for line in axes.lines[:-1]):
         note(axes, "every ensemble lost a member")
