@@ -22,7 +22,18 @@ COMMON = ("filelock", "numpy", "pydantic", "pyyaml", "tqdm", "typer", "xarray", 
 ROLES = {
     "simulate": (*COMMON, "dask", "dask-jobqueue", "distributed", "netcdf4", "torch"),
     "train": (*COMMON, "netcdf4", "pandas", "psutil", "safetensors", "scipy", "torch"),
-    "analyse": (*COMMON, "jinja2", "matplotlib", "netcdf4", "pandas", "pillow", "rich", "scipy", "torch"),
+    "analyse": (
+        *COMMON,
+        "jinja2",
+        "matplotlib",
+        "netcdf4",
+        "pandas",
+        "pillow",
+        "rich",
+        "scipy",
+        "scoringrules",
+        "torch",
+    ),
 }
 CONDA_NAMES = {"matplotlib": "matplotlib-base", "torch": "pytorch"}
 HEADER = "# Written by `make envs` from requirements.lock; edit envs/generate.py.\n"

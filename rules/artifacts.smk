@@ -2,6 +2,11 @@ ARTIFACT_INPUTS = dict(
     test=str(RESULTS.simulation("test")),
     rollouts=expand(str(RESULTS.rollout(*ROLLOUT)), **ROLLOUTS),
     diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **ROLLOUTS),
+    ensembles=(
+        expand(str(RESULTS.ensemble(*ROLLOUT[:2])), emulator=EXPERIMENT.emulators, stabilizer=STABILIZERS)
+        if EXPERIMENT.has_ensembles
+        else []
+    ),
     emulators=[path for name in EXPERIMENT.emulators for path in model_files(RESULTS.emulator(name))],
     diffusion=[path for name in EXPERIMENT.diffusion for path in model_files(RESULTS.diffusion(name))],
     samples=[str(RESULTS.samples(name)) for name in EXPERIMENT.diffusion],

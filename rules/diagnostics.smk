@@ -24,3 +24,31 @@ rule diagnose:
     shell:
         "python -m thermalize diagnose {params.config} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed} > {log} 2>&1"
+
+
+# Score all seeds of an emulator under a stabilizer as one ensemble forecast of held-out truth.
+rule ensemble:
+    input:
+        test=str(RESULTS.simulation("test")),
+        rollouts=expand(str(RESULTS.rollout("{{emulator}}", "{{stabilizer}}", "{seed}")), seed=EXPERIMENT.seeds),
+        code=code("ensemble"),
+    output:
+        str(RESULTS.ensemble(*ROLLOUT[:2])),
+    log:
+        log_of(RESULTS.ensemble(*ROLLOUT[:2])),
+    benchmark:
+        benchmark_of(RESULTS.ensemble(*ROLLOUT[:2]))
+    conda:
+        "../envs/analyse.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        config=CONFIG,
+        settings=settings("ensemble"),
+    message:
+        "ensemble of {wildcards.emulator}, {wildcards.stabilizer}"
+    shell:
+        "python -m thermalize ensemble {params.config} --emulator {wildcards.emulator}"
+        " --stabilizer {wildcards.stabilizer} > {log} 2>&1"

@@ -216,6 +216,23 @@ def samples(config: Experiment, *kinds: str) -> xr.Dataset:
     return xr.Dataset(found, {"kind": list(kinds)}, {"states": 512})
 
 
+def ensemble(config: Experiment, stabilizer: str) -> xr.Dataset:
+    """Scores of the seeds as one ensemble: errors that grow and saturate; raw seeds are alike, without spread."""
+    lead, size = np.arange(1, 60), len(config.seeds)
+    error = np.minimum(0.01 * np.exp(0.1 * lead), 1.2)
+    spread = 0 * error if stabilizer == "raw" else 0.7 * error
+    shares = np.ones((3, size + 1)) / (size + 1)
+    series = {"crps": 0.5 * error, "rmse": error, "spread": spread, "spread_skill_ratio": spread / error}
+    variables: dict[str, tuple] = {"initial_conditions": ("lead", np.where(lead > 50, 2, config.rollouts.members))}
+    for end, factor in {"": 1.0, "_low": 0.8, "_high": 1.3}.items():
+        variables |= {f"{name}{end}": ("lead", factor * values) for name, values in series.items()}
+        variables |= {
+            f"{name}_climatology{end}": ((), factor * value) for name, value in (("crps", 0.56), ("rmse", 1.1))
+        }
+        variables[f"rank_histogram{end}"] = ("rank_lead", "rank"), factor * shares
+    return xr.Dataset(variables, {"lead": lead, "rank_lead": [1, 8, 59], "rank": np.arange(size + 1)})
+
+
 def history(kind: str, updates: int = 40) -> pd.DataFrame:
     """A training history as the training writes it: validation every tenth update."""
     update = np.arange(1, updates + 1)
@@ -281,6 +298,7 @@ def inputs(config: Experiment) -> FigureInputs:
         truth=trajectory(config, waves(config, 60)),
         rollouts={key: rollout(config, key[1], key[2]) for key in keys},
         diagnostics={key: diagnostics(config, key) for key in keys},
+        ensembles={key[:2]: ensemble(config, key[1]) for key in keys if config.has_ensembles},
         histories={f"emulators/{name}": history("emulators") for name in config.emulators}
         | {f"diffusion/{name}": history("diffusion") for name in config.diffusion},
         cards={f"diffusion/{name}": card() for name in config.diffusion}

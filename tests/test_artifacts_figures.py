@@ -37,7 +37,7 @@ from thermalize.workflow import figures_of
 NAMES = (
     "calibration", "distributions", "health", "overview", "samples", "spacetime", "spectra", "survival", "training",
 )  # fmt: skip
-PLANAR = "fields"
+PLANAR, SEVERAL = "fields", "ensemble"
 CAPTIONS = Path(__file__).parents[1] / "report"
 SCENARIOS = {
     "one stabilizer": {"stabilizers": 2},
@@ -50,7 +50,7 @@ ARRANGED = ("three stabilizers, two seeds, two emulators", "two layers in SI uni
 DRAWN = [
     (name, scenario)
     for scenario, options in SCENARIOS.items()
-    for name in (*NAMES, *((PLANAR,) if "system" in options else ()))
+    for name in (*NAMES, *((PLANAR,) if "system" in options else ()), *((SEVERAL,) if "seeds" in options else ()))
 ]
 
 
@@ -149,7 +149,7 @@ def test_figures_hold_when_every_raw_member_is_lost_at_once(name, system):
 
 
 def test_names_captions_and_unknown_figures(inputs):
-    assert set(FIGURES) == {*NAMES, PLANAR}
+    assert set(FIGURES) == {*NAMES, PLANAR, SEVERAL}
     with pytest.raises(UserError, match=r"no figure named 'sprectra'; the figures are calibration"):
         draw("sprectra", inputs)
     with pytest.raises(UserError, match=r"fields of two dimensions; this system has one, draw spacetime instead"):
@@ -162,9 +162,10 @@ def test_the_workflow_asks_for_the_figures_that_the_dimension_has(system):
     assert set(names) == {*NAMES, *(() if system == "ks" else (PLANAR,))}
     without = figures_of(artifact_data.experiment(system=system, thermalizer=False))
     assert {*names, *without} - {*without} == {"calibration", "samples"}
+    assert SEVERAL in figures_of(artifact_data.experiment(system=system, seeds=2))
 
 
-@pytest.mark.parametrize("name", [*NAMES, PLANAR, "movie", "summary", "workflow"])
+@pytest.mark.parametrize("name", [*NAMES, PLANAR, SEVERAL, "movie", "summary", "workflow"])
 def test_captions_are_valid_restructured_text(name):
     text = (CAPTIONS / f"{name}.rst").read_text()
     rendered = Environment().from_string(text).render(snakemake={"config": {"name": "an-experiment"}})
@@ -306,6 +307,20 @@ def test_energy_is_that_of_the_diagnostics_also_with_layers():
 def test_health_has_one_panel_without_a_thermalizer_and_three_with(scenarios):
     assert len(draw("health", scenarios["no thermalizer"]).axes) == 1
     assert len(draw("health", scenarios["one stabilizer"]).axes) == 3
+
+
+def test_ensembles_show_where_members_are_missing_and_hold_when_all_are_lost(inputs):
+    axes = {axes.get_ylabel().split()[0]: axes for axes in draw("ensemble", inputs).axes}
+    crosses = [line.get_xdata().tolist() for line in axes["fair"].lines if line.get_marker() == "x"]
+    assert crosses == [[51], [51]]
+    spread = [line.get_ydata() for line in axes["RMSE"].lines if line.get_marker() == "o"]
+    assert [bool(np.isnan(values).all()) for values in spread] == [True, False]  # of raw seeds it is zero
+    lost = inputs.ensembles["unet_0", "raw"] * np.nan
+    for name in ("crps_climatology", "rmse_climatology"):
+        lost[name] = inputs.ensembles["unet_0", "raw"][name]
+    gone = draw("ensemble", replace(inputs, ensembles={("unet_0", "raw"): lost}))
+    render(gone)
+    assert texts(gone).count("every ensemble lost a member") == 3
 
 
 def test_survival_pools_the_members_of_all_seeds(inputs):

@@ -25,6 +25,7 @@ def test_workflow_plans_every_stage(path: Path, tmp_path: Path) -> None:
     for rule in ("simulate", "train_emulator", "train_diffusion", "rollout", "cost", "diagnose", "summary"):
         assert rule in words
     assert ("device" in words) == (path.stem in PAPER)
+    assert ("ensemble" in words) == load_experiment(path).has_ensembles
 
 
 def test_published_volume() -> None:

@@ -27,6 +27,7 @@ ROLE_OF = {
     "rollout": "train",
     "cost": "train",
     "diagnose": "analyse",
+    "ensemble": "analyse",
     "artifacts": "analyse",
 }
 EVERY_COMMAND = (

@@ -48,8 +48,9 @@ def test_every_artifact_of_the_layout_is_there(results):
         for seed in experiment["seeds"]:
             assert (results / "rollouts" / "small" / stabilizer / f"seed{seed}.zarr").is_dir()
             assert (results / "diagnostics" / "small" / stabilizer / f"seed{seed}.nc").is_file()
-    assert len(list((results / "figures").glob("*.pdf"))) == len(list((results / "figures").glob("*.png"))) == 9
+        assert (results / "ensembles" / "small" / f"{stabilizer}.nc").is_file()
     assert (results / "samples" / "small.nc").is_file()
+    assert len(list((results / "figures").glob("*.pdf"))) == len(list((results / "figures").glob("*.png"))) == 10
     assert not [p for p in results.rglob("*") if "partial" in p.name or p.name.endswith(".tmp")]
 
 
@@ -230,6 +231,30 @@ def test_seeds_share_no_noise(results):
     triggered = (levels[0]["reverse_steps"] > 0).values
     assert triggered.any()
     assert not np.array_equal(levels[0]["velocity"].values, levels[1]["velocity"].values)
+
+
+def test_seeds_are_scored_as_an_ensemble(results):
+    raw, thermalized = (
+        xr.load_dataset(results / "ensembles" / "small" / f"{name}.nc") for name in ("raw", "thermalized")
+    )
+    assert raw.attrs["seeds"].tolist() == [0, 1]
+    assert raw["lead"].to_numpy().tolist() == list(range(1, 51))
+    np.testing.assert_array_equal(raw["spread"], 0)
+    assert (thermalized["spread"][0] > 0).all()
+    assert float(raw["crps_climatology"]) == float(thermalized["crps_climatology"])
+    truth = xr.open_zarr(results / "simulation" / "test.zarr", chunks=None)["velocity"]
+    rollout = xr.open_zarr(results / "rollouts" / "small" / "raw" / "seed1.zarr", chunks=None)["velocity"]
+    error = np.abs(rollout[:, 1].values - truth[:2, 1].values).mean() / raw["truth_std"].item()
+    assert float(raw["crps"][0]) == pytest.approx(error, rel=1e-5)
+
+
+def test_seeds_that_make_no_ensemble_are_refused_in_one_sentence(folder, tmp_path):
+    (tmp_path / "one.yaml").write_text(TINY.read_text().replace("seeds: [0, 1]", "seeds: [0]"))
+    arguments = ("ensemble", tmp_path / "one.yaml", "--emulator", "small", "--stabilizer", "raw")
+    done = thermalize(*arguments, cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "two `seeds` or more" in done.stderr
 
 
 def test_a_second_run_has_nothing_to_do(folder):

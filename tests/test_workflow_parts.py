@@ -68,14 +68,26 @@ def test_a_stage_depends_on_its_own_settings_only():
     assert changed_stages(tiny()) == set()
     assert changed_stages(tiny(device="cpu")) == set()
     assert changed_stages(tiny(simulation={**raw["simulation"], "dask": {"workers": 1}})) == set()
-    assert changed_stages(tiny(diagnostics={"pdf_bins": 50})) == {"sample", "diagnose", "artifacts", "cost"}
+    assert changed_stages(tiny(diagnostics={"pdf_bins": 50})) == {"sample", "diagnose", "ensemble", "artifacts", "cost"}
     assert changed_stages(tiny(diagnostics={**raw["diagnostics"], "samples": 9})) == {"sample", "artifacts", "cost"}
+    assert changed_stages(tiny(seeds=[0, 2])) == {"ensemble", "artifacts", "cost"}
     small = raw["emulators"]["small"]
     retrained = {"small": {**small, "noise": 0.1}}
     assert changed_stages(tiny(emulators=retrained)) == {"emulator", "cost", "artifacts"}
     assert changed_stages(tiny(seed=8)) == set(STAGES)
     other = {**raw["rollouts"]["stabilizers"], "thermalized": {"kind": "thermalizer", "start": 3}}
     assert changed_stages(tiny(rollouts={**raw["rollouts"], "stabilizers": other})) == {"rollout", "cost", "artifacts"}
+
+
+def test_seeds_are_an_ensemble_where_they_start_from_the_same_states():
+    raw = yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text())
+    drawn = tiny(rollouts={**raw["rollouts"], "initial": "random"})
+    assert [each.has_ensembles for each in (tiny(), tiny(seeds=[3]), drawn)] == [True, False, False]
+    assert ["ensemble" in workflow.figures_of(each) for each in (tiny(), tiny(seeds=[3]), drawn)] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_stabilizer_without_a_model_runs_with_each_of_them():

@@ -164,6 +164,17 @@ def diagnose(
 
 
 @app.command()
+def ensemble(config: Config, emulator: EmulatorName, stabilizer: StabilizerName, root: Root = RESULTS) -> None:
+    """Score the seeds of a rollout as an ensemble forecast of held-out truth."""
+    from thermalize.stages.ensemble import score_ensemble
+
+    experiment, paths = _load(config, root)
+    _known("emulators", emulator, experiment.emulators)
+    _known("rollouts.stabilizers", stabilizer, experiment.stabilizers)
+    score_ensemble(experiment, emulator, stabilizer, paths)
+
+
+@app.command()
 def figure(
     config: Config, name: Annotated[str, typer.Option("--name", help="which figure")], root: Root = RESULTS
 ) -> None:

@@ -61,6 +61,10 @@ class Results:
     def diagnostics(self, emulator: str, stabilizer: str, seed: int | str) -> Path:
         return self.folder / "diagnostics" / emulator / stabilizer / f"seed{seed}.nc"
 
+    def ensemble(self, emulator: str, stabilizer: str) -> Path:
+        """Scores of all seeds as one ensemble."""
+        return self.folder / "ensembles" / emulator / f"{stabilizer}.nc"
+
     def table(self, suffix: str) -> Path:
         return self.folder / "tables" / f"summary.{suffix}"
 

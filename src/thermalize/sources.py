@@ -21,6 +21,7 @@ STAGES = {
     "rollout": "thermalize.stages.rollouts",
     "cost": "thermalize.stages.cost",
     "diagnose": "thermalize.stages.diagnose",
+    "ensemble": "thermalize.stages.ensemble",
     "artifacts": "thermalize.stages.artifacts",
 }
 UNTRACKED = frozenset(

@@ -41,9 +41,14 @@ COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True, "emulators": 
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures of an experiment: fields need two dimensions, others a diffusion model."""
-    fields = ("fields",) if len(experiment.simulation.grid) > 1 else ()
-    return (*FIGURES, *fields, *(("calibration", "samples") if experiment.diffusion else ()))
+    """Names of the figures of an experiment; some need fields of two dimensions, a diffusion model or several seeds."""
+    conditional = {
+        "fields": len(experiment.simulation.grid) > 1,
+        "calibration": bool(experiment.diffusion),
+        "samples": bool(experiment.diffusion),
+        "ensemble": experiment.has_ensembles,
+    }
+    return (*FIGURES, *(name for name, drawn in conditional.items() if drawn))
 
 
 def gpus_of(experiment: Experiment) -> int:
@@ -145,6 +150,7 @@ def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]
         "cost": lambda: whole,
         "sample": lambda: (simulation["splits"]["test"], whole["diagnostics"], experiment.seed),
         "diagnose": lambda: (simulation["splits"]["test"], rollouts, diagnostics, experiment.seed),
+        "ensemble": lambda: (choose["diagnose"](), experiment.seeds),
         "artifacts": lambda: whole,
     }
     return sha256(json.dumps(choose[stage](), sort_keys=True).encode()).hexdigest()[:16]

@@ -1,8 +1,8 @@
 """What a figure or table is drawn from: one experiment's files, opened.
 
-Everything is keyed as in the results folder: rollouts and diagnostics by (emulator, stabilizer, seed), training
-histories and model cards by ``emulators/{name}`` and ``diffusion/{name}``, samples by the diffusion model's name.
-Emulators and stabilizers come in the order of the configuration.
+Everything is keyed as in the results folder: rollouts and diagnostics by (emulator, stabilizer, seed), ensembles by
+(emulator, stabilizer), training histories and model cards by ``emulators/{name}`` and ``diffusion/{name}``, samples by
+the diffusion model's name. Emulators and stabilizers come in the order of the configuration.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class FigureInputs:
     truth: xr.Dataset
     rollouts: Mapping[Key, xr.Dataset] = field(default_factory=dict)
     diagnostics: Mapping[Key, xr.Dataset] = field(default_factory=dict)
+    ensembles: Mapping[tuple[str, str], xr.Dataset] = field(default_factory=dict)
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     samples: Mapping[str, xr.Dataset] = field(default_factory=dict)

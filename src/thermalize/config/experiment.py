@@ -75,6 +75,11 @@ class Experiment(Strict):
             raise ValueError("seeds holds a number twice")
         return self
 
+    @property
+    def has_ensembles(self) -> bool:
+        """Whether the seeds of a rollout are members of an ensemble: several, that start from the same true states."""
+        return len(self.seeds) > 1 and self.rollouts.initial == "first"
+
     def grid_fault(self, grid: tuple[int, ...]) -> str | None:
         """What keeps the networks from running on a grid; imported data may show theirs only when they are read."""
         for group in ("emulators", "diffusion"):

@@ -12,7 +12,7 @@ import numpy as np
 
 from thermalize.diagnostics.stability import CAUSES
 
-__all__ = ["COORDINATES", "DISTANCES", "ENDS", "SUFFIXES", "VARIABLES", "Entry", "attributes", "filled", "optional"]
+__all__ = ["COORDINATES", "DISTANCES", "ENDS", "SUFFIXES", "VARIABLES", "Entry", "attributes", "described", "optional"]
 
 Entry = tuple[tuple[str, ...], str, str]
 
@@ -130,27 +130,25 @@ def optional(name: str) -> bool:
     return name.startswith("energy_spectrum")
 
 
-def filled(unit: str, units: Mapping[str, str]) -> str:
-    """A unit, or what `units` says for one in braces."""
-    return units[unit[1:-1]] if unit.startswith("{") else unit
-
-
 def attributes(name: str, units: Mapping[str, str], causes: Sequence[str] = CAUSES) -> dict[str, Any]:
-    """CF attributes of a variable or coordinate; `units` says what stands for field, variance, energy and wavenumber.
-
-    `causes` are the meanings of the flags of `horizon_cause`.
-    """
-    _, long_name, unit = (VARIABLES | COORDINATES)[name]
-    result: dict[str, Any] = {"long_name": long_name}
-    if unit:  # names have none
-        result["units"] = filled(unit, units)
+    """CF attributes of an entry of the diagnostics file; `causes` are the meanings of the flags of `horizon_cause`."""
+    result = described(name, VARIABLES | COORDINATES, units)
     meanings = {**FLAGS, "horizon_cause": tuple(causes)}.get(name)
     if meanings:
         result["standard_name"] = "status_flag"
         result["flag_values"] = np.arange(len(meanings), dtype=np.int8)
         result["flag_meanings"] = " ".join(meanings)
+    return result
+
+
+def described(name: str, entries: Mapping[str, Entry], units: Mapping[str, str]) -> dict[str, Any]:
+    """Name, units and interval of one of the entries of a file; `units` says what stands for those in braces."""
+    _, long_name, unit = entries[name]
+    result: dict[str, Any] = {"long_name": long_name}
+    if unit:  # names have none
+        result["units"] = units[unit[1:-1]] if unit.startswith("{") else unit
     stem = {"stable_horizon_median": "stable_horizon", "stable_horizon": ""}.get(name, name)
-    ends = [f"{stem}_{end}" for end in ("low", "high") if f"{stem}_{end}" in VARIABLES]
+    ends = [f"{stem}{end}" for end in ENDS if f"{stem}{end}" in entries]
     if ends:
         result["ancillary_variables"] = " ".join(ends)
     return result

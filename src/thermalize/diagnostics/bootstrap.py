@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bootstrap_weights", "interval", "mean_weights", "recentred", "resplit_weights"]
+__all__ = ["bootstrap_weights", "interval", "mean_weights", "recentred", "resampled_means", "resplit_weights"]
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
@@ -31,6 +31,13 @@ MEMBERS_TO_DEAL = 8
 def mean_weights(units: int, resamples: int, rng: np.random.Generator) -> Array:
     """Weights of independent units drawn with replacement, (draw, unit)."""
     return rng.multinomial(units, np.full(units, 1 / units), resamples).astype(np.float64)
+
+
+def resampled_means(values: Array, weights: Array) -> Array:
+    """Means over the known among the weighted units: (unit, …) with weights (draw, unit) gives (draw, …)."""
+    known = np.isfinite(values)
+    sums, counts = (np.tensordot(weights, part, axes=1) for part in (np.where(known, values, 0.0), known.astype(float)))
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
 def bootstrap_weights(member: Integers, resamples: int, rng: np.random.Generator) -> Array:

@@ -18,9 +18,8 @@ from thermalize.diagnostics.health import health
 from thermalize.diagnostics.invariants import Invariants
 from thermalize.diagnostics.sections import correlations, densities, distances, memory, stability, windows
 from thermalize.diagnostics.stability import CAUSES
-from thermalize.diagnostics.study import Truth, field_of, measure_rollout, measure_truth
+from thermalize.diagnostics.study import Truth, comparable, measure_rollout, measure_truth
 from thermalize.diagnostics.units import NON_DIMENSIONAL, product
-from thermalize.errors import UserError
 from thermalize.seeds import stream
 
 __all__ = ["diagnose", "units_of"]
@@ -39,9 +38,7 @@ def diagnose(
     the truth) and `initial_frame`, and optionally `lost_step` (−1 if never). Raises UserError where the two do not fit.
     """
     config = experiment.diagnostics
-    reality, field = field_of(truth), field_of(rollout)
-    if field.shape[2:] != reality.shape[2:]:
-        raise UserError(f"the rollout's channels and grid {field.shape[2:]} are not the truth's {reality.shape[2:]}")
+    reality, field = comparable(truth, rollout)
     frames = min(reality.shape[1], field.shape[1] - 1)
     rod = measure_truth(reality, frames, config, json.loads(truth.attrs.get("system", "{}")))
     starts = list(zip(rollout_attributes["initial_member"], rollout_attributes["initial_frame"], strict=True))

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from thermalize.config import Experiment
-from thermalize.diagnostics.attributes import COORDINATES, DISTANCES, ENDS, SUFFIXES, VARIABLES, Entry, filled
+from thermalize.diagnostics.attributes import COORDINATES, DISTANCES, ENDS, SUFFIXES, VARIABLES, Entry, described
 from thermalize.diagnostics.dataset import units_of
 from thermalize.diagnostics.generated import Yardstick, compared
 from thermalize.seeds import stream
@@ -67,8 +67,7 @@ def describe_generated(
     units = units_of(field, stick.rod.invariants)
 
     def entry(name: str) -> tuple[tuple[str, ...], Any, dict[str, str]]:
-        dims, long_name, unit = TABLE[name]
-        return dims, numbers[name], {"long_name": long_name} | ({"units": filled(unit, units)} if unit else {})
+        return TABLE[name][0], numbers[name], described(name, TABLE, units)
 
     return xr.Dataset(
         {name: entry(name) for name in TABLE if name not in EVERY_COORDINATE},

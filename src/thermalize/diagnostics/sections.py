@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thermalize.config import DiagnosticsConfig
-from thermalize.diagnostics.bootstrap import interval, mean_weights
+from thermalize.diagnostics.bootstrap import interval, mean_weights, resampled_means
 from thermalize.diagnostics.distances import compare
 from thermalize.diagnostics.distributions import density, truth_edges, wasserstein
 from thermalize.diagnostics.dynamics import autocorrelation, correlation, correlation_time, integral_time
@@ -104,17 +104,13 @@ def stability(rod: Truth, run: Rollout, lost_step: NDArray[np.integer[Any]], con
 def correlations(rod: Truth, run: Rollout, config: DiagnosticsConfig, rng: np.random.Generator) -> Numbers:
     """Per member, and the mean over the members whose truth lasts, with members resampled."""
     values = correlation(rod.field, run.field, run.starts, run.last_finite.tolist(), rod.standard.std)
-    known = np.isfinite(values).astype(np.float64)
-    filled = np.nan_to_num(values)
     draws = mean_weights(len(run.starts), config.resamples, rng)
-    with np.errstate(invalid="ignore"):
-        drawn = np.einsum("rm,ml->rl", draws, filled) / np.einsum("rm,ml->rl", draws, known)
-    low, high = interval(drawn, config.confidence)
+    low, high = interval(resampled_means(values, draws), config.confidence)
     return {
         "correlation_threshold": np.array(config.correlation_thresholds),
         "correlation_time": correlation_time(values, config.correlation_thresholds),
         "lead": np.arange(values.shape[1]),
-        "correlation": filled.sum(axis=0) / known.sum(axis=0),
+        "correlation": np.nanmean(values, axis=0),
         "correlation_low": low,
         "correlation_high": high,
     }

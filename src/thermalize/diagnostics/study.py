@@ -32,7 +32,7 @@ from thermalize.diagnostics.spectra import Band, Shells, energy_containing, octa
 from thermalize.diagnostics.stability import Envelope, Horizon, envelope, horizon
 from thermalize.errors import UserError
 
-__all__ = ["Rollout", "Truth", "field_of", "measure_rollout", "measure_truth", "shells_of"]
+__all__ = ["Rollout", "Truth", "comparable", "field_of", "halves_of", "measure_rollout", "measure_truth", "shells_of"]
 
 Array = NDArray[np.float64]
 
@@ -88,6 +88,22 @@ def field_of(dataset: xr.Dataset) -> xr.DataArray:
     return dataset[dataset.attrs["variable"]].transpose("member", "time", "channel", ...)
 
 
+def comparable(truth: xr.Dataset, rollout: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """The variables of a truth and of a rollout; refused where channels or grid differ."""
+    reality, field = field_of(truth), field_of(rollout)
+    if field.shape[2:] != reality.shape[2:]:
+        raise UserError(f"the rollout's channels and grid {field.shape[2:]} are not the truth's {reality.shape[2:]}")
+    return reality, field
+
+
+def halves_of(field: xr.DataArray) -> tuple[list[int], list[int]]:
+    """The reference half and the floor half of a truth; refused where it has too few members for both."""
+    reference_half, floor_half = halves(field.shape[0])
+    if not reference_half:
+        raise UserError("diagnostics need two test members, for a noise floor; raise simulation.splits.test.members")
+    return reference_half, floor_half
+
+
 def shells_of(field: xr.DataArray) -> Shells:
     """Shells of the field's equidistant periodic grid: L = N Δx along each axis."""
     axes = [np.asarray(field[dim], dtype=np.float64) for dim in field.dims[3:]]
@@ -101,9 +117,7 @@ def measure_truth(
 
     `system` holds the parameters of the simulated system, of which energy and enstrophy may need some.
     """
-    reference_half, floor_half = halves(field.shape[0])
-    if not reference_half:
-        raise UserError("diagnostics need two test members, for a noise floor; raise simulation.splits.test.members")
+    reference_half, floor_half = halves_of(field)
     shells = shells_of(field)
     pieces = [Piece(member, 0, field.shape[1]) for member in reference_half]
     standard = standardise(field, pieces)

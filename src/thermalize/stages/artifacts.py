@@ -49,6 +49,7 @@ def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
         truth=open_store(paths.simulation("test"), verify=False),
         rollouts={key: open_store(paths.rollout(*key), verify=False) for key in _keys(experiment)},
         diagnostics=_diagnostics(experiment, paths),
+        ensembles=_ensembles(experiment, paths),
         histories={
             label: pd.read_csv(_existing(folder / "history.csv"))
             for label, folder in _models(experiment, paths).items()
@@ -89,6 +90,11 @@ def _keys(experiment: Experiment) -> list[Key]:
 
 def _diagnostics(experiment: Experiment, paths: Results) -> dict[Key, xr.Dataset]:
     return {key: _dataset(paths.diagnostics(*key)) for key in _keys(experiment)}
+
+
+def _ensembles(experiment: Experiment, paths: Results) -> dict[tuple[str, str], xr.Dataset]:
+    keys = dict.fromkeys(key[:2] for key in _keys(experiment) if experiment.has_ensembles)
+    return {key: _dataset(paths.ensemble(*key)) for key in keys}
 
 
 def _dataset(path: Path) -> xr.Dataset:

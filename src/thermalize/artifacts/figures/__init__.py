@@ -5,6 +5,7 @@ from __future__ import annotations
 from thermalize.artifacts.figures import (
     calibration,
     distributions,
+    ensemble,
     fields,
     health,
     overview,
@@ -25,6 +26,7 @@ __all__ = [
     "calibration",
     "distributions",
     "draw",
+    "ensemble",
     "fields",
     "health",
     "overview",

@@ -15,8 +15,9 @@ from thermalize.artifacts import pooling
 from thermalize.artifacts.figures.registry import columns, register
 from thermalize.artifacts.inputs import FigureInputs
 from thermalize.artifacts.style import BAND, TRUTH, Appearance, appearances, beneath, headline, plain_log
+from thermalize.artifacts.units import Scale
 
-__all__ = ["draw_survival", "survival"]
+__all__ = ["clock_above", "draw_survival", "survival"]
 
 
 @register("survival")
@@ -39,12 +40,16 @@ def draw_survival(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
     axes.set_xscale("log")
     axes.set(xlim=span(inputs, emulator), ylim=(-0.03, 1.06), xlabel="time [emulator steps]")
     beneath(axes, f"band: {inputs.confidence} interval; | inside at the end")
-    step, name = inputs.clock
-    to_time, to_steps = partial(np.multiply, step), partial(np.multiply, 1 / step)
+    clock_above(axes, inputs.clock)
+    plain_log(axes.xaxis)
+
+
+def clock_above(axes: Axes, clock: Scale, name: str = "time") -> None:
+    """A second axis above one of emulator steps, with the same moments in the data's units; both are logarithmic."""
+    to_time, to_steps = partial(np.multiply, clock.factor), partial(np.multiply, 1 / clock.factor)
     top = axes.secondary_xaxis("top", functions=(to_time, to_steps))
-    top.set_xlabel(f"time [{name}]")
-    for axis in (axes.xaxis, top.xaxis):
-        plain_log(axis)
+    top.set_xlabel(f"{name} [{clock.units}]")
+    plain_log(top.xaxis)
 
 
 def span(inputs: FigureInputs, emulator: str) -> tuple[float, float]:

@@ -1,0 +1,29 @@
+"""The seeds of an emulator under a stabilizer, scored as an ensemble forecast of held-out truth; written as NetCDF."""
+
+from __future__ import annotations
+
+from thermalize.config import Experiment
+from thermalize.diagnostics.ensemble import score
+from thermalize.errors import UserError
+from thermalize.paths import Results
+from thermalize.store.atomic import replacing
+from thermalize.store.manifest import check_system, open_store
+
+__all__ = ["score_ensemble"]
+
+
+def score_ensemble(experiment: Experiment, emulator: str, stabilizer: str, paths: Results) -> None:
+    """Reads and verifies the rollouts of all seeds and the test truth, and writes the scores atomically."""
+    if not experiment.has_ensembles:
+        raise UserError(
+            "an ensemble needs two `seeds` or more that share their initial states, `rollouts.initial: first`"
+        )
+    truth = open_store(paths.simulation("test"))
+    rollouts = {seed: open_store(paths.rollout(emulator, stabilizer, seed)) for seed in experiment.seeds}
+    for dataset in (truth, *rollouts.values()):
+        check_system(dataset, experiment)
+    result = score(truth, rollouts, experiment, {"emulator": emulator, "stabilizer": stabilizer})
+    output = paths.ensemble(emulator, stabilizer)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as path:
+        result.to_netcdf(path, engine="netcdf4")
