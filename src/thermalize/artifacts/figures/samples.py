@@ -7,12 +7,13 @@ states are true ones that were noised and denoised once at a low level, and shou
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.typing import HashableList
 
 from thermalize.artifacts.figures.colours import channel_names
 from thermalize.artifacts.figures.distributions import draw_line
@@ -50,7 +51,7 @@ class Kind(NamedTuple):
 def samples(inputs: FigureInputs) -> Figure:
     """One column per diffusion model and, in the spectra, per channel."""
     names, count = channel_names(state(inputs.truth)), max(1, len(inputs.samples))
-    figure = Figure(figsize=(max(COLUMN, 2.8 * count * len(names)), sum(HEIGHTS)), layout="constrained")
+    figure = Figure(figsize=(count * max(COLUMN, 2.8 * len(names)), sum(HEIGHTS)), layout="constrained")
     if not inputs.samples:
         panel = figure.subplots()
         panel.set_axis_off()
@@ -64,8 +65,12 @@ def samples(inputs: FigureInputs) -> Figure:
 
 def draw_model(inputs: FigureInputs, figure: SubFigure, model: str, dataset: xr.Dataset, names: list[str]) -> None:
     """Spectra and ratios by channel; below them the density of all channels together."""
-    rows: list[Any] = [[f"{row}{channel}" for channel, _ in enumerate(names)] for row in ("spectrum", "ratio")]
-    panels = figure.subplot_mosaic([*rows, ["density"] * len(names)], height_ratios=HEIGHTS)
+    mosaic: list[HashableList[str]] = [
+        [f"spectrum{channel}" for channel, _ in enumerate(names)],
+        [f"ratio{channel}" for channel, _ in enumerate(names)],
+        ["density" for _ in names],
+    ]
+    panels = figure.subplot_mosaic(mosaic, height_ratios=HEIGHTS)
     kinds = list(kinds_of(dataset))
     k, scale = wavenumber(inputs, dataset)
     for channel, name in enumerate(names):
@@ -74,13 +79,11 @@ def draw_model(inputs: FigureInputs, figure: SubFigure, model: str, dataset: xr.
         above.tick_params(which="both", labelbottom=False)
         draw_spectra(above, k, dataset, kinds, channel)
         draw_ratios(below, k, dataset, kinds, channel)
-        below.set_xlabel(f"wavenumber k [{scale.units}]")
+        above.set_ylabel(f"variance per shell [{typeset(units(dataset['spectrum_truth']))}]")
+        below.set(xlabel=f"wavenumber k [{scale.units}]", ylabel="ratio of variances\nto the truth's [1]")
         headline(above, name or f"diffusion model {model}", "" if name else f"{dataset.attrs['states']} states")
     if len(names) > 1:
         figure.suptitle(f"diffusion model {model}, {dataset.attrs['states']} states", fontsize=7, fontweight="bold")
-    variance = typeset(units(dataset["spectrum_truth"]))
-    panels["spectrum0"].set_ylabel(f"variance per shell [{variance}]")
-    panels["ratio0"].set_ylabel("ratio of variances\nto the truth's [1]")
     beneath(panels["ratio0"], f"log-spectral distance [{inputs.confidence} interval]", drop=0.26)
     draw_density(panels["density"], dataset, kinds)
     beneath(panels["density"], f"W₁ of field values [{inputs.confidence} interval]", drop=0.24)
