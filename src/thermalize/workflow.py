@@ -37,13 +37,18 @@ __all__ = [
 MODEL_MB, STREAMED_MB = 2000, 4000
 FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
 TRAINING: Any = {"__all__": {"training": COMPUTED_HOW}}
+WHICH = ("stabilizers", "sweeps")
+"""Keys of `rollouts` that say which rollouts there are, and nothing about any one of them."""
+
 COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True, "emulators": TRAINING, "diffusion": TRAINING}
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures of an experiment: fields need two dimensions, a calibration needs a diffusion model."""
+    """Names of the figures of an experiment: fields need two dimensions, a calibration needs a diffusion model, an
+    ablation a sweep."""
     fields = ("fields",) if len(experiment.simulation.grid) > 1 else ()
-    return (*FIGURES, *fields, *(("calibration",) if experiment.diffusion else ()))
+    calibration = ("calibration",) if experiment.diffusion else ()
+    return (*FIGURES, *fields, *calibration, *(("ablation",) if experiment.sweeps else ()))
 
 
 def gpus_of(experiment: Experiment) -> int:
@@ -135,7 +140,7 @@ def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]
     whole = experiment.model_dump(mode="json", exclude=COSMETIC)
     simulation = whole["simulation"]
     physics = {name: value for name, value in simulation.items() if name != "splits"}
-    rollouts = {name: value for name, value in whole["rollouts"].items() if name != "stabilizers"}
+    rollouts = {name: value for name, value in whole["rollouts"].items() if name not in WHICH}
     choose: dict[str, Callable[[], object]] = {
         "simulate": lambda: (physics, _split(experiment, simulation["splits"], wildcards), experiment.seed),
         "emulator": lambda: (simulation, whole["emulators"][wildcards["emulator"]], experiment.seed),

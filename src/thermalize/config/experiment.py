@@ -12,6 +12,7 @@ from thermalize.config.foreign import ExportedEmulatorConfig, ImportedEmulatorCo
 from thermalize.config.imported import ImportConfig
 from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
 from thermalize.config.simulation import SimulationConfig
+from thermalize.config.sweeps import Point, expand
 from thermalize.config.training import EmulatorConfig
 
 __all__ = ["Experiment"]
@@ -68,9 +69,10 @@ class Experiment(Strict):
             )
         if fault := self.grid_fault(self.simulation.grid):
             raise ValueError(fault)
-        for label, stabilizer in self.stabilizers.items():
-            if isinstance(stabilizer, ThermalizerConfig):
-                self._check_thermalizer(label, stabilizer)
+        for label, stabilizer in self.named.items():
+            if isinstance(stabilizer, ThermalizerConfig) and (fault := self._thermalizer_fault(stabilizer)):
+                raise ValueError(f"rollouts.stabilizers.{label}.{fault}")
+        assert self.sweeps is not None  # which it says itself where it cannot be expanded
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds holds a number twice")
         return self
@@ -87,21 +89,19 @@ class Experiment(Strict):
                     return fault
         return None
 
-    def _check_thermalizer(self, label: str, stabilizer: ThermalizerConfig) -> None:
+    def _thermalizer_fault(self, stabilizer: ThermalizerConfig) -> str | None:
+        """What does not fit between a stabilizer and the diffusion models, beginning with the key."""
         if stabilizer.diffusion not in self.diffusion:
             known = ", ".join(self.diffusion) or "none is configured"
-            raise ValueError(
-                f"rollouts.stabilizers.{label}.diffusion = {stabilizer.diffusion!r} is not under diffusion ({known})"
-            )
+            return f"diffusion = {stabilizer.diffusion!r} is not under diffusion ({known})"
         top = self.diffusion[stabilizer.diffusion].train_levels
         if isinstance(stabilizer.start, int) and stabilizer.start >= top - 1:
-            raise ValueError(
-                f"rollouts.stabilizers.{label}.start = {stabilizer.start} is not below train_levels − 1 = {top - 1}"
-            )
+            return f"start = {stabilizer.start} is not below train_levels − 1 = {top - 1}"
+        return None
 
     @property
-    def stabilizers(self) -> dict[str, NoStabilizerConfig | ThermalizerConfig]:
-        """Every stabilizer with its diffusion model named: one without a name stands for one of each model."""
+    def named(self) -> dict[str, NoStabilizerConfig | ThermalizerConfig]:
+        """The stabilizers of the file with their diffusion model: one without a name stands for one of each model."""
         resolved: dict[str, NoStabilizerConfig | ThermalizerConfig] = {}
         for label, stabilizer in self.rollouts.stabilizers.items():
             if isinstance(stabilizer, NoStabilizerConfig) or stabilizer.diffusion is not None:
@@ -112,3 +112,29 @@ class Experiment(Strict):
                 key = label if len(names) == 1 else f"{label}-{name}"
                 resolved[key] = stabilizer.model_copy(update={"diffusion": name})
         return resolved
+
+    @property
+    def sweeps(self) -> dict[str, tuple[Point, ...]]:
+        """The points of every sweep."""
+        bases = {
+            label: stabilizer
+            for label, stabilizer in self.rollouts.stabilizers.items()
+            if isinstance(stabilizer, ThermalizerConfig)
+        }
+        return expand(self.named, bases, self.rollouts.sweeps, self._with_model)
+
+    def _with_model(self, stabilizer: ThermalizerConfig) -> ThermalizerConfig:
+        """A point of a sweep with its diffusion model; ValueError where it does not fit to one."""
+        if stabilizer.diffusion is None:
+            if len(self.diffusion) > 1:
+                raise ValueError(f"diffusion is not named; name one of {', '.join(self.diffusion)}, or sweep it")
+            stabilizer = stabilizer.model_copy(update={"diffusion": next(iter(self.diffusion))})
+        if fault := self._thermalizer_fault(stabilizer):
+            raise ValueError(fault)
+        return stabilizer
+
+    @property
+    def stabilizers(self) -> dict[str, NoStabilizerConfig | ThermalizerConfig]:
+        """Every stabilizer that runs, by name: those of the file, then the further points of sweeps."""
+        points = [point for points in self.sweeps.values() for point in points]
+        return self.named | {point.stabilizer: point.config for point in points if point.config is not None}

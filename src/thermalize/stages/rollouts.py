@@ -70,7 +70,7 @@ class Job:
         if self.diffusion_folder is not None:
             card = read_card(self.diffusion_folder, "diffusion", self.system)
             digests += [card["weights_digest"], card["calibration"]]
-        settings = self.experiment.rollouts.model_dump(exclude={"stabilizers"})
+        settings = self.experiment.rollouts.model_dump(exclude={"stabilizers", "sweeps"})
         chosen = self.experiment.stabilizers[self.stabilizer].model_dump()
         test = read_manifest(self.test).fingerprint
         return fingerprint(settings, chosen, self.seed, self.experiment.seed, digests, test, code_digest(*CODE))
