@@ -1,9 +1,17 @@
+# Figures and movie show the stabilizers of the file, tables and the figure of the sweeps all points of sweeps too.
+NAMED = {**ROLLOUTS, "stabilizer": EXPERIMENT.named}
 ARTIFACT_INPUTS = dict(
     test=str(RESULTS.simulation("test")),
-    rollouts=expand(str(RESULTS.rollout(*ROLLOUT)), **ROLLOUTS),
-    diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **ROLLOUTS),
+    rollouts=expand(str(RESULTS.rollout(*ROLLOUT)), **NAMED),
+    diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **NAMED),
     emulators=[path for name in EXPERIMENT.emulators for path in model_files(RESULTS.emulator(name))],
     diffusion=[path for name in EXPERIMENT.diffusion for path in model_files(RESULTS.diffusion(name))],
+    code=code("artifacts"),
+)
+SWEEP_INPUTS = dict(
+    test=str(RESULTS.simulation("test")),
+    diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **ROLLOUTS),
+    cost=expand(str(RESULTS.cost("{emulator}")), emulator=EXPERIMENT.emulators),
     code=code("artifacts"),
 )
 
@@ -14,7 +22,7 @@ for figure in FIGURES:
         name:
             f"figure_{figure}"
         input:
-            **ARTIFACT_INPUTS,
+            **(SWEEP_INPUTS if figure == "ablation" else ARTIFACT_INPUTS),
         output:
             pdf=f"{RESULTS.figure(figure)}.pdf",
             png=report(
@@ -77,8 +85,7 @@ rule movie:
 # One row per emulator and stabilizer.
 rule summary:
     input:
-        **ARTIFACT_INPUTS,
-        cost=expand(str(RESULTS.cost("{emulator}")), emulator=EXPERIMENT.emulators),
+        **SWEEP_INPUTS,
     output:
         csv=report(
             str(RESULTS.table("csv")), caption="../report/summary.rst", category="Tables", labels={"table": "summary"}
@@ -101,3 +108,36 @@ rule summary:
         "summary table"
     shell:
         "python -m thermalize summary {params.config} > {log} 2>&1"
+
+
+if EXPERIMENT.sweeps:
+
+    # One row per emulator and point of a sweep.
+    rule ablation:
+        input:
+            **SWEEP_INPUTS,
+        output:
+            csv=report(
+                str(RESULTS.table("csv", "ablation")),
+                caption="../report/ablation.rst",
+                category="Tables",
+                labels={"table": "ablation"},
+            ),
+            tex=str(RESULTS.table("tex", "ablation")),
+        log:
+            log_of(RESULTS.table("csv", "ablation")),
+        benchmark:
+            benchmark_of(RESULTS.table("csv", "ablation"))
+        conda:
+            "../envs/analyse.yaml"
+        threads: 1
+        resources:
+            mem_mb=1500,
+            runtime=30,
+        params:
+            config=CONFIG,
+            settings=settings("artifacts"),
+        message:
+            "table of the sweeps"
+        shell:
+            "python -m thermalize ablation {params.config} > {log} 2>&1"

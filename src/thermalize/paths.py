@@ -57,8 +57,8 @@ class Results:
     def diagnostics(self, emulator: str, stabilizer: str, seed: int | str) -> Path:
         return self.folder / "diagnostics" / emulator / stabilizer / f"seed{seed}.nc"
 
-    def table(self, suffix: str) -> Path:
-        return self.folder / "tables" / f"summary.{suffix}"
+    def table(self, suffix: str, name: str = "summary") -> Path:
+        return self.folder / "tables" / f"{name}.{suffix}"
 
     def figure(self, figure: str) -> Path:
         """Stem of a figure, without suffix."""

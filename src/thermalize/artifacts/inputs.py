@@ -1,8 +1,8 @@
 """What a figure or table is drawn from: one experiment's files, opened.
 
 Everything is keyed as in the results folder: rollouts and diagnostics by (emulator, stabilizer, seed), training
-histories and model cards by ``emulators/{name}`` and ``diffusion/{name}``. Emulators and stabilizers come in the order
-of the configuration.
+histories and model cards by ``emulators/{name}`` and ``diffusion/{name}``, costs by emulator and stabilizer. Emulators
+and stabilizers come in the order of the configuration.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class FigureInputs:
     diagnostics: Mapping[Key, xr.Dataset] = field(default_factory=dict)
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    costs: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[Key, ...]:

@@ -3,7 +3,8 @@
 Unknown keys are refused. `docs/config.schema.json` is generated from these models, and every stage reads its settings
 through them:
 
-    base ← systems, cluster ← simulation, imported,  networks ← training ← diffusion,  foreign,  sweeps ← rollouts ← experiment
+    base ← systems, cluster ← simulation, imported,  networks ← training ← diffusion,  foreign,
+    sweeps ← rollouts ← experiment
 """
 
 from __future__ import annotations

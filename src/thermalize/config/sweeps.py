@@ -1,7 +1,7 @@
 """Sweeps: one or two keys of a stabilizer take several values, and every combination is a stabilizer of its own.
 
-A combination is a point. A point that equals a named stabilizer, or a point of another sweep, is that stabilizer and runs
-once. A combination that the schema refuses is left out and says why.
+A combination is a point. A point that equals a named stabilizer, or a point of another sweep, is that stabilizer and
+runs once. A combination that the schema refuses is left out and says why.
 """
 
 from __future__ import annotations
