@@ -35,12 +35,13 @@ def sweep_table(
     experiment: Experiment,
 ) -> pd.DataFrame:
     """One row per emulator and point of each sweep, from what `summarise` reads."""
-    measured = summarise(diagnostics, costs, experiment).set_index(["emulator", "stabilizer"])[list(COLUMNS)]
+    summary = summarise(diagnostics, costs, experiment).to_dict("records")
+    measured = {(row["emulator"], row["stabilizer"]): {name: row[name] for name in COLUMNS} for row in summary}
     rows = []
     for emulator in experiment.emulators:
         for sweep, points in experiment.sweeps.items():
             for point in points:
-                numbers = {} if point.left_out else measured.loc[(emulator, point.stabilizer)].to_dict()
+                numbers = {} if point.left_out else measured[emulator, point.stabilizer]
                 rows.append({"emulator": emulator, "sweep": sweep, **_named(point), **numbers})
     return pd.DataFrame(rows)
 

@@ -29,7 +29,7 @@ from thermalize.configplaces import fields_of, unit_of
 
 __all__ = ["ablation"]
 
-CELL, FRAME, ROW = 0.36, 0.72, 1.85
+CELL, FRAME, ROW = 0.36, 0.82, 1.95
 """Heights of a cell, of what surrounds a plane of cells, and of a row of points [inches]."""
 
 DARK = 0.45
@@ -80,7 +80,7 @@ class Quantity(NamedTuple):
 DISTANCE = relative("log_spectral_distance", "log_spectral_distance_floor")
 COST = relative("cost_ratio")
 QUANTITIES = (
-    Quantity("stable members, horizon", "share of stable members [1]", relative("stable_fraction"), shown,
+    Quantity("stable members", "share of stable members [1]", relative("stable_fraction"), shown,
              logarithmic=False),
     Quantity("log-spectral distance / floor", "distance / floor [1]", DISTANCE, lambda row: ranged(DISTANCE(row))),
     Quantity("time per step / raw", "time per step / raw [1]", COST, lambda row: ranged(COST(row))),
@@ -101,7 +101,7 @@ def ablation(inputs: FigureInputs) -> Figure:
             draw(inputs, panel, part, quantity)
             headline(panel, quantity.title)
         several = f", {part['emulator'].iloc[0]}" if len(inputs.experiment.emulators) > 1 else ""
-        headline(panels[0], f"{part['sweep'].iloc[0]}{several}", QUANTITIES[0].title)
+        headline(panels[0], f"{part['sweep'].iloc[0]}{several}\n{QUANTITIES[0].title}")
     return figure
 
 
@@ -162,7 +162,7 @@ def draw_points(inputs: FigureInputs, axes: Axes, part: pd.DataFrame, quantity: 
         # A bootstrap interval may lie beside its value, which error bars do not allow.
         axes.vlines(place, *np.nan_to_num((low, high), nan=value), color=TRUTH, linewidth=1.0)
         axes.plot(place, value, "o", color=TRUTH, markerfacecolor=filled, markersize=4)
-        axes.annotate(quantity.texts(row)[0], (place, value), (5, 0), textcoords="offset points", fontsize=6)
+        axes.annotate(quantity.texts(row)[0], (place, value), (5, -8), textcoords="offset points", fontsize=6)
     axes.axhline(quantity.good, color=MUTED, linewidth=0.8, linestyle=(0, (4, 2)))
     if quantity.logarithmic:
         axes.set_yscale("log")
