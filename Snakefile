@@ -35,4 +35,4 @@ rule all:
         expand(f"{RESULTS.figure('{figure}')}.{{suffix}}", figure=FIGURES, suffix=("pdf", "png")),
         str(RESULTS.movie),
         str(RESULTS.movie_in_report),
-        expand(str(RESULTS.table("{suffix}")), suffix=("csv", "tex")),
+        expand(str(RESULTS.table("{suffix}", "{table}")), suffix=("csv", "tex"), table=TABLES),

@@ -1,15 +1,23 @@
+# Figures and movie show the stabilizers of the file, tables and the figure of the sweeps all points of sweeps too.
+NAMED = {**ROLLOUTS, "stabilizer": EXPERIMENT.named}
 ARTIFACT_INPUTS = dict(
     test=str(RESULTS.simulation("test")),
-    rollouts=expand(str(RESULTS.rollout(*ROLLOUT)), **ROLLOUTS),
-    diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **ROLLOUTS),
+    rollouts=expand(str(RESULTS.rollout(*ROLLOUT)), **NAMED),
+    diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **NAMED),
     ensembles=(
-        expand(str(RESULTS.ensemble(*ROLLOUT[:2])), emulator=EXPERIMENT.emulators, stabilizer=STABILIZERS)
+        expand(str(RESULTS.ensemble(*ROLLOUT[:2])), emulator=EXPERIMENT.emulators, stabilizer=EXPERIMENT.named)
         if EXPERIMENT.has_ensembles
         else []
     ),
     emulators=[path for name in EXPERIMENT.emulators for path in model_files(RESULTS.emulator(name))],
     diffusion=[path for name in EXPERIMENT.diffusion for path in model_files(RESULTS.diffusion(name))],
     samples=[str(RESULTS.samples(name)) for name in EXPERIMENT.diffusion],
+    code=code("artifacts"),
+)
+SWEEP_INPUTS = dict(
+    test=str(RESULTS.simulation("test")),
+    diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **ROLLOUTS),
+    cost=expand(str(RESULTS.cost("{emulator}")), emulator=EXPERIMENT.emulators),
     code=code("artifacts"),
 )
 
@@ -20,7 +28,7 @@ for figure in FIGURES:
         name:
             f"figure_{figure}"
         input:
-            **ARTIFACT_INPUTS,
+            **(SWEEP_INPUTS if figure == "ablation" else ARTIFACT_INPUTS),
         output:
             pdf=f"{RESULTS.figure(figure)}.pdf",
             png=report(
@@ -83,8 +91,7 @@ rule movie:
 # One row per emulator and stabilizer.
 rule summary:
     input:
-        **ARTIFACT_INPUTS,
-        cost=expand(str(RESULTS.cost("{emulator}")), emulator=EXPERIMENT.emulators),
+        **SWEEP_INPUTS,
     output:
         csv=report(
             str(RESULTS.table("csv")), caption="../report/summary.rst", category="Tables", labels={"table": "summary"}
@@ -107,3 +114,36 @@ rule summary:
         "summary table"
     shell:
         "python -m thermalize summary {params.config} > {log} 2>&1"
+
+
+if EXPERIMENT.sweeps:
+
+    # One row per emulator and point of a sweep.
+    rule ablation:
+        input:
+            **SWEEP_INPUTS,
+        output:
+            csv=report(
+                str(RESULTS.table("csv", "ablation")),
+                caption="../report/ablation.rst",
+                category="Tables",
+                labels={"table": "ablation"},
+            ),
+            tex=str(RESULTS.table("tex", "ablation")),
+        log:
+            log_of(RESULTS.table("csv", "ablation")),
+        benchmark:
+            benchmark_of(RESULTS.table("csv", "ablation"))
+        conda:
+            "../envs/analyse.yaml"
+        threads: 1
+        resources:
+            mem_mb=1500,
+            runtime=30,
+        params:
+            config=CONFIG,
+            settings=settings("artifacts"),
+        message:
+            "table of the sweeps"
+        shell:
+            "python -m thermalize ablation {params.config} > {log} 2>&1"

@@ -31,6 +31,7 @@ CONFIG = str(RESULTS.config)
 LOGS = Path("logs") / EXPERIMENT.name
 STABILIZERS = EXPERIMENT.stabilizers
 FIGURES = figures_of(EXPERIMENT)
+TABLES = ("summary", "ablation") if EXPERIMENT.sweeps else ("summary",)
 ROLLOUTS = dict(emulator=EXPERIMENT.emulators, stabilizer=STABILIZERS, seed=EXPERIMENT.seeds)
 GPU = gpus_of(EXPERIMENT)
 # Not workflow.cores, which refuses commands that need none, such as --report.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ def test_workflow_plans_every_stage(path: Path, tmp_path: Path) -> None:
         assert rule in words
     assert ("device" in words) == (path.stem in PAPER)
     assert ("ensemble" in words) == load_experiment(path).has_ensembles
+
+
+def test_the_ablation_has_its_table_and_runs_equal_points_once(tmp_path: Path) -> None:
+    planned = snakemake(tmp_path, "--dry-run", config=ROOT / "configs/ablation-ks.yaml").stdout
+    counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", planned, re.MULTILINE)}
+    found = load_experiment(ROOT / "configs/ablation-ks.yaml")
+    assert counts["rollout"] == counts["diagnose"] == len(found.stabilizers)
+    assert counts["cost"] == counts["ablation"] == counts["figure_ablation"] == 1
+    runs = [point for points in found.sweeps.values() for point in points if not point.left_out]
+    assert len(found.stabilizers) == 2 + len(runs) - sum(point.stabilizer == "thermalized" for point in runs)
 
 
 def test_published_volume() -> None:

@@ -52,7 +52,7 @@ def test_the_code_map_is_what_a_stage_really_imports(stage):
 
 def test_every_registered_figure_is_made_and_captioned():
     names = workflow.figures_of(tiny())
-    assert {*names, "fields"} == set(FIGURES)
+    assert {*names, "fields", "ablation"} == set(FIGURES)
     for name in (*FIGURES, "movie", "summary", "workflow"):
         assert (ROOT / "report" / f"{name}.rst").is_file(), name
 

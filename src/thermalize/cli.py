@@ -36,7 +36,9 @@ Config = Annotated[Path, typer.Argument(help="configuration of the experiment (Y
 Root = Annotated[Path, typer.Option("--results", help="folder of all results")]
 EmulatorName = Annotated[str, typer.Option("--emulator", help="name under `emulators`")]
 DiffusionName = Annotated[str, typer.Option("--diffusion", help="name under `diffusion`")]
-StabilizerName = Annotated[str, typer.Option("--stabilizer", help="name under `rollouts.stabilizers`")]
+StabilizerName = Annotated[
+    str, typer.Option("--stabilizer", help="name under `rollouts.stabilizers`, or of a point of a sweep")
+]
 Seed = Annotated[int, typer.Option("--seed", help="one of `seeds`")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the networks")]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs that the scheduler granted")]
@@ -198,6 +200,14 @@ def summary(config: Config, root: Root = RESULTS) -> None:
     from thermalize.stages.artifacts import tabulate
 
     tabulate(*_load(config, root))
+
+
+@app.command()
+def ablation(config: Config, root: Root = RESULTS) -> None:
+    """Write the table of the sweeps as CSV and LaTeX."""
+    from thermalize.stages.artifacts import tabulate_sweeps
+
+    tabulate_sweeps(*_load(config, root))
 
 
 @app.command()

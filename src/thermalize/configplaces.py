@@ -50,7 +50,9 @@ class Place:
     @property
     def alternatives(self) -> Any:
         """Everything the key may hold: the whole union where `expected` is one of its members."""
-        return self.field.annotation if self.field and not self.is_item else self.expected
+        if self.is_item:
+            return get_args(self.section)[0]
+        return self.field.annotation if self.field else self.expected
 
 
 def locate(root: type[BaseModel], loc: Sequence[str | int]) -> Place:

@@ -65,8 +65,8 @@ class Results:
         """Scores of all seeds as one ensemble."""
         return self.folder / "ensembles" / emulator / f"{stabilizer}.nc"
 
-    def table(self, suffix: str) -> Path:
-        return self.folder / "tables" / f"summary.{suffix}"
+    def table(self, suffix: str, name: str = "summary") -> Path:
+        return self.folder / "tables" / f"{name}.{suffix}"
 
     def figure(self, figure: str) -> Path:
         """Stem of a figure, without suffix."""

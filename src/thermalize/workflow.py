@@ -37,16 +37,20 @@ __all__ = [
 MODEL_MB, STREAMED_MB = 2000, 4000
 FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
 TRAINING: Any = {"__all__": {"training": COMPUTED_HOW}}
+WHICH = ("stabilizers", "sweeps")
+"""Keys of `rollouts` that say which rollouts there are, and nothing about any one of them."""
+
 COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True, "emulators": TRAINING, "diffusion": TRAINING}
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures of an experiment; some need fields of two dimensions, a diffusion model or several seeds."""
+    """Names of the figures of an experiment; some need two dimensions, a diffusion model, several seeds or a sweep."""
     conditional = {
         "fields": len(experiment.simulation.grid) > 1,
         "calibration": bool(experiment.diffusion),
         "samples": bool(experiment.diffusion),
         "ensemble": experiment.has_ensembles,
+        "ablation": bool(experiment.sweeps),
     }
     return (*FIGURES, *(name for name, drawn in conditional.items() if drawn))
 
@@ -140,7 +144,7 @@ def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]
     whole = experiment.model_dump(mode="json", exclude=COSMETIC)
     simulation = whole["simulation"]
     physics = {name: value for name, value in simulation.items() if name != "splits"}
-    rollouts = {name: value for name, value in whole["rollouts"].items() if name != "stabilizers"}
+    rollouts = {name: value for name, value in whole["rollouts"].items() if name not in WHICH}
     diagnostics = {name: value for name, value in whole["diagnostics"].items() if name != "samples"}
     choose: dict[str, Callable[[], object]] = {
         "simulate": lambda: (physics, _split(experiment, simulation["splits"], wildcards), experiment.seed),

@@ -2,7 +2,8 @@
 
 Everything is keyed as in the results folder: rollouts and diagnostics by (emulator, stabilizer, seed), ensembles by
 (emulator, stabilizer), training histories and model cards by ``emulators/{name}`` and ``diffusion/{name}``, samples by
-the diffusion model's name. Emulators and stabilizers come in the order of the configuration.
+the diffusion model's name, costs by emulator and stabilizer. Emulators and stabilizers come in the order of the
+configuration.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class FigureInputs:
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     samples: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    costs: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[Key, ...]:

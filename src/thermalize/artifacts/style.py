@@ -116,9 +116,9 @@ def styled() -> Iterator[None]:
 
 
 def appearances(experiment: Experiment) -> dict[str, Appearance]:
-    """One look per stabilizer, the same in every figure: raw rollouts are vermilion, the others follow the config."""
-    raw = [label for label, stabilizer in experiment.stabilizers.items() if isinstance(stabilizer, NoStabilizerConfig)]
-    others = [label for label in experiment.stabilizers if label not in raw]
+    """One look per named stabilizer, the same in every figure: raw ones are vermilion, the others follow the config."""
+    raw = [label for label, stabilizer in experiment.named.items() if isinstance(stabilizer, NoStabilizerConfig)]
+    others = [label for label in experiment.named if label not in raw]
     looks = dict.fromkeys(raw, Appearance(RAW, (0, (4, 1.2, 1, 1.2)), zorder=2.6))
     for number, label in enumerate(others):
         turn, color = divmod(number, len(OTHERS))

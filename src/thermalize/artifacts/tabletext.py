@@ -17,7 +17,7 @@ from thermalize.artifacts.figures.words import interval_text, number
 from thermalize.artifacts.pooling import Estimate
 from thermalize.store.atomic import write_text
 
-__all__ = ["format_terminal", "write_csv", "write_tex"]
+__all__ = ["format_terminal", "horizon_text", "write_csv", "write_tex"]
 
 WIDTH = 100
 LEGEND = "In brackets: interval. In parentheses: the same distance between two halves of the truth."
@@ -40,7 +40,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
-def write_tex(table: pd.DataFrame, path: Path) -> None:
+def write_tex(table: pd.DataFrame, path: Path, label: str = "tab:summary") -> None:
     """The columns of the terminal, with intervals, in booktabs style, to be \\input."""
     caption = CAPTION.format(steps=table["steps"].iloc[0], confidence=100 * table["confidence"].iloc[0])
     columns = _columns(table, intervals=True)
@@ -49,7 +49,7 @@ def write_tex(table: pd.DataFrame, path: Path) -> None:
         escape=True,
         column_format="ll" + "r" * (columns.shape[1] - 2),
         caption=caption.replace("%", r"\%"),
-        label="tab:summary",
+        label=label,
         position="t",
     )
     for sign, command in SIGNS.items():
@@ -86,7 +86,7 @@ def _cells(row: Any, intervals: bool) -> dict[str, str]:
         "emulator": str(row.emulator),
         "stabilizer": str(row.stabilizer),
         "stable": f"{round(row.stable_fraction * row.members)}/{row.members}",
-        "horizon\n[steps]": _horizon(row),
+        "horizon\n[steps]": horizon_text(row),
         "spectral\ndistance": _distance(row, "log_spectral_distance", intervals),
         "field\nW1": _distance(row, "wasserstein_field", intervals),
         "evaluations" if intervals else "evalu-\nations": _fixed(row.network_evaluations_per_step),
@@ -95,7 +95,8 @@ def _cells(row: Any, intervals: bool) -> dict[str, str]:
     }
 
 
-def _horizon(row: Any) -> str:
+def horizon_text(row: Any) -> str:
+    """Median horizon [steps] of a row with its interval, or what it is at least."""
     if row.stable_horizon_is_lower_bound:
         return f"≥ {row.stable_horizon_median:.0f}"
     high = f"{row.stable_horizon_high:.0f}" if isfinite(row.stable_horizon_high) else MISSING

@@ -3,7 +3,8 @@
 Unknown keys are refused. `docs/config.schema.json` is generated from these models, and every stage reads its settings
 through them:
 
-    base ← systems, cluster ← simulation, imported,  networks ← training ← diffusion,  foreign,  rollouts ← experiment
+    base ← systems, cluster ← simulation, imported,  networks ← training ← diffusion,  foreign,
+    sweeps ← rollouts ← experiment
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from thermalize.config.rollouts import (
     ThermalizerConfig,
 )
 from thermalize.config.simulation import SimulationConfig, SplitConfig
+from thermalize.config.sweeps import Point
 from thermalize.config.systems import (
     KolmogorovConfig,
     KuramotoSivashinskyConfig,
@@ -67,6 +69,7 @@ __all__ = [
     "LinearScheduleConfig",
     "NetworkConfig",
     "NoStabilizerConfig",
+    "Point",
     "PointsConfig",
     "PowerScheduleConfig",
     "QuasiGeostrophicConfig",

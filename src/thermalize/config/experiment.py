@@ -12,6 +12,7 @@ from thermalize.config.foreign import ExportedEmulatorConfig, ImportedEmulatorCo
 from thermalize.config.imported import ImportConfig
 from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
 from thermalize.config.simulation import SimulationConfig
+from thermalize.config.sweeps import Point, expand
 from thermalize.config.training import EmulatorConfig
 
 __all__ = ["Experiment"]
@@ -68,9 +69,10 @@ class Experiment(Strict):
             )
         if fault := self.grid_fault(self.simulation.grid):
             raise ValueError(fault)
-        for label, stabilizer in self.stabilizers.items():
-            if isinstance(stabilizer, ThermalizerConfig):
-                self._check_thermalizer(label, stabilizer)
+        for label, stabilizer in self.named.items():
+            if isinstance(stabilizer, ThermalizerConfig) and (fault := self._thermalizer_fault(stabilizer)):
+                raise ValueError(f"rollouts.stabilizers.{label}.{fault}")
+        assert self.sweeps is not None  # which it says itself where it cannot be expanded
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds holds a number twice")
         return self
@@ -92,35 +94,29 @@ class Experiment(Strict):
                     return fault
         return None
 
-    def _check_thermalizer(self, label: str, stabilizer: ThermalizerConfig) -> None:
+    def _thermalizer_fault(self, stabilizer: ThermalizerConfig) -> str | None:
+        """What does not fit between a stabilizer and the diffusion models, beginning with the key."""
         if stabilizer.diffusion not in self.diffusion:
             known = ", ".join(self.diffusion) or "none is configured"
-            raise ValueError(
-                f"rollouts.stabilizers.{label}.diffusion = {stabilizer.diffusion!r} is not under diffusion ({known})"
-            )
-        self._check_like(label, stabilizer)
+            return f"diffusion = {stabilizer.diffusion!r} is not under diffusion ({known})"
         top = self.diffusion[stabilizer.diffusion].train_levels
         if isinstance(stabilizer.start, int) and stabilizer.start >= top - 1:
-            raise ValueError(
-                f"rollouts.stabilizers.{label}.start = {stabilizer.start} is not below train_levels − 1 = {top - 1}"
-            )
+            return f"start = {stabilizer.start} is not below train_levels − 1 = {top - 1}"
+        return None if stabilizer.like is None else self._like_fault(stabilizer)
 
-    def _check_like(self, label: str, stabilizer: ThermalizerConfig) -> None:
+    def _like_fault(self, stabilizer: ThermalizerConfig) -> str | None:
         """Work can be copied from a stabilizer that looks at levels, with the same way down from them."""
-        if stabilizer.like is None:
-            return
-        model, where = self.stabilizers.get(stabilizer.like), f"rollouts.stabilizers.{label}"
+        model = self.named.get(stabilizer.like or "")
         if not isinstance(model, ThermalizerConfig) or model.trigger not in ("member", "batch"):
-            raise ValueError(
-                f"{where}.like = {stabilizer.like!r} is not among the stabilizers that look at noise levels"
-            )
+            return f"like = {stabilizer.like!r} is not among the stabilizers that look at noise levels"
         for key in ("diffusion", "stop", "sampler", "eta", "reverse_steps"):
             if getattr(model, key) != getattr(stabilizer, key):
-                raise ValueError(f"{where}.{key} differs from {stabilizer.like}.{key}, whose work it should cost")
+                return f"{key} differs from that of {stabilizer.like}, whose work it should cost"
+        return None
 
     @property
-    def stabilizers(self) -> dict[str, NoStabilizerConfig | ThermalizerConfig]:
-        """Every stabilizer with its diffusion model named: one without a name stands for one of each model."""
+    def named(self) -> dict[str, NoStabilizerConfig | ThermalizerConfig]:
+        """The stabilizers of the file with their diffusion model: one without a name stands for one of each model."""
         resolved: dict[str, NoStabilizerConfig | ThermalizerConfig] = {}
         for label, stabilizer in self.rollouts.stabilizers.items():
             if isinstance(stabilizer, NoStabilizerConfig) or stabilizer.diffusion is not None:
@@ -132,3 +128,29 @@ class Experiment(Strict):
                 like = stabilizer.like if len(names) == 1 or stabilizer.like is None else f"{stabilizer.like}-{name}"
                 resolved[key] = stabilizer.model_copy(update={"diffusion": name, "like": like})
         return resolved
+
+    @property
+    def sweeps(self) -> dict[str, tuple[Point, ...]]:
+        """The points of every sweep."""
+        bases = {
+            label: stabilizer
+            for label, stabilizer in self.rollouts.stabilizers.items()
+            if isinstance(stabilizer, ThermalizerConfig)
+        }
+        return expand(self.named, bases, self.rollouts.sweeps, self._with_model)
+
+    def _with_model(self, stabilizer: ThermalizerConfig) -> ThermalizerConfig:
+        """A point of a sweep with its diffusion model; ValueError where it does not fit to one."""
+        if stabilizer.diffusion is None:
+            if len(self.diffusion) > 1:
+                raise ValueError(f"diffusion is not named; name one of {', '.join(self.diffusion)}, or sweep it")
+            stabilizer = stabilizer.model_copy(update={"diffusion": next(iter(self.diffusion))})
+        if fault := self._thermalizer_fault(stabilizer):
+            raise ValueError(fault)
+        return stabilizer
+
+    @property
+    def stabilizers(self) -> dict[str, NoStabilizerConfig | ThermalizerConfig]:
+        """Every stabilizer that runs, by name: those of the file, then the further points of sweeps."""
+        points = [point for points in self.sweeps.values() for point in points]
+        return self.named | {point.stabilizer: point.config for point in points if point.config is not None}

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from thermalize.config.base import Name, Strict, quantity
+from thermalize.config.sweeps import Sweep, sweep_of
 
-__all__ = ["DiagnosticsConfig", "DriftConfig", "NoStabilizerConfig", "RolloutsConfig", "ThermalizerConfig"]
+__all__ = [
+    "DiagnosticsConfig",
+    "DriftConfig",
+    "NoStabilizerConfig",
+    "RolloutsConfig",
+    "SweepConfig",
+    "ThermalizerConfig",
+]
 
 
 class NoStabilizerConfig(Strict):
@@ -102,6 +110,11 @@ class ThermalizerConfig(Strict):
         return self
 
 
+if TYPE_CHECKING:
+    SweepConfig = Sweep
+else:
+    SweepConfig = sweep_of(ThermalizerConfig)
+
 StabilizerConfig = Annotated[NoStabilizerConfig | ThermalizerConfig, Field(discriminator="kind")]
 
 
@@ -116,6 +129,9 @@ class RolloutsConfig(Strict):
         "standard deviations of the data", "a member whose largest value exceeds this is recorded as lost", 30.0, gt=0
     )
     stabilizers: dict[Name, StabilizerConfig] = Field(min_length=1, description="named ways to run the emulator")
+    sweeps: dict[Name, SweepConfig] = Field(
+        default_factory=dict, description="named ablations: further ways, one per combination of values"
+    )
 
 
 class DiagnosticsConfig(Strict):

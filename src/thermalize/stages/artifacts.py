@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 import xarray as xr
 
+from thermalize.artifacts.ablation import sweep_table, with_point_names
 from thermalize.artifacts.animation import encode
 from thermalize.artifacts.figures import FigureInputs, draw, save
 from thermalize.artifacts.movie import durations, palette, pictures
@@ -22,14 +24,15 @@ from thermalize.paths import Results
 from thermalize.store.atomic import write_bytes
 from thermalize.store.manifest import open_store
 
-__all__ = ["draw_figure", "make_movie", "print_table", "tabulate"]
+__all__ = ["draw_figure", "make_movie", "print_table", "tabulate", "tabulate_sweeps"]
 
 Key = tuple[str, str, int]
 
 
 def draw_figure(experiment: Experiment, paths: Results, name: str) -> None:
     """Draws the figure `name` as PDF and PNG."""
-    save(draw(name, _inputs(experiment, paths)), paths.figure(name), provenance(experiment))
+    inputs = (_sweep_inputs if name == "ablation" else _inputs)(experiment, paths)
+    save(draw(name, inputs), paths.figure(name), provenance(experiment))
 
 
 def make_movie(experiment: Experiment, paths: Results) -> None:
@@ -43,13 +46,14 @@ def make_movie(experiment: Experiment, paths: Results) -> None:
 
 
 def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
-    """Everything that figures and movie read, stores lazily."""
+    """Everything that figures and movie read of the named stabilizers, stores lazily."""
+    keys = _keys(experiment, experiment.named)
     return FigureInputs(
         experiment=experiment,
         truth=open_store(paths.simulation("test"), verify=False),
-        rollouts={key: open_store(paths.rollout(*key), verify=False) for key in _keys(experiment)},
-        diagnostics=_diagnostics(experiment, paths),
-        ensembles=_ensembles(experiment, paths),
+        rollouts={key: open_store(paths.rollout(*key), verify=False) for key in keys},
+        diagnostics=_diagnostics(paths, keys),
+        ensembles=_ensembles(experiment, paths, keys),
         histories={
             label: pd.read_csv(_existing(folder / "history.csv"))
             for label, folder in _models(experiment, paths).items()
@@ -60,6 +64,16 @@ def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
     )
 
 
+def _sweep_inputs(experiment: Experiment, paths: Results) -> FigureInputs:
+    """What the figure of the sweeps reads, of every stabilizer."""
+    return FigureInputs(
+        experiment=experiment,
+        truth=open_store(paths.simulation("test"), verify=False),
+        diagnostics=_diagnostics(paths, _keys(experiment, experiment.stabilizers)),
+        costs=_costs(experiment, paths),
+    )
+
+
 def _trained_here(experiment: Experiment, label: str) -> bool:
     group, _, name = label.partition("/")
     return isinstance(getattr(experiment, group)[name], EmulatorConfig | DiffusionConfig)
@@ -67,11 +81,22 @@ def _trained_here(experiment: Experiment, label: str) -> bool:
 
 def tabulate(experiment: Experiment, paths: Results) -> None:
     """Writes the summary table as CSV and LaTeX."""
-    costs = {emulator: _json(paths.cost(emulator)) for emulator in experiment.emulators}
-    table = summarise(_diagnostics(experiment, paths), costs, experiment)
+    diagnostics = _diagnostics(paths, _keys(experiment, experiment.stabilizers))
+    table = summarise(diagnostics, _costs(experiment, paths), experiment)
     paths.table("csv").parent.mkdir(parents=True, exist_ok=True)
     write_csv(table, paths.table("csv"))
     write_tex(table, paths.table("tex"))
+
+
+def tabulate_sweeps(experiment: Experiment, paths: Results) -> None:
+    """Writes the table of the sweeps as CSV and LaTeX."""
+    if not experiment.sweeps:
+        raise UserError("the configuration has no rollouts.sweeps; add one, or make the summary instead")
+    inputs = _sweep_inputs(experiment, paths)
+    table = sweep_table(inputs.diagnostics, inputs.costs, experiment)
+    paths.table("csv", "ablation").parent.mkdir(parents=True, exist_ok=True)
+    write_csv(table, paths.table("csv", "ablation"))
+    write_tex(with_point_names(table), paths.table("tex", "ablation"), "tab:ablation")
 
 
 def print_table(path: Path) -> None:
@@ -79,26 +104,30 @@ def print_table(path: Path) -> None:
     print(format_terminal(pd.read_csv(_existing(path))))
 
 
-def _keys(experiment: Experiment) -> list[Key]:
+def _keys(experiment: Experiment, stabilizers: Iterable[str]) -> list[Key]:
     return [
         (emulator, stabilizer, seed)
         for emulator in experiment.emulators
-        for stabilizer in experiment.stabilizers
+        for stabilizer in stabilizers
         for seed in experiment.seeds
     ]
 
 
-def _diagnostics(experiment: Experiment, paths: Results) -> dict[Key, xr.Dataset]:
-    return {key: _dataset(paths.diagnostics(*key)) for key in _keys(experiment)}
+def _diagnostics(paths: Results, keys: Iterable[Key]) -> dict[Key, xr.Dataset]:
+    return {key: _dataset(paths.diagnostics(*key)) for key in keys}
 
 
-def _ensembles(experiment: Experiment, paths: Results) -> dict[tuple[str, str], xr.Dataset]:
-    keys = dict.fromkeys(key[:2] for key in _keys(experiment) if experiment.has_ensembles)
-    return {key: _dataset(paths.ensemble(*key)) for key in keys}
+def _ensembles(experiment: Experiment, paths: Results, keys: Iterable[Key]) -> dict[tuple[str, str], xr.Dataset]:
+    scored = dict.fromkeys(key[:2] for key in keys if experiment.has_ensembles)
+    return {key: _dataset(paths.ensemble(*key)) for key in scored}
 
 
 def _dataset(path: Path) -> xr.Dataset:
     return xr.load_dataset(_existing(path), engine="netcdf4")
+
+
+def _costs(experiment: Experiment, paths: Results) -> dict[str, Any]:
+    return {emulator: _json(paths.cost(emulator)) for emulator in experiment.emulators}
 
 
 def _models(experiment: Experiment, paths: Results) -> dict[str, Path]:

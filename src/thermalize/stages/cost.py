@@ -29,7 +29,7 @@ from thermalize.store.manifest import open_store
 __all__ = ["measure_cost"]
 
 REPEATS = 7
-STEPS = 100
+STEPS, LEAST_STEPS, STEPS_PER_REPEAT = 100, 20, 1000
 QUARTILES = (25, 50, 75)
 BASELINE = "raw emulator"
 
@@ -39,10 +39,17 @@ def measure_cost(experiment: Experiment, emulator: str, paths: Results, device: 
     seconds = _time(experiment, emulator, paths, device)
     base = np.array(seconds[BASELINE])
     report = {label: _summary(np.array(seconds.get(label, base)), base) for label in experiment.stabilizers}
-    note = {"members": experiment.rollouts.members, "threads": torch.get_num_threads(), "device": str(device)}
+    note = {
+        "members": experiment.rollouts.members,
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "emulator": emulator,
+        "repeats": REPEATS,
+        "steps": _steps(experiment),
+    }
     output = paths.cost(emulator)
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_text(output, json.dumps({**report, "_": {**note, "emulator": emulator, "repeats": REPEATS}}, indent=2) + "\n")
+    write_text(output, json.dumps({**report, "_": note}, indent=2) + "\n")
 
 
 def _time(experiment: Experiment, emulator: str, paths: Results, device: torch.device) -> dict[str, list[float]]:
@@ -50,7 +57,7 @@ def _time(experiment: Experiment, emulator: str, paths: Results, device: torch.d
     runs = _runs(experiment, emulator, model, paths, device)
     starts = {label: _start(experiment, emulator, model, paths, label).to(device) for label in runs}
     seconds: dict[str, list[float]] = {label: [] for label in runs}
-    steps = min(STEPS, experiment.rollouts.steps)
+    steps = _steps(experiment)
     with track(REPEATS, "cost", unit="repeat") as bar:
         for repeat in range(-1, REPEATS):
             for label, run in runs.items():
@@ -59,6 +66,12 @@ def _time(experiment: Experiment, emulator: str, paths: Results, device: torch.d
                     seconds[label].append(elapsed / steps)
             bar.update(repeat >= 0)
     return seconds
+
+
+def _steps(experiment: Experiment) -> int:
+    """Steps per repeat and stabilizer: fewer where there are many stabilizers, so that a repeat stays short."""
+    share = max(LEAST_STEPS, STEPS_PER_REPEAT // len(experiment.stabilizers))
+    return min(STEPS, share, experiment.rollouts.steps)
 
 
 def _elapsed(run: Rollout, start: torch.Tensor, steps: int, device: torch.device) -> float:

@@ -72,7 +72,7 @@ class Job:
 
     def fingerprint(self) -> str:
         digests = [read_card(self.emulator_folder, "emulator", self.system)["weights_digest"], *self.parts.digests()]
-        settings = self.experiment.rollouts.model_dump(exclude={"stabilizers"})
+        settings = self.experiment.rollouts.model_dump(exclude={"stabilizers", "sweeps"})
         chosen = self.experiment.stabilizers[self.stabilizer].model_dump()
         test = read_manifest(self.test).fingerprint
         return fingerprint(settings, chosen, self.seed, self.experiment.seed, digests, test, code_digest(*CODE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from thermalize.artifacts.figures import (
+    ablation,
     calibration,
     distributions,
     ensemble,
@@ -23,6 +24,7 @@ __all__ = [
     "FIGURES",
     "Draw",
     "FigureInputs",
+    "ablation",
     "calibration",
     "distributions",
     "draw",

@@ -17,7 +17,7 @@ def starts(inputs: FigureInputs, diffusion: str) -> dict[str, int]:
     """
     card = inputs.cards.get(f"diffusion/{diffusion}", {})
     found: dict[str, int] = {}
-    for label, stabilizer in inputs.experiment.stabilizers.items():
+    for label, stabilizer in inputs.experiment.named.items():
         if not isinstance(stabilizer, ThermalizerConfig) or stabilizer.diffusion != diffusion:
             continue
         if isinstance(stabilizer.start, int):
