@@ -162,7 +162,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, BaseModel):
         value = value.model_dump(exclude_defaults=True)
     if isinstance(value, dict):
-        return "-".join(f"{key}-{value_text(each)}" for key, each in value.items())
+        return "-".join(f"{key}-{value_text(each)}" for key, each in value.items()) or "default"
     if isinstance(value, (list, tuple)):
         return "_".join(map(value_text, value))
     text = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
