@@ -23,7 +23,7 @@ from thermalize.store.atomic import replacing
 from thermalize.store.layout import Layout, create, write
 from thermalize.store.manifest import partial_path
 
-__all__ = ["SERIES", "Behind", "Unfinished", "saved_state"]
+__all__ = ["SERIES", "Behind", "Unfinished", "frozen", "saved_state"]
 
 SERIES = {
     "level": ("int16", "predicted noise level, -1 where it was not looked at", "1"),
