@@ -36,6 +36,7 @@ from thermalize.workflow import figures_of
 
 NAMES = ("calibration", "distributions", "health", "overview", "spacetime", "spectra", "survival", "training")
 PLANAR = "fields"
+SWEPT = "ablation"
 CAPTIONS = Path(__file__).parents[1] / "report"
 SCENARIOS = {
     "one stabilizer": {"stabilizers": 2},
@@ -147,11 +148,13 @@ def test_figures_hold_when_every_raw_member_is_lost_at_once(name, system):
 
 
 def test_names_captions_and_unknown_figures(inputs):
-    assert set(FIGURES) == {*NAMES, PLANAR}
-    with pytest.raises(UserError, match=r"no figure named 'sprectra'; the figures are calibration"):
+    assert set(FIGURES) == {*NAMES, PLANAR, SWEPT}
+    with pytest.raises(UserError, match=r"no figure named 'sprectra'; the figures are ablation, calibration"):
         draw("sprectra", inputs)
     with pytest.raises(UserError, match=r"fields of two dimensions; this system has one, draw spacetime instead"):
         draw(PLANAR, inputs)
+    with pytest.raises(UserError, match=r"the configuration has no sweeps; add one under rollouts\.sweeps"):
+        draw(SWEPT, inputs)
 
 
 @pytest.mark.parametrize("system", artifact_data.SYSTEMS)
@@ -161,7 +164,7 @@ def test_the_workflow_asks_for_the_figures_that_the_dimension_has(system):
     assert "calibration" not in figures_of(artifact_data.experiment(system=system, thermalizer=False))
 
 
-@pytest.mark.parametrize("name", [*NAMES, PLANAR, "movie", "summary", "workflow"])
+@pytest.mark.parametrize("name", [*NAMES, PLANAR, SWEPT, "movie", "summary", "workflow"])
 def test_captions_are_valid_restructured_text(name):
     text = (CAPTIONS / f"{name}.rst").read_text()
     rendered = Environment().from_string(text).render(snakemake={"config": {"name": "an-experiment"}})
