@@ -37,7 +37,7 @@ from thermalize.workflow import figures_of
 NAMES = (
     "calibration", "distributions", "health", "overview", "samples", "spacetime", "spectra", "survival", "training",
 )  # fmt: skip
-PLANAR, SEVERAL = "fields", "ensemble"
+PLANAR, SEVERAL, SWEPT = "fields", "ensemble", "ablation"
 CAPTIONS = Path(__file__).parents[1] / "report"
 SCENARIOS = {
     "one stabilizer": {"stabilizers": 2},
@@ -149,11 +149,13 @@ def test_figures_hold_when_every_raw_member_is_lost_at_once(name, system):
 
 
 def test_names_captions_and_unknown_figures(inputs):
-    assert set(FIGURES) == {*NAMES, PLANAR, SEVERAL, "ablation"}
-    with pytest.raises(UserError, match=r"no figure named 'sprectra'; the figures are ablation"):
+    assert set(FIGURES) == {*NAMES, PLANAR, SEVERAL, SWEPT}
+    with pytest.raises(UserError, match=r"no figure named 'sprectra'; the figures are ablation, calibration"):
         draw("sprectra", inputs)
     with pytest.raises(UserError, match=r"fields of two dimensions; this system has one, draw spacetime instead"):
         draw(PLANAR, inputs)
+    with pytest.raises(UserError, match=r"the configuration has no sweeps; add one under rollouts\.sweeps"):
+        draw(SWEPT, inputs)
 
 
 @pytest.mark.parametrize("system", artifact_data.SYSTEMS)
@@ -165,7 +167,7 @@ def test_the_workflow_asks_for_the_figures_that_the_dimension_has(system):
     assert SEVERAL in figures_of(artifact_data.experiment(system=system, seeds=2))
 
 
-@pytest.mark.parametrize("name", [*NAMES, PLANAR, SEVERAL, "movie", "summary", "workflow"])
+@pytest.mark.parametrize("name", [*NAMES, PLANAR, SEVERAL, SWEPT, "movie", "summary", "workflow"])
 def test_captions_are_valid_restructured_text(name):
     text = (CAPTIONS / f"{name}.rst").read_text()
     rendered = Environment().from_string(text).render(snakemake={"config": {"name": "an-experiment"}})

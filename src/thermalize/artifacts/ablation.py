@@ -15,6 +15,7 @@ import xarray as xr
 from thermalize.artifacts.inputs import Key
 from thermalize.artifacts.tables import summarise
 from thermalize.config import Experiment, Point
+from thermalize.errors import UserError
 
 __all__ = ["sweep_table", "with_point_names"]
 
@@ -35,6 +36,8 @@ def sweep_table(
     experiment: Experiment,
 ) -> pd.DataFrame:
     """One row per emulator and point of each sweep, from what `summarise` reads."""
+    if not experiment.sweeps:
+        raise UserError("the configuration has no sweeps; add one under rollouts.sweeps")
     summary = summarise(diagnostics, costs, experiment).to_dict("records")
     measured = {(row["emulator"], row["stabilizer"]): {name: row[name] for name in COLUMNS} for row in summary}
     rows = []

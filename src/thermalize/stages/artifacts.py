@@ -90,8 +90,6 @@ def tabulate(experiment: Experiment, paths: Results) -> None:
 
 def tabulate_sweeps(experiment: Experiment, paths: Results) -> None:
     """Writes the table of the sweeps as CSV and LaTeX."""
-    if not experiment.sweeps:
-        raise UserError("the configuration has no rollouts.sweeps; add one, or make the summary instead")
     inputs = _sweep_inputs(experiment, paths)
     table = sweep_table(inputs.diagnostics, inputs.costs, experiment)
     paths.table("csv", "ablation").parent.mkdir(parents=True, exist_ok=True)
