@@ -83,10 +83,10 @@ def follow(case: Case, leads: int, values: int = VALUES_PER_BLOCK) -> Array:
     block = case.block(values)
     for start in range(1, leads + 1, block):
         truth, ensemble = case.states(start, min(start + block, leads + 1))
-        known = np.isfinite(ensemble).all(axis=(0, *range(2, ensemble.ndim)))
-        alive = len(known) if known.all() else int(np.argmin(known))
+        lost = np.flatnonzero(~np.isfinite(ensemble).all(axis=(0, *range(2, ensemble.ndim))))
+        alive = int(lost[0]) if lost.size else truth.shape[0]
         scores[:, start - 1 : start - 1 + alive] = frame_scores(truth[:alive], ensemble[:, :alive])
-        if alive < len(known):
+        if lost.size:
             break
     return scores
 

@@ -6,7 +6,7 @@ logarithmic axis; it shows as a ratio of 0 and as a truth that is always first o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -27,7 +27,7 @@ MARKERS = 9
 DECADES = 4.0
 """Most that the axes of CRPS and errors show below the climatology."""
 
-REFERENCE = {"color": TRUTH, "linestyle": (0, (1, 2)), "linewidth": 0.9}
+REFERENCE: dict[str, Any] = {"color": TRUTH, "linestyle": (0, (1, 2)), "linewidth": 0.9}
 
 
 class Run(NamedTuple):
@@ -51,11 +51,11 @@ def draw_row(inputs: FigureInputs, figure: SubFigure, emulator: str) -> None:
     """All panels of one emulator, with one legend beneath them."""
     looks = appearances(inputs.experiment)
     runs = {label: Run(scores, looks[label]) for (name, label), scores in inputs.ensembles.items() if name == emulator}
-    left, middle, right = figure.add_gridspec(1, 3, width_ratios=(1, 1, 0.8))
-    crps = figure.add_subplot(left)
-    errors, ratio = middle.subgridspec(2, 1, height_ratios=(2, 1)).subplots(sharex=True)
+    grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 0.8))
+    crps = figure.add_subplot(grid[0, 0])
+    errors, ratio = grid[0, 1].subgridspec(2, 1, height_ratios=(2, 1)).subplots(sharex=True)
     first = next(iter(runs.values())).scores
-    ranks = right.subgridspec(first.sizes["rank_lead"], 1).subplots(sharex=True, sharey=True, squeeze=False)[:, 0]
+    ranks = grid[0, 2].subgridspec(first.sizes["rank_lead"], 1).subplots(sharex=True, sharey=True, squeeze=False)[:, 0]
     draw_crps(crps, runs)
     draw_errors(errors, runs)
     draw_ratio(ratio, runs)
