@@ -24,8 +24,7 @@ __all__ = ["ensemble"]
 
 HEIGHT = 3.6
 MARKERS = 9
-DECADES = 4.0
-"""Most that the axes of CRPS and errors show below the climatology."""
+DECADES, MOST = 4.0, 5.0
 
 REFERENCE: dict[str, Any] = {"color": TRUTH, "linestyle": (0, (1, 2)), "linewidth": 0.9}
 
@@ -53,7 +52,7 @@ def draw_row(inputs: FigureInputs, figure: SubFigure, emulator: str) -> None:
     runs = {label: Run(scores, looks[label]) for (name, label), scores in inputs.ensembles.items() if name == emulator}
     grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 0.8))
     crps = figure.add_subplot(grid[0, 0])
-    errors, ratio = grid[0, 1].subgridspec(2, 1, height_ratios=(2, 1)).subplots(sharex=True)
+    errors, ratio = grid[0, 1].subgridspec(2, 1, height_ratios=(2, 1)).subplots(sharex=True, squeeze=False)[:, 0]
     first = next(iter(runs.values())).scores
     ranks = grid[0, 2].subgridspec(first.sizes["rank_lead"], 1).subplots(sharex=True, sharey=True, squeeze=False)[:, 0]
     draw_crps(crps, runs)
@@ -124,12 +123,13 @@ def draw_curve(axes: Axes, run: Run, name: str, circles: bool = False) -> None:
 
 
 def draw_reference(axes: Axes, runs: dict[str, Run], name: str) -> None:
-    """The climatology, and a logarithmic axis from the smallest score up to it, of at most `DECADES`."""
+    """The climatology, and logarithmic axes that show all scores from `DECADES` below it to `MOST` times it."""
     reference = next(iter(runs.values())).scores[f"{name}_climatology"].item()
     axes.axhline(reference, **REFERENCE)
     values = np.concatenate([line.get_ydata() for line in axes.lines]).astype(float)
     least = max(np.nanmin(values) / 1.5, reference / 10**DECADES)
-    axes.set(xscale="log", yscale="log", ylim=(least, 2 * reference))
+    most = np.clip(1.3 * np.nanmax(values), 2 * reference, MOST * reference)
+    axes.set(xscale="log", yscale="log", ylim=(least, most))
     for axis in (axes.xaxis, axes.yaxis):
         plain_log(axis)
 
