@@ -24,8 +24,7 @@ __all__ = ["ensemble"]
 
 HEIGHT = 3.6
 MARKERS = 9
-DECADES = 4.0
-"""Most that the axes of CRPS and errors show below the climatology."""
+DECADES, MOST = 4.0, 5.0
 
 REFERENCE: dict[str, Any] = {"color": TRUTH, "linestyle": (0, (1, 2)), "linewidth": 0.9}
 
@@ -130,12 +129,13 @@ def draw_curve(axes: Axes, run: Run, name: str, circles: bool = False) -> None:
 
 
 def draw_reference(axes: Axes, runs: dict[str, Run], name: str) -> None:
-    """The climatology, and a logarithmic axis from the smallest score up to it, of at most `DECADES`."""
+    """The climatology, and logarithmic axes that show all scores from `DECADES` below it to `MOST` times it."""
     reference = next(iter(runs.values())).scores[f"{name}_climatology"].item()
     axes.axhline(reference, **REFERENCE)
     values = np.concatenate([line.get_ydata() for line in axes.lines]).astype(float)
     least = max(np.nanmin(values) / 1.5, reference / 10**DECADES)
-    axes.set(xscale="log", yscale="log", ylim=(least, 2 * reference), xlim=leads(runs))
+    most = np.clip(1.3 * np.nanmax(values), 2 * reference, MOST * reference)
+    axes.set(xscale="log", yscale="log", ylim=(least, most), xlim=leads(runs))
     for axis in (axes.xaxis, axes.yaxis):
         plain_log(axis)
 
