@@ -167,14 +167,14 @@ def bias(study: Study, steps: int, size: int) -> str:
     for label in study.experiment.stabilizers:
         for name, emulator in (("as trained", study.emulator), ("pushed", pushed(study.emulator))):
             blocks = list(study.blocks(label, steps, size, emulator))
-            done = len(blocks) * size if len(blocks[-1].spectrum) else (len(blocks) - 1) * size
             late = [block for block in blocks[len(blocks) // 2 :] if len(block.spectrum)]
             truth = study.reference.spectrum.mean(0)[..., 1 : REACHED + 1].sum()
             ratio = np.mean([block.spectrum.mean(0)[..., 1 : REACHED + 1].sum() / truth for block in late] or [np.nan])
             distance = np.mean([study.spectral(block) for block in late] or [np.nan])
             work = [f"{np.mean([getattr(b, key) for b in blocks]):.3f}" for key in ("reverse_steps", "rescaled")]
-            alive = f"{len(blocks[-1].spectrum)}/{study.experiment.rollouts.members} after {done:,}"
-            rows.append([label, name, alive, f"{ratio:.2f}", f"{distance:.3f} ({floor:.3f})", *work])
+            alive = f"{len(blocks[-1].spectrum)}/{study.experiment.rollouts.members} after {len(blocks) * size:,}"
+            found = [f"{ratio:.2f}", f"{distance:.3f} ({floor:.3f})"] if late else ["–", "–"]
+            rows.append([label, name, alive, *found, *work])
     head = [
         "stabilizer",
         "emulator",
