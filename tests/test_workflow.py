@@ -318,7 +318,7 @@ def test_the_commands_and_code_of_the_documentation_run(folder):
     pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/workflow.md"))
     code = "\n".join(re.findall(r"```python\n(.*?)```", pages, re.S))
     assert "open_zarr" in code
-    code = code.replace("results/demo", "results/tiny").replace("/unet/", "/small/")
+    code = code.replace("results/demo", "results/tiny").replace("/unet/", "/small/").replace('/unet"', '/small"')
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     commands = re.findall(r"^(thermalize .*)$", pages, re.M)
