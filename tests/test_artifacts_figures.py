@@ -23,11 +23,11 @@ from thermalize.artifacts.figures.starts import starts
 from thermalize.artifacts.figures.strips import paint, scale, truth_strip, windows
 from thermalize.artifacts.figures.strips import rollout_strip as strip_of
 from thermalize.artifacts.figures.survival import all_inside
-from thermalize.artifacts.figures.words import interval_text, number
 from thermalize.artifacts.inputs import cause, envelope, lost_steps, strip
 from thermalize.artifacts.pooling import Estimate, average, horizons, survival
 from thermalize.artifacts.provenance import config_digest, provenance
 from thermalize.artifacts.style import appearances, plain_log, styled
+from thermalize.artifacts.words import interval_text, number
 from thermalize.config import Experiment
 from thermalize.diagnostics.invariants import layers
 from thermalize.diagnostics.study import shells_of

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from thermalize.artifacts.figures.words import interval_text, number
 from thermalize.artifacts.pooling import Estimate
+from thermalize.artifacts.words import interval_text, number
 from thermalize.store.atomic import write_text
 
 __all__ = ["format_terminal", "horizon_text", "write_csv", "write_tex"]

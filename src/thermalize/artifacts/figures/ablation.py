@@ -19,11 +19,11 @@ from matplotlib.patches import Rectangle
 
 from thermalize.artifacts.ablation import sweep_table
 from thermalize.artifacts.figures.registry import register
-from thermalize.artifacts.figures.words import interval_text, number
 from thermalize.artifacts.inputs import FigureInputs
 from thermalize.artifacts.pooling import Estimate
 from thermalize.artifacts.style import LOST, MUTED, PAGE, TRUTH, headline, plain_log
 from thermalize.artifacts.tabletext import horizon_text
+from thermalize.artifacts.words import interval_text, number
 from thermalize.config import ThermalizerConfig
 from thermalize.configplaces import fields_of, unit_of
 

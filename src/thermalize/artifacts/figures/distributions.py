@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from thermalize.artifacts.figures.registry import register
-from thermalize.artifacts.figures.words import interval_text, number
 from thermalize.artifacts.inputs import FigureInputs
 from thermalize.artifacts.pooling import average, mean
 from thermalize.artifacts.style import PAGE, TRUTH_LOOK, Appearance, appearances, beneath, headline
+from thermalize.artifacts.words import interval_text, number
 
 __all__ = ["distributions"]
 

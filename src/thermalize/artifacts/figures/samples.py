@@ -25,11 +25,11 @@ from thermalize.artifacts.figures.spectra import (
     set_ratio_limits,
     wavenumber,
 )
-from thermalize.artifacts.figures.words import interval_text, number
 from thermalize.artifacts.inputs import FigureInputs, state, units
 from thermalize.artifacts.pooling import average
 from thermalize.artifacts.style import COLUMN, GENERATED, TRUTH_LOOK, Appearance, beneath, headline, note, plain_log
 from thermalize.artifacts.units import typeset
+from thermalize.artifacts.words import interval_text, number
 
 __all__ = ["samples"]
 

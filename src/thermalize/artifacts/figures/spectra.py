@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 
 from thermalize.artifacts.figures.colours import channel_names
 from thermalize.artifacts.figures.registry import columns, register
-from thermalize.artifacts.figures.words import interval_text
 from thermalize.artifacts.inputs import FigureInputs, state, units
 from thermalize.artifacts.pooling import average
 from thermalize.artifacts.style import BAND, MUTED, TRUTH_LOOK, Appearance, appearances, beneath, headline, plain_log
 from thermalize.artifacts.units import Scale, length_scale, typeset, wavenumber_scale
+from thermalize.artifacts.words import interval_text
 
 __all__ = ["spectra"]
 
