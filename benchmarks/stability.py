@@ -1,6 +1,6 @@
 """Whether thermalized rollouts stay on the measure for as long as one waits, and with an emulator pushed off it.
 
-    python -m benchmarks.stability endurance results/demo --write    100,000 steps: some ten minutes on one core
+    python -m benchmarks.stability endurance results/demo --write    100,000 steps: some twenty minutes a stabilizer
     python -m benchmarks.stability bias results/demo --write         every wavenumber up to 3 grows by 2 % per step
 
 Both run the stabilizers of an experiment from its trained models, without its workflow, in blocks of steps of which
