@@ -15,10 +15,22 @@ def whereabouts(seconds: float) -> tuple[int, str]:
 
 
 def fall_once(folder: Path) -> None:
-    """Killed by a signal in the first process that comes by."""
-    if not (folder / "fell").exists():
-        (folder / "fell").touch()
+    """Its process is killed, once, after a while in which its nanny learns that it has started."""
+    if _first(folder):
+        time.sleep(3.0)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_job_once(folder: Path) -> None:
+    """Its whole job is killed, once, at the moment it gets a task."""
+    if _first(folder):
+        os.killpg(0, signal.SIGKILL)
+
+
+def _first(folder: Path) -> bool:
+    came = (folder / "came").exists()
+    (folder / "came").touch()
+    return not came
 
 
 def counting(last: int) -> int:

@@ -18,7 +18,7 @@ import dask
 import pytest
 import yaml
 from batch_system import BatchSystem, wait_for
-from cluster_tasks import fall_once, whereabouts
+from cluster_tasks import end_job_once, fall_once, whereabouts
 from distributed import LocalCluster
 from pydantic import ValidationError
 from store_data import KOLMOGOROV, experiment, settings, windowed
@@ -317,6 +317,16 @@ def test_jobs_that_end_are_submitted_again(batch: BatchSystem, cores: int, monke
 def test_a_worker_that_is_killed_within_a_job_is_replaced_there(batch: BatchSystem, tmp_path: Path) -> None:
     assert len(list(each(fall_once, [tmp_path] * 3, 1, jobqueue=config()))) == 3
     assert len(batch.jobs) == 1
+
+
+@pytest.mark.slow
+def test_a_job_that_is_gone_between_two_looks_is_submitted_again(
+    batch: BatchSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "SECONDS_BETWEEN_LOOKS", 2.0)
+    monkeypatch.setattr(jobs, "LOOKS_UNTIL_LOST", 2)
+    assert len(list(each(end_job_once, [tmp_path] * 3, 1, jobqueue=config()))) == 3
+    assert len(batch.jobs) == 2
 
 
 @pytest.mark.slow

@@ -12,12 +12,13 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import dask
+from distributed import SchedulerPlugin
 from distributed.deploy.spec import ProcessInterface
 
 import thermalize
@@ -52,7 +53,9 @@ def job_cluster(workers: int, config: JobQueueConfig) -> Iterator[str]:
             cluster = _start(config)
             stack.callback(cluster.close)
             _submit(cluster, -(-workers // config.cores))
-        keeping = asyncio.run_coroutine_threadsafe(_keep(cluster), cluster.loop.asyncio_loop)
+        begun = _Begun(cluster)
+        cluster.scheduler.add_plugin(begun)
+        keeping = asyncio.run_coroutine_threadsafe(_keep(cluster, begun), cluster.loop.asyncio_loop)
         stack.callback(keeping.cancel)
         yield cluster.scheduler_address
 
@@ -139,21 +142,35 @@ def _reason(error: Exception) -> str:
     return [line for line in str(error).splitlines() if line.strip()][-1].strip()
 
 
-async def _keep(cluster: Any) -> None:
+class _Begun(SchedulerPlugin):
+    """Numbers of the jobs of which a worker was there, however shortly; a look from time to time would miss some."""
+
+    def __init__(self, cluster: Any) -> None:
+        self.cluster = cluster
+        self.jobs: set[str | None] = {None}  # a job without a number was refused when it was to replace another
+
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        self.jobs |= {self.cluster.workers[name].job_id for name in _here(self.cluster, {scheduler.workers[worker]})}
+
+
+async def _keep(cluster: Any, begun: _Begun) -> None:
     """Submit a job again once its workers were there and are gone: at the end of its walltime, or with its node."""
-    begun: set[str | None] = {None}  # a job without a number was refused when it was to replace another
     looks: Counter[str] = Counter()
     while True:
         await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-        connected = {str(worker.name) for worker in cluster.scheduler.workers.values()}
-        here = {name for name in cluster.workers if connected & _worker_names(name, cluster.worker_spec[name])}
-        begun |= {cluster.workers[name].job_id for name in here}
-        gone = {name for name, job in cluster.workers.items() if job.job_id in begun} - here
+        here = _here(cluster, cluster.scheduler.workers.values())
+        gone = {name for name, job in cluster.workers.items() if job.job_id in begun.jobs} - here
         looks = Counter({name: looks[name] + 1 for name in gone})
         for name in [name for name, count in looks.items() if count >= LOOKS_UNTIL_LOST]:
             await cluster.workers.pop(name).close()
         with suppress(OSError, RuntimeError, ValueError):
             await cluster._correct_state()
+
+
+def _here(cluster: Any, workers: Iterable[Any]) -> set[str]:
+    """Names of the jobs to which these workers of the scheduler belong."""
+    connected = {str(worker.name) for worker in workers}
+    return {name for name in cluster.workers if connected & _worker_names(name, cluster.worker_spec[name])}
 
 
 def _worker_names(job: str, spec: dict[str, Any]) -> set[str]:
