@@ -35,13 +35,14 @@ def experiment(
     stabilizers: int = 1, seeds: int = 1, emulators: int = 1, thermalizer: bool = True, members: int = 4,
     system: str = "ks",
 ) -> Experiment:  # fmt: skip
-    """`stabilizers` ways to run each emulator; the first is the raw one."""
+    """`stabilizers` ways to run each emulator; the first is the raw one, and the fourth also follows band energies."""
     parameters, timing = SYSTEMS[system]
     training = {"updates": 40, "validate_every": 10}
     known = {"raw": {"kind": "none"}}
     if thermalizer:
         known |= {
-            f"thermalizer_{start}": {"kind": "thermalizer", "start": start} for start in range(5, 4 + stabilizers)
+            f"thermalizer_{start}": {"kind": "thermalizer", "start": start, "drift": {} if start == 7 else None}
+            for start in range(5, 4 + stabilizers)
         }
     splits = {name: {"members": members, "frames": 60} for name in ("train", "valid", "test")}
     return Experiment.model_validate(
@@ -110,7 +111,12 @@ def rollout(config: Experiment, stabilizer: str, seed: int, lost: int | None = H
         level[:, 1:] = (np.arange(frames - 1) * 7 + np.arange(shape[0])[:, None] * 3) % 13
         reverse[:, 1:] = np.where(level[:, 1:] > 5, level[:, 1:], 0)
     displacement = (0.01 * reverse).astype(np.float32)
-    return trajectory(config, states, level=level, reverse_steps=reverse, displacement=displacement)
+    drift, rescaled = np.full(level.shape, np.nan, np.float32), np.zeros_like(reverse)
+    if stabilizer == "thermalizer_7":
+        drift[:, 1:] = 0.5 + 0.01 * (np.arange(1, level.shape[1]) % 60)
+        rescaled[:, 1:] = drift[:, 1:] > 1
+    health = {"level": level, "reverse_steps": reverse, "displacement": displacement}
+    return trajectory(config, states, **health, drift=drift, rescaled=rescaled)
 
 
 def spectra(config: Experiment, raw: bool) -> dict[str, tuple]:
@@ -189,6 +195,7 @@ def diagnostics(config: Experiment, key: Key) -> xr.Dataset:
         "reverse_steps_per_step": 0.0 if raw else 0.5 + 0.1 * seed,
         "network_evaluations_per_step": 1.0 if raw else 1.5 + 0.1 * seed,
         "level_evaluations_per_step": 0.0 if raw else 1.0,
+        "rescaled_bands_per_step": 0.0,
     }
     energy, unit = ENERGY[systems.SYSTEMS[config.simulation.system.kind].variable]
     attributes = {

@@ -18,7 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from thermalize.artifacts.figures import FIGURES, FigureInputs, draw, save
-from thermalize.artifacts.figures.health import binned, energy
+from thermalize.artifacts.figures.courses import binned
+from thermalize.artifacts.figures.health import energy
 from thermalize.artifacts.figures.starts import starts
 from thermalize.artifacts.figures.strips import paint, scale, truth_strip, windows
 from thermalize.artifacts.figures.strips import rollout_strip as strip_of
@@ -306,9 +307,13 @@ def test_energy_is_that_of_the_diagnostics_also_with_layers():
     assert label == "total energy\n−½ Σ (Hᵢ/H)⟨ψᵢqᵢ⟩ [m²\xa0s⁻²]"
 
 
-def test_health_has_one_panel_without_a_thermalizer_and_three_with(scenarios):
+def test_health_has_panels_for_what_somebody_looked_at(scenarios):
     assert len(draw("health", scenarios["no thermalizer"]).axes) == 1
     assert len(draw("health", scenarios["one stabilizer"]).axes) == 3
+    level, work, drift, _ = draw("health", scenarios["three stabilizers, two seeds, two emulators"]).axes[::2]
+    assert len(level.get_lines()) == len(work.get_lines()) + 3  # of the starting levels
+    curve, threshold = drift.get_lines()
+    assert threshold.get_ydata()[0] == 1 < max(curve.get_ydata()) < 1.1
 
 
 def test_ensembles_show_where_members_are_missing_and_hold_when_all_are_lost(inputs):

@@ -60,6 +60,7 @@ def trajectory(u: np.ndarray, variable: str = "velocity", **system) -> xr.Datase
 
 def rolled(u: np.ndarray, reverse: int = 0, variable: str = "velocity") -> xr.Dataset:
     health = {"level": np.full(u.shape[:2], -1 if reverse == 0 else 2), "reverse_steps": np.full(u.shape[:2], reverse)}
+    health["rescaled"] = np.zeros(u.shape[:2])
     return trajectory(u, variable).assign(
         {name: (("member", "time"), v.astype(np.int16)) for name, v in health.items()}
     )

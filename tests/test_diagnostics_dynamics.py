@@ -107,9 +107,13 @@ def test_correlation_time_is_the_first_crossing_of_each_member():
 def test_health_counts_living_steps_only():
     level = np.array([[-1, 3, -1, 7, 99], [-1, 2, 99, 99, 99]])
     reverse = np.array([[0, 0, 0, 6, 99], [0, 0, 99, 99, 99]])
-    found = health(level, reverse, np.array([3, 1]))
+    rescaled = np.array([[0, 0, 2, 1, 99], [0, 0, 99, 99, 99]])
+    series = {"level": level, "reverse_steps": reverse, "rescaled": rescaled}
+    rollout = xr.Dataset({name: (("member", "time"), values) for name, values in series.items()})
+    found = health(rollout, np.array([3, 1]))
     assert found["trigger_rate"] == pytest.approx(1 / 4)
     assert found["level_evaluations_per_step"] == pytest.approx(3 / 4)
     assert found["reverse_steps_per_step"] == pytest.approx(6 / 4)
     assert found["network_evaluations_per_step"] == pytest.approx(1 + 3 / 4 + 6 / 4)
-    assert np.isnan(list(health(level, reverse, np.array([0, 0])).values())).all()
+    assert found["rescaled_bands_per_step"] == pytest.approx(3 / 4)
+    assert np.isnan(list(health(rollout, np.array([0, 0])).values())).all()

@@ -10,19 +10,19 @@ to continue bit-identically.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from thermalize.seeds import sequence
-from thermalize.stabilizers.base import NOT_LOOKED_AT, MemberNoise, Memory, Outcome, Stabilizer
+from thermalize.stabilizers.base import Health, MemberNoise, Memory, Outcome, Stabilizer
 
 __all__ = ["NEVER", "SERIES", "Chunk", "Rollout", "State", "member_keys"]
 
 NEVER = -1
-SERIES = ("level", "reverse_steps", "displacement", "drift", "rescaled")
+SERIES = tuple(each.name for each in fields(Health))
 
 
 @dataclass
@@ -48,30 +48,19 @@ class State:
 
 
 @dataclass(frozen=True)
-class Chunk:
+class Chunk(Health):
     """Consecutive frames: x [member, step, channel, *grid] and what the stabilizer saw and did, each [member, step]."""
 
     x: Tensor
-    level: Tensor
-    reverse_steps: Tensor
-    displacement: Tensor
-    drift: Tensor
-    rescaled: Tensor
 
     @classmethod
     def empty(cls, state: Tensor, steps: int) -> Chunk:
-        members, shape = len(state), (len(state), steps)
-        return cls(
-            torch.full((members, steps, *state.shape[1:]), torch.nan, dtype=state.dtype, device=state.device),
-            torch.full(shape, NOT_LOOKED_AT),
-            torch.zeros(shape, dtype=torch.long),
-            torch.zeros(shape),
-            torch.full(shape, torch.nan),
-            torch.zeros(shape, dtype=torch.long),
-        )
+        shape = (len(state), steps)
+        x = torch.full((*shape, *state.shape[1:]), torch.nan, dtype=state.dtype, device=state.device)
+        return cls(**cls.of_nothing(shape), x=x)
 
-    def record(self, column: int, alive: Tensor, state: Tensor, outcome: Outcome) -> None:
-        """Enters the states of all and what happened to the living."""
+    def record(self, column: int, alive: Tensor, outcome: Outcome, state: Tensor) -> None:
+        """Enters what happened to the living and the states of all."""
         self.x[:, column] = state
         for name in SERIES:
             series = getattr(self, name)
@@ -115,7 +104,7 @@ class Rollout:
         state.x = outcome.x if everyone else state.x.index_copy(0, alive.to(x.device), outcome.x)
         if (lost != "").any():
             self._lose(state, alive.numpy(), lost)
-        chunk.record(column, alive, state.x, outcome)
+        chunk.record(column, alive, outcome, state.x)
 
     def _lost(self, x: Tensor) -> np.ndarray:
         """Cause of loss by member, empty for the healthy."""

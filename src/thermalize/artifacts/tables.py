@@ -32,6 +32,7 @@ PLAIN = (
     "reverse_steps_per_step",
     "level_evaluations_per_step",
     "network_evaluations_per_step",
+    "rescaled_bands_per_step",
     "integral_time_truth",
     "integral_time_rollout",
 )

@@ -117,6 +117,7 @@ VARIABLES: dict[str, Entry] = {
         "network evaluations of emulator, level looks and denoising per emulator step",
         "1",
     ),
+    "rescaled_bands_per_step": ((), "bands of wavenumbers whose energy was set right, per emulator step", "1"),
 }
 
 FLAGS: dict[str, tuple[str, ...]] = {

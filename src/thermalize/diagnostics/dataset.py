@@ -61,7 +61,7 @@ def diagnose(
         **correlations(rod, run, config, rng("correlation", *labels.values())),
         **densities(rod.reference, run.sample, config.pdf_bins),
         **memory(rod, run),
-        **health(rollout["level"].to_numpy(), rollout["reverse_steps"].to_numpy(), run.last_finite),
+        **health(rollout, run.last_finite),
     }
     units = units_of(reality, rod.invariants)
     return _dataset(numbers, units, rod.invariants, {**_attributes(experiment, field, rod, units), **labels})

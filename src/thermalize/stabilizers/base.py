@@ -11,7 +11,7 @@ from torch import Tensor
 
 from thermalize.diffusion.samplers import NoiseSource
 
-__all__ = ["NOT_LOOKED_AT", "MemberNoise", "Memory", "Memoryless", "Outcome", "Raw", "Stabilizer"]
+__all__ = ["NOT_LOOKED_AT", "Health", "MemberNoise", "Memory", "Memoryless", "Outcome", "Raw", "Stabilizer"]
 
 NOT_LOOKED_AT = -1
 Memory = dict[str, Tensor]
@@ -19,39 +19,46 @@ Memory = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The stabilised states and, per member, what was seen and done.
+class Health:
+    """What a stabilizer saw and did, per member, or per member and step.
 
-    x: [batch, channel, *grid], normalised.
     level: noise level, `NOT_LOOKED_AT` where nobody looked.
     reverse_steps: network evaluations spent on denoising.
     displacement: root mean square change by denoising, in standard deviations of the data.
     drift: largest deviation of a smoothed band energy from the truth's, in units of what is tolerated; NaN where it is
         not watched.
     rescaled: bands whose energy was set right.
-    lost: beyond saving.
     """
 
-    x: Tensor
     level: Tensor
     reverse_steps: Tensor
     displacement: Tensor
     drift: Tensor
     rescaled: Tensor
+
+    @staticmethod
+    def of_nothing(shape: tuple[int, ...]) -> dict[str, Tensor]:
+        """The fields where nobody looked and nothing was done."""
+        return {
+            "level": torch.full(shape, NOT_LOOKED_AT),
+            "reverse_steps": torch.zeros(shape, dtype=torch.long),
+            "displacement": torch.zeros(shape),
+            "drift": torch.full(shape, torch.nan),
+            "rescaled": torch.zeros(shape, dtype=torch.long),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome(Health):
+    """The stabilised states x [batch, channel, *grid], normalised, what was seen and done, and who is beyond saving."""
+
+    x: Tensor
     lost: Tensor
 
     @classmethod
     def untouched(cls, x: Tensor, level: Tensor | None = None) -> Outcome:
-        count = len(x)
-        return cls(
-            x,
-            torch.full((count,), NOT_LOOKED_AT) if level is None else level,
-            torch.zeros(count, dtype=torch.long),
-            torch.zeros(count),
-            torch.full((count,), torch.nan),
-            torch.zeros(count, dtype=torch.long),
-            torch.zeros(count, dtype=torch.bool),
-        )
+        fields = cls.of_nothing((len(x),)) | ({} if level is None else {"level": level})
+        return cls(**fields, x=x, lost=torch.zeros(len(x), dtype=torch.bool))
 
 
 class Stabilizer(Protocol):

@@ -160,7 +160,7 @@ class _Stream:
         x = self._initial()
         first = Chunk.empty(x, 1)
         first.x[:, 0] = x
-        return Chunk(*(torch.cat((getattr(first, n), getattr(chunk, n)), dim=1) for n in ("x", *RECORDED)))
+        return Chunk(**{n: torch.cat((getattr(first, n), getattr(chunk, n)), dim=1) for n in ("x", *RECORDED)})
 
     def _layout(self) -> Layout:
         field, frames = self.truth[self.variable], self.settings.steps + 1

@@ -1,9 +1,9 @@
 """How a rollout fares over time: the noise its states are thought to have, the work spent on them, their energy.
 
-Each curve is taken over the members of all seeds in equal bins of time: for level and energy the median with the band
-from the 5th to the 95th percentile of members and steps, for reverse steps the mean over living members. The energy is
-that of the diagnostics, beside the envelope of the truth; a lost member counts as one of unbounded energy, so that the
-median is never that of the survivors.
+Each curve is taken over the members of all seeds in equal bins of time: for level and drift the mean, for the energy
+the median, with the band from the 5th to the 95th percentile of members and steps; for reverse steps the mean over
+living members. The energy is that of the diagnostics, beside the envelope of the truth; a lost member counts as one of
+unbounded energy, so that the median is never that of the survivors.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from itertools import pairwise
 from textwrap import fill
 
 import numpy as np
@@ -21,15 +20,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from thermalize.artifacts.figures.courses import binned, draw_band, edges, masked, middles, quantiles, spread
 from thermalize.artifacts.figures.registry import columns, register
 from thermalize.artifacts.figures.starts import starts
-from thermalize.artifacts.inputs import FigureInputs, envelope, lost_steps, state
+from thermalize.artifacts.inputs import FigureInputs, envelope, state
 from thermalize.artifacts.style import (
-    BAND,
     COLUMN,
     MUTED,
     TRUTH,
-    Appearance,
     appearances,
     headline,
     level_axis,
@@ -39,26 +37,23 @@ from thermalize.artifacts.units import typeset
 from thermalize.diagnostics.invariants import invariants
 from thermalize.diagnostics.study import shells_of
 
-__all__ = ["binned", "energy", "health"]
+__all__ = ["energy", "health"]
 
-BINS = {"level": 120, "work": 60, "energy": 120}
+BINS = {"level": 120, "work": 60, "drift": 120, "energy": 120}
 FRAMES, VALUES = 1200, 2**21
 """Most frames whose energy is drawn, and most numbers of them that are held at once."""
 
 WIDTH = 30
 """Characters in a line of the energy's label."""
 
-QUANTILES = (0.05, 0.5, 0.95)
 LOST_ENERGY = np.inf
 START_DASH = (0, (1, 1.5))
 
 
 @register("health")
 def health(inputs: FigureInputs) -> Figure:
-    """Predicted level, reverse steps per step and energy by emulator; the first two only where a level is looked at."""
-    rows: list[Callable[[FigureInputs, Axes, str], None]] = [draw_energy]
-    if any(looked_at(rollout) for rollout in inputs.rollouts.values()):
-        rows = [draw_level, draw_work, draw_energy]
+    """Predicted level, reverse steps per step, drift and energy by emulator; each only where somebody looked at it."""
+    rows = [draw for draw, series in ROWS if series is None or any(map(watching(series), inputs.rollouts.values()))]
     figure, axes = columns(len(inputs.emulators), (1.35,) * (len(rows) - 1) + (1.75,))
     for column, emulator in zip(axes.T, inputs.emulators, strict=True):
         for panel, draw_row in zip(column, rows, strict=True):
@@ -67,52 +62,25 @@ def health(inputs: FigureInputs) -> Figure:
         column[-1].set_xlabel("time [emulator steps]")
     for panel in axes[:, 1:].ravel():
         panel.set_ylabel("")
-    legend(figure, axes[:, 0])
+    legend(figure, axes[:, 0], levels=draw_level in rows)
     return figure
 
 
-def legend(figure: Figure, column: np.ndarray) -> None:
+def legend(figure: Figure, column: np.ndarray, levels: bool) -> None:
     """One legend for all panels; what several panels show is named once."""
     entries: dict[str, Artist] = {}
     for panel in column[::-1]:
         handles, labels = panel.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
-    if len(column) > 1:
+    if levels:
         entries["starting level"] = Line2D([], [], color=MUTED, linewidth=0.8, linestyle=START_DASH)
     wide = figure.get_figwidth() > COLUMN
     figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=5 if wide else 2)
 
 
-def looked_at(rollout: xr.Dataset) -> bool:
-    return bool((rollout["level"].to_numpy() >= 0).any())
-
-
-def edges(steps: int, bins: int) -> np.ndarray:
-    """Edges of at most that many equal bins of whole steps."""
-    return np.unique(np.linspace(0, steps, min(bins, steps) + 1).astype(int))
-
-
-def binned(values: np.ndarray, bounds: np.ndarray, reduce: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """`reduce` over what is not NaN among the values [member, step] of each bin: [result, bin], NaN for empty bins."""
-    parts = [values[:, start:stop] for start, stop in pairwise(bounds.tolist())]
-    results = [np.atleast_1d(reduce(known)) if (known := part[~np.isnan(part)]).size else None for part in parts]
-    width = max((len(result) for result in results if result is not None), default=1)
-    return np.array([np.full(width, np.nan) if result is None else result for result in results]).T
-
-
-def quantiles(values: np.ndarray) -> np.ndarray:
-    """The 5th, 50th and 95th percentile; each is one of the values, so that unbounded ones are allowed."""
-    return np.quantile(values, QUANTILES, method="inverted_cdf")
-
-
-def spread(values: np.ndarray) -> np.ndarray:
-    """The mean between the 5th and the 95th percentile: medians of whole numbers jump."""
-    low, _, high = quantiles(values)
-    return np.array([low, values.mean(), high])
-
-
-def middles(bounds: np.ndarray, step: float = 1.0) -> np.ndarray:
-    return step * 0.5 * (bounds[:-1] + bounds[1:])
+def watching(series: str) -> Callable[[xr.Dataset], bool]:
+    """Whether somebody looked at this series of a rollout, which is negative or NaN where nobody did."""
+    return lambda rollout: bool((rollout[series].to_numpy() >= 0).any())
 
 
 def draw_level(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
@@ -141,7 +109,7 @@ def draw_work(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
     looks = appearances(inputs.experiment)
     for label in inputs.stabilizers(emulator):
         runs = inputs.runs(emulator, label)
-        if not any(looked_at(rollout) for rollout in runs):
+        if not any(map(watching("level"), runs)):
             continue
         work = np.concatenate([masked(rollout, rollout["reverse_steps"].to_numpy(), np.nan) for rollout in runs])[:, 1:]
         bounds = edges(work.shape[1], BINS["work"])
@@ -150,6 +118,22 @@ def draw_work(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
     top = max(0.1, axes.get_ylim()[1])
     axes.set_ylim(-0.03 * top, top)
     axes.set_ylabel("reverse steps\nper step [1]")
+
+
+def draw_drift(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
+    """The band of each member that is furthest off, where that is watched; above 1 it is set right."""
+    looks, top = appearances(inputs.experiment), 1.15
+    for label in inputs.stabilizers(emulator):
+        drift = np.concatenate([rollout["drift"].to_numpy()[:, 1:] for rollout in inputs.runs(emulator, label)])
+        if np.isnan(drift).all():
+            continue
+        bounds = edges(drift.shape[1], BINS["drift"])
+        curves = binned(drift, bounds, spread)
+        draw_band(axes, middles(bounds), curves, looks[label], label)
+        top = max(top, 1.1 * np.nanmax(curves))
+    axes.axhline(1, color=MUTED, linewidth=0.8, linestyle=START_DASH)
+    axes.set_ylim(0, top)
+    axes.set_ylabel("drift of a band\n[thresholds]")
 
 
 def draw_energy(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
@@ -177,20 +161,6 @@ def energy_label(diagnostics: xr.Dataset) -> str:
     return "\n".join((fill(name, WIDTH), fill(f"{formula} [{unit}]", WIDTH)))
 
 
-def draw_band(axes: Axes, time: np.ndarray, curves: np.ndarray, look: Appearance, label: str) -> None:
-    """Median or mean with its 5–95 % band, from curves [low, middle, high]."""
-    low, middle, high = curves
-    axes.plot(time, middle, label=label, **look._asdict())
-    axes.fill_between(time, low, high, color=look.color, alpha=BAND, linewidth=0)
-
-
-def masked(rollout: xr.Dataset, values: np.ndarray, fill: float, frames: np.ndarray | None = None) -> np.ndarray:
-    """`values` [member, frame] with `fill` from the step on from which a member is lost."""
-    steps = np.arange(values.shape[1]) if frames is None else frames
-    lost = np.array([np.inf if step is None else step for step in lost_steps(rollout)])
-    return np.where(steps[None] < lost[:, None], values, fill)
-
-
 def energy(rollout: xr.Dataset, diagnostics: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Energy as the diagnostics define it [member, frame], at evenly thinned frames, and their steps."""
     frames = np.arange(0, rollout.sizes["time"], -(-rollout.sizes["time"] // FRAMES))
@@ -204,3 +174,13 @@ def energy(rollout: xr.Dataset, diagnostics: xr.Dataset) -> tuple[np.ndarray, np
         for member in range(field.shape[0])
     ]
     return masked(rollout, np.array(values), LOST_ENERGY, frames), frames
+
+
+Draw = Callable[[FigureInputs, Axes, str], None]
+ROWS: tuple[tuple[Draw, str | None], ...] = (
+    (draw_level, "level"),
+    (draw_work, "level"),
+    (draw_drift, "drift"),
+    (draw_energy, None),
+)
+"""Panels from top to bottom, and the series that somebody must have looked at."""
