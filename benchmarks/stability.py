@@ -5,8 +5,8 @@
 
 Both run the stabilizers of an experiment from its trained models, without its workflow, in blocks of steps of which
 only statistics are kept. A block is compared with one half of the test truth: its log-spectral distance over the
-energy-containing shells, and W₁ of the field; the floor is the distance of the other half. Intervals are those of a
-bootstrap over members.
+energy-containing shells, and W₁ of the field; the floor is the median distance between random halves, of one of which
+every member is cut to the length of a block. Intervals are those of a bootstrap over members.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from thermalize.store.manifest import open_store
 __all__ = ["Block", "Study", "main", "pushed"]
 
 PAGE = Path(__file__).parents[1] / "docs" / "stability.md"
-EVERY, RESAMPLES, TAIL = 20, 400, 2.5
+EVERY, RESAMPLES, DEALS, TAIL = 20, 400, 40, 2.5
 MEGABYTE = 1e6
 REACHED, GAIN = 3, 1.02
 
@@ -66,8 +66,8 @@ class Study:
         fields = truth[truth.attrs["variable"]].transpose("member", "time", "channel", ...).values
         self.truth = self.emulator.normalize(torch.from_numpy(fields))
         self.shells = Shells(self.truth.shape[3:], (2 * np.pi,) * (self.truth.ndim - 3))
-        half = len(self.truth) // 2
-        self.reference, self.other = (self._block(part) for part in (self.truth[:half], self.truth[half:]))
+        self.half = len(self.truth) // 2
+        self.reference = self._block(self.truth[: self.half])
         mean = self.reference.spectrum.mean(0)
         self.kept = energy_containing(mean, self.experiment.diagnostics.energy_fraction, self.shells.limit)
 
@@ -87,11 +87,22 @@ class Study:
                 yield self._block(chunk.x[state.alive], reverse, rescaled, spent)
                 bar.update(size)
 
-    def spectral(self, block: Block) -> float:
-        return float(log_spectral_distance(block.spectrum.mean(0), self.reference.spectrum.mean(0), self.kept))
+    def floors(self, size: int) -> list[tuple[float, float]]:
+        """Log-spectral distance and W₁ of truth: of blocks of as many steps from one random half, to the other."""
+        rng, found = np.random.default_rng(0), []
+        for _ in range(DEALS):
+            members = rng.permutation(len(self.truth))
+            reference = self._block(self.truth[members[: self.half]])
+            block = self._block(self.truth[members[self.half : 2 * self.half], -size:])
+            found.append((self.spectral(block, reference), self.field(block, reference)))
+        return found
 
-    def field(self, block: Block) -> float:
-        return float(wasserstein_distance(block.values.ravel(), self.reference.values.ravel()))
+    def spectral(self, block: Block, reference: Block | None = None) -> float:
+        known = (reference or self.reference).spectrum.mean(0)
+        return float(log_spectral_distance(block.spectrum.mean(0), known, self.kept))
+
+    def field(self, block: Block, reference: Block | None = None) -> float:
+        return float(wasserstein_distance(block.values.ravel(), (reference or self.reference).values.ravel()))
 
     def slope(self, blocks: list[Block]) -> tuple[float, float, float]:
         """Change of the log-spectral distance per block, with its interval over members."""
@@ -126,7 +137,7 @@ def pushed(emulator: Emulator, last: int = REACHED, gain: float = GAIN) -> Calla
 
 
 def endurance(study: Study, steps: int, size: int) -> str:
-    rows, floors = [], (study.spectral(study.other), study.field(study.other))
+    rows, floors = [], np.median(study.floors(size), axis=0)
     for label, config in study.experiment.stabilizers.items():
         if config.kind == "none":
             continue
@@ -163,7 +174,7 @@ def endurance(study: Study, steps: int, size: int) -> str:
 
 def bias(study: Study, steps: int, size: int) -> str:
     rows = []
-    floor = study.spectral(study.other)
+    floor, _ = np.median(study.floors(size), axis=0)
     for label in study.experiment.stabilizers:
         for name, emulator in (("as trained", study.emulator), ("pushed", pushed(study.emulator))):
             blocks = list(study.blocks(label, steps, size, emulator))

@@ -20,7 +20,8 @@ def study(members: int = 8) -> Study:
     """A study of white noise of unit variance, without models."""
     made = Study.__new__(Study)
     made.shells = Shells((32,), (2 * np.pi,))
-    made.reference, made.other = (made._block(white(members, seed)) for seed in (0, 1))
+    made.truth, made.half = white(2 * members, 0), members
+    made.reference = made._block(made.truth[:members])
     made.kept = np.ones((1, 17), dtype=bool)
     made.kept[:, 0] = False
     return made
@@ -40,10 +41,19 @@ def test_pushed_wavenumbers_grow_and_no_others():
 
 def test_distances_of_truth_are_small_and_of_a_scaled_state_exact():
     made = study()
-    floor, off = made.spectral(made.other), made._block(white(8, 1, scale=10.0))
-    assert 0 < floor < 0.1
+    near, off = (made._block(white(8, 1, scale)) for scale in (1.0, 10.0))
+    assert 0 < made.spectral(near) < 0.1
     assert made.spectral(off) == pytest.approx(2, abs=0.05)  # log₁₀ 10²
-    assert made.field(made.other) < 0.1 < made.field(off)
+    assert made.field(near) < 0.1 < made.field(off)
+
+
+def test_floors_are_distances_of_other_truth_and_grow_as_blocks_shrink():
+    made = study()
+    pairs = [[made._block(white(8, seed + half)) for half in (0, 100)] for seed in range(1, 41)]
+    expected = np.median([(made.spectral(*pair), made.field(*pair)) for pair in pairs], axis=0)
+    floors = np.median(made.floors(50), axis=0)
+    np.testing.assert_allclose(floors, expected, rtol=0.3)
+    assert (np.median(made.floors(5), axis=0) > 1.3 * floors).all()
 
 
 def test_a_slope_is_that_of_the_distances_with_an_interval_around_it():

@@ -44,7 +44,7 @@ def ensemble(experiment) -> np.ndarray:
 
 def dataset(u: np.ndarray) -> xr.Dataset:
     dims = ("member", "time", "channel", "x")
-    health = {name: (dims[:2], np.zeros(u.shape[:2], np.int16)) for name in ("level", "reverse_steps")}
+    health = {name: (dims[:2], np.zeros(u.shape[:2], np.int16)) for name in ("level", "reverse_steps", "rescaled")}
     coords = {"x": LENGTH * np.arange(POINTS) / POINTS}
     return xr.Dataset({"velocity": (dims, u), **health}, coords, {"variable": "velocity"})
 

@@ -20,14 +20,14 @@ from thermalize.store.atomic import write_text
 __all__ = ["format_terminal", "horizon_text", "write_csv", "write_tex"]
 
 WIDTH = 100
-LEGEND = "In brackets: interval. In parentheses: the same distance between two halves of the truth."
+LEGEND = "In brackets: interval. In parentheses: the same distance between random halves of the truth."
 NAMES = ("emulator", "stabilizer")
 MISSING = "–"
 CAPTION = (
     "Stability, distance to the truth and cost. Stable: members inside the truth's envelope at the end of {steps} "
     "steps. Horizon: Kaplan--Meier median of the first step outside the envelope. Distances: log-spectral distance "
     "over the energy-containing shells, and 1-Wasserstein distance of the field in standard deviations of the truth, "
-    "both in the final window, with the same distance between two halves of the truth in parentheses. Evaluations: "
+    "both in the final window, with the same distance between random halves of the truth in parentheses. Evaluations: "
     "network evaluations per emulator step. Cost: time per step relative to the raw emulator, measured side by side. "
     "In brackets: {confidence:g} % intervals, a dash where the rollouts do not reach an end; for the cost, quartiles "
     "of the repeats."

@@ -48,7 +48,7 @@ ENDS = {"_low": ": lower end of the interval", "_high": ": upper end of the inte
 SUFFIXES = {
     "": "",
     **ENDS,
-    "_floor": ": noise floor, between two halves of the truth",
+    "_floor": ": noise floor, median between random halves of the truth",
     "_floor_low": ": lower end of the noise floor's interval",
     "_floor_high": ": upper end of the noise floor's interval",
 }

@@ -1,7 +1,8 @@
 """Distances to the reference half of the truth, each with its interval, its noise floor and the floor's interval.
 
-The floor is the distance of the floor half, cut to the rollout's sample size. Its interval is where distances between
-random deals of the truth into such halves fall: a rollout whose distance lies in it is as good as truth.
+The truth is dealt at random into a reference half and another of the rollout's sample size, many times over. The floor
+is the median distance between them, its interval where most of these distances fall: a rollout whose distance lies in
+it is as good as truth. One deal alone may be off by a factor of two to either side.
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ class Comparison:
     """Samples and how their blocks are weighted in every draw; halves are dealt from `pool`, all of the truth."""
 
     reference: Sample
-    floor: Sample
     rollout: Sample
     pool: Sample
     reference_draws: Array  # (draw, block of the reference)
@@ -69,7 +69,6 @@ class Comparison:
         truth = self.reference.mean_spectrum
         return self._with_intervals(
             float(distance(self.rollout.mean_spectrum, truth)),
-            float(distance(self.floor.mean_spectrum, truth)),
             distance(
                 drawn_spectra(self.rollout, self.rollout_draws), drawn_spectra(self.reference, self.reference_draws)
             ),
@@ -78,7 +77,7 @@ class Comparison:
 
     def wasserstein(self, name: str) -> Distance:
         """W₁ of the values called `name` in the samples: field or increment."""
-        values = {s: getattr(getattr(self, s), name) for s in ("reference", "floor", "rollout", "pool")}
+        values = {s: getattr(getattr(self, s), name) for s in ("reference", "rollout", "pool")}
         edges = common_edges(list(values.values()))
 
         def counts(sample: Sample, draws: Array) -> Array:
@@ -87,7 +86,6 @@ class Comparison:
 
         return self._with_intervals(
             wasserstein(values["rollout"], values["reference"]),
-            wasserstein(values["floor"], values["reference"]),
             wasserstein_from_counts(
                 counts(self.rollout, self.rollout_draws), counts(self.reference, self.reference_draws), edges
             ),
@@ -96,10 +94,11 @@ class Comparison:
             ),
         )
 
-    def _with_intervals(self, value: float, floor: float, draws: Array, floor_draws: Array) -> Distance:
+    def _with_intervals(self, value: float, draws: Array, floor_draws: Array) -> Distance:
         low, high = recentred(value, draws, self.confidence)
         floor_low, floor_high = interval(floor_draws, self.confidence)
-        return Distance(value, low, high, floor, float(floor_low), float(floor_high))
+        floor, _ = interval(floor_draws, 0.0)
+        return Distance(value, low, high, float(floor), float(floor_low), float(floor_high))
 
 
 def compare(
@@ -111,13 +110,15 @@ def compare(
     rollout_rng: np.random.Generator,
 ) -> Comparison:
     """Draw all weights; what concerns the truth alone takes its own generator, so every rollout sees the same floor."""
-    reference, floor, pool = samples["reference"], samples["floor"], samples["pool"]
-    sizes = (np.unique(reference.member).size, np.unique(floor.member).size)
+    reference, pool, rollout = samples["reference"], samples["pool"], samples["rollout"]
+    sizes = (np.unique(reference.member).size, np.unique(samples["floor"].member).size)
     reference_draws = bootstrap_weights(reference.member, resamples, truth_rng)
     dealt = resplit_weights(pool.member, pool.rank, sizes, floor_blocks, resamples, truth_rng)
-    rollout_draws = bootstrap_weights(samples["rollout"].member, resamples, rollout_rng)
+    rollout_draws = bootstrap_weights(rollout.member, resamples, rollout_rng)
     return Comparison(
-        **samples,
+        reference=reference,
+        rollout=rollout,
+        pool=pool,
         reference_draws=reference_draws,
         rollout_draws=rollout_draws,
         dealt_reference=dealt[0],

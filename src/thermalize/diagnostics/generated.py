@@ -2,8 +2,7 @@
 
 The rod is that of the rollouts (study.py): the same shells, standard and halves. Both halves of the truth are thinned
 to n states, evenly spread over members and time. Those of the floor half are the origins of what the model makes from
-truth; everything is compared with those of the reference half, at equal sample size. So the floor is the distance that
-the origins themselves have.
+truth; everything is compared with those of the reference half, at equal sample size, and so are the origins themselves.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ from numpy.typing import NDArray
 
 from thermalize.config import DiagnosticsConfig
 from thermalize.diagnostics.distances import Comparison, compare
-from thermalize.diagnostics.distributions import density, truth_edges
+from thermalize.diagnostics.distributions import density, truth_edges, wasserstein
 from thermalize.diagnostics.samples import Piece, Sample, collect, joined
+from thermalize.diagnostics.spectra import log_spectral_distance
 from thermalize.diagnostics.study import Truth, measure_truth
 
 __all__ = ["Yardstick", "compared", "yardstick"]
@@ -84,6 +84,7 @@ def compared(
         **_spectra(stick.rod, every),
         **_densities(every, config.pdf_bins),
         **{name: np.array([each[name] for each in distances]) for name in distances[0]},
+        **_of_origins(stick),
     }
 
 
@@ -107,6 +108,16 @@ def _distances(rod: Truth, comparison: Comparison) -> dict[str, float]:
         "log_spectral_distance_tail": tail.value,
         "log_spectral_distance_tail_floor": tail.floor,
         **comparison.wasserstein("field").named("wasserstein_field"),
+    }
+
+
+def _of_origins(stick: Yardstick) -> dict[str, float]:
+    """The distances that the states of the floor half have before a model touches them."""
+    rod, origins, reference = stick.rod, stick.half(stick.rod.floor_half), stick.half(stick.rod.reference_half)
+    spectra = origins.mean_spectrum, reference.mean_spectrum
+    return {
+        "log_spectral_distance_origins": float(log_spectral_distance(*spectra, rod.energy_containing, rod.resolution)),
+        "wasserstein_field_origins": wasserstein(origins.field, reference.field),
     }
 
 

@@ -32,8 +32,9 @@ OWN: dict[str, Entry] = {
         for end, more in {"": ", sum over the shell", **ENDS}.items()
     },
 }
+MEASURED = [name for name in DISTANCES if name != "wasserstein_increment"]
 DISTANCE_NAMES = [
-    *(name + end for name in DISTANCES if name != "wasserstein_increment" for end in SUFFIXES),
+    *(name + end for name in MEASURED for end in SUFFIXES),
     *(f"log_spectral_distance_tail{end}" for end in ("", "_floor")),
 ]
 SHARED = ["channel", "wavenumber", "field_bin", "truth_mean", "truth_std", "energy_containing", "field_pdf_truth"]
@@ -41,6 +42,7 @@ TABLE: dict[str, Entry] = {
     **{name: (COORDINATES | VARIABLES)[name] for name in (*SHARED, *(f"spectrum_truth{end}" for end in ("", *ENDS)))},
     **OWN,
     **{name: (("kind",), *VARIABLES[name][1:]) for name in DISTANCE_NAMES},
+    **{f"{name}_origins": ((), f"{DISTANCES[name]}: of true states that were not touched", "1") for name in MEASURED},
 }
 EVERY_COORDINATE = ("kind", "channel", "wavenumber", "field_bin")
 

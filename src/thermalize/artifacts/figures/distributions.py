@@ -1,6 +1,6 @@
 """Densities of the field and of its one-step increments, and the autocorrelation in time, against the truth's.
 
-W₁ is the first Wasserstein distance between the distributions, beside the same between two halves of the truth. The
+W₁ is the first Wasserstein distance between the distributions, beside the same between random halves of the truth. The
 autocorrelation catches a rollout that has the right pictures and the wrong motion.
 """
 

@@ -1,7 +1,7 @@
 """Spectra of the final window against the truth's, and their ratio, with every stabilizer's log-spectral distance.
 
-d = √ mean (log₁₀ S(k)/S_truth(k))²  over the energy-containing shells of all channels, beside d between two halves of
-the truth. Above stands the spectrum of the kinetic energy, where the diagnostics know it.
+d = √ mean (log₁₀ S(k)/S_truth(k))²  over the energy-containing shells of all channels, beside d between random halves
+of the truth. Above stands the spectrum of the kinetic energy, where the diagnostics know it.
 """
 
 from __future__ import annotations
