@@ -45,7 +45,7 @@ for figure in FIGURES:
             "../envs/analyse.yaml"
         threads: 1
         resources:
-            mem_mb=1500,
+            mem_mb=ARTIFACT_MB,
             runtime=30,
         params:
             config=CONFIG,
@@ -77,7 +77,7 @@ rule movie:
         "../envs/analyse.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=ARTIFACT_MB,
         runtime=30,
     params:
         config=CONFIG,
@@ -105,7 +105,7 @@ rule summary:
         "../envs/analyse.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=ARTIFACT_MB,
         runtime=30,
     params:
         config=CONFIG,
@@ -138,7 +138,7 @@ if EXPERIMENT.sweeps:
             "../envs/analyse.yaml"
         threads: 1
         resources:
-            mem_mb=1500,
+            mem_mb=ARTIFACT_MB,
             runtime=30,
         params:
             config=CONFIG,

@@ -11,10 +11,11 @@ from thermalize.configfile import parse_experiment, write_experiment
 from thermalize.errors import UserError
 from thermalize.paths import MODEL_FILES, Results
 from thermalize.requisites import stores_for
+from thermalize.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of
+from thermalize.resources import training_memory_of
 from thermalize.sources import sources
 from thermalize.workflow import emulator_files_of, figures_of, gpus_of, launcher, settings_of, simulation_gpus_of
 from thermalize.workflow import simulation_threads_of, source_files_of, source_stamp_of, training_gpus_of
-from thermalize.workflow import training_memory_of
 
 shell.executable("bash")
 # Rules run the package of this checkout, also inside conda environments that do not have it installed.

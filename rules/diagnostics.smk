@@ -14,7 +14,7 @@ rule diagnose:
         "../envs/analyse.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=analysis_memory_of(EXPERIMENT),
         runtime=60,
     params:
         config=CONFIG,
@@ -42,7 +42,7 @@ rule ensemble:
         "../envs/analyse.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=analysis_memory_of(EXPERIMENT),
         runtime=60,
     params:
         config=CONFIG,

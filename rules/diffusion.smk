@@ -46,7 +46,7 @@ rule sample:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=network_memory_of(EXPERIMENT),
         runtime=120,
         gpu=GPU,
     params:

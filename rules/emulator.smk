@@ -10,7 +10,7 @@ rule device:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=network_memory_of(EXPERIMENT),
         runtime=5,
         gpu=GPU,
     params:

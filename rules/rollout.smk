@@ -19,7 +19,7 @@ rule rollout:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=network_memory_of(EXPERIMENT),
         runtime=720,
         gpu=GPU,
     params:
@@ -54,7 +54,7 @@ rule cost:
         "../envs/train.yaml"
     threads: CORES
     resources:
-        mem_mb=2000,
+        mem_mb=network_memory_of(EXPERIMENT),
         runtime=60,
         gpu=GPU,
     params:

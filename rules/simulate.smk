@@ -17,7 +17,7 @@ rule simulate:
         "../envs/simulate.yaml"
     threads: simulation_threads_of(EXPERIMENT)
     resources:
-        mem_mb=lambda wildcards, threads: 1000 + 500 * threads,
+        mem_mb=lambda wildcards, threads: simulation_memory_of(EXPERIMENT, wildcards.split, threads),
         runtime=120,
         gpu=simulation_gpus_of(EXPERIMENT),
     params:

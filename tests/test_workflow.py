@@ -14,6 +14,7 @@ import pytest
 import torch
 import xarray as xr
 import yaml
+from benchmarks.memory import jobs
 from workflow_run import ROOT, TINY, snakemake, thermalize
 
 from thermalize.autoregression import Rollout
@@ -108,6 +109,19 @@ def test_the_summary_has_a_row_per_emulator_and_stabilizer(results):
     assert table["network_evaluations_per_step"][0] == 1
     assert table["network_evaluations_per_step"][1] >= 1
     assert "tabular" in (results / "tables" / "summary.tex").read_text()
+
+
+def test_no_job_takes_more_memory_than_it_asked_for(folder):
+    found = list(jobs(folder / "logs" / "tiny"))
+    assert {job.name.split()[0] for job in found} >= {
+        "simulate",
+        "train_diffusion",
+        "rollout",
+        "cost",
+        "diagnose",
+        "movie",
+    }
+    assert {job.name: job for job in found if not job.peak <= job.asked} == {}
 
 
 def test_rollouts_begin_at_the_truth_and_record_health(results):

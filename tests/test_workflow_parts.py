@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from thermalize import paths, workflow
+from thermalize import paths, resources, workflow
 from thermalize.artifacts.figures import FIGURES
 from thermalize.config import Experiment
 from thermalize.configfile import load_experiment
@@ -149,14 +149,34 @@ def test_a_training_asks_for_its_gpus_and_starts_as_many_processes(monkeypatch):
 
 
 def test_a_training_asks_for_the_memory_of_its_data():
-    def asked(experiment: Experiment, name: str = "small") -> int:
-        return workflow.training_memory_of(experiment, "emulators", name)
+    def asked(experiment: Experiment) -> int:
+        return resources.training_memory_of(experiment, "emulators", next(iter(experiment.emulators)))
 
-    large = load_experiment(ROOT / "configs" / "kolmogorov.yaml")
-    assert asked(trained()) == asked(trained(), "persistence") == 2000
-    assert asked(trained(data="stream")) == 10000
-    assert asked(trained(memory=16)) == 34000
-    assert asked(large, next(iter(large.emulators))) == 10000
+    small, large = asked(trained()), asked(load_experiment(ROOT / "configs" / "kolmogorov.yaml"))
+    assert 1000 < small < 2000
+    assert asked(trained(data="stream")) == resources.TRAINING_MB + 8000
+    assert asked(trained(memory=16)) == resources.TRAINING_MB + 32000
+    assert large == resources.TRAINING_MB + 8000 + resources.CUDA_MB
+    # an emulator from elsewhere is not trained
+    assert resources.training_memory_of(trained(), "emulators", "persistence") < small
+
+
+def test_memory_grows_with_what_is_held():
+    experiment = trained()
+
+    def larger(section: str, **changes: object) -> Experiment:
+        return experiment.model_copy(update={section: getattr(experiment, section).model_copy(update=changes)})
+
+    long = experiment.simulation.splits["test"].model_copy(update={"frames": 400_000})
+    splits = {**experiment.simulation.splits, "test": long}
+    asked = resources.network_memory_of, resources.analysis_memory_of
+    for function, greater in zip(
+        asked, (larger("rollouts", chunk=90_000), larger("simulation", splits=splits)), strict=True
+    ):
+        assert function(experiment) + 100 < function(greater)
+    simulated = [resources.simulation_memory_of(experiment, "train", threads) for threads in (1, 2, 200)]
+    assert simulated[0] < simulated[1] == simulated[2], "one process a block is enough"
+    assert resources.store_mb(larger("rollouts", steps=10**6)) > 1000 > resources.store_mb(experiment)
 
 
 def test_files_of_emulators_from_elsewhere_are_inputs():

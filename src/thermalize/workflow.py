@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,8 @@ __all__ = [
     "source_files_of",
     "source_stamp_of",
     "training_gpus_of",
-    "training_memory_of",
 ]
 
-MODEL_MB, STREAMED_MB = 2000, 4000
 FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
 TRAINING: Any = {"__all__": {"training": COMPUTED_HOW}}
 WHICH = ("stabilizers", "sweeps")
@@ -64,25 +61,6 @@ def training_gpus_of(experiment: Experiment, section: str, name: str) -> int:
     """GPUs that training `{section}.{name}` asks for: none where a rule with networks asks for none."""
     training = getattr(getattr(experiment, section)[name], "training", None)
     return gpus_of(experiment) * (training.gpus if training else 1)
-
-
-def training_memory_of(experiment: Experiment, section: str, name: str) -> int:
-    """Memory [MB] that training `{section}.{name}` asks for: twice its data beside the model, or enough to stream them.
-
-    Half of what is granted is for data (`thermalize.training.memory`).
-    """
-    training = getattr(getattr(experiment, section)[name], "training", None)
-    if training is None:
-        return MODEL_MB
-    data = STREAMED_MB if training.data == "stream" else min(_data_mb(experiment), STREAMED_MB)
-    return MODEL_MB + 2 * (data if training.memory is None else int(1000 * training.memory))
-
-
-def _data_mb(experiment: Experiment) -> int:
-    """Size of the train and valid splits in memory, were there two channels; unknown sizes count as large."""
-    splits, grid = experiment.simulation.splits, experiment.simulation.grid
-    frames = sum(splits[name].stored_members * splits[name].frames for name in ("train", "valid"))
-    return int(4 * 2 * prod(grid) * frames / 1e6) if grid else STREAMED_MB
 
 
 def launcher(gpus: int) -> str:
