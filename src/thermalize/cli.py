@@ -228,6 +228,23 @@ def verify(path: Annotated[Path, typer.Argument(help="a store or its manifest")]
 
 
 @app.command()
+def doctor(
+    configs: Annotated[
+        list[Path] | None, typer.Argument(help="configurations; config.yaml and configs/*.yaml when left out")
+    ] = None,
+    root: Root = RESULTS,
+) -> None:
+    """Say in one page what this machine has and which configurations fit."""
+    from thermalize.doctor import fit, look, page
+
+    found = configs or [
+        path for path in (Path("config.yaml"), *sorted(Path("configs").glob("*.yaml"))) if path.is_file()
+    ]
+    machine = look(root)
+    typer.echo(page(machine, [fit(load_experiment(path), machine) for path in found]))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration."""
     typer.echo(schema_text(), nl=False)

@@ -1,7 +1,7 @@
-"""Memory that a job asks for [MB], from its configuration: what its process takes, and what grows with the data.
+"""Memory that a job asks for [MB], from its configuration: what its process takes, and what grows with its data.
 
-The constants are those of the processes of the demonstration, rounded up: `python -m benchmarks.memory` compares what is
-asked for with what was measured. A site may ask for more, `--set-resources train_diffusion:mem_mb=32000`.
+The constants are those of the processes of the demonstration, rounded up: `python -m benchmarks.memory` compares what
+is asked for with what was measured. A site may ask for more, `--set-resources train_diffusion:mem_mb=32000`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import prod
 
 from thermalize.config import Experiment, ImportConfig
+from thermalize.config.base import SplitName
 from thermalize.workflow import gpus_of, simulation_gpus_of, training_gpus_of
 
 __all__ = [
@@ -39,12 +40,13 @@ COPIES_OF_A_MEMBER = 10
 
 
 def frame_mb(experiment: Experiment) -> float:
-    """One stored state in float32, were there two channels."""
-    return 4 * 2 * prod(experiment.simulation.grid or UNKNOWN_GRID) / 1e6
+    """One stored state in float32."""
+    simulation = experiment.simulation
+    return 4 * simulation.channel_count * prod(simulation.grid or UNKNOWN_GRID) / 1e6
 
 
 def store_mb(experiment: Experiment) -> float:
-    """All trajectories of an experiment on disk, were they not compressed and had they two channels."""
+    """All trajectories of an experiment on disk, were they not compressed."""
     splits = experiment.simulation.splits.values()
     rollouts = len(experiment.emulators) * len(experiment.stabilizers) * len(experiment.seeds)
     frames = sum(split.stored_members * split.frames for split in splits)
@@ -52,13 +54,13 @@ def store_mb(experiment: Experiment) -> float:
     return frames * frame_mb(experiment)
 
 
-def simulation_memory_of(experiment: Experiment, split: str, threads: int) -> int:
+def simulation_memory_of(experiment: Experiment, split: SplitName, threads: int) -> int:
     """Of simulating or importing a split in so many processes here."""
     simulation = experiment.simulation
     if isinstance(simulation, ImportConfig):
         return int(WORKER_MB * (1 + threads) + threads * COPIES_OF_A_SHARD * _shard_mb(experiment))
     processes = min(threads, simulation.splits[split].members // simulation.block)
-    state = 8 * 2 * simulation.system.points ** len(simulation.grid) * simulation.block / 1e6
+    state = 8 * simulation.channel_count * simulation.system.points ** len(simulation.grid) * simulation.block / 1e6
     work = FIELDS_OF_A_SOLVER * state + COPIES_OF_A_SHARD * _shard_mb(experiment)
     return int(WORKER_MB * (1 + processes) + processes * work + CUDA_MB * simulation_gpus_of(experiment))
 
@@ -94,5 +96,5 @@ def _shard_mb(experiment: Experiment) -> float:
 
 
 def _data_mb(experiment: Experiment) -> float:
-    splits = (experiment.simulation.splits[name] for name in ("train", "valid"))
+    splits = (experiment.simulation.splits["train"], experiment.simulation.splits["valid"])
     return sum(split.stored_members * split.frames for split in splits) * frame_mb(experiment)

@@ -102,6 +102,11 @@ class ImportConfig(Strict):
         return () if self.points is None else tuple(getattr(self.points, axis) for axis in self.axes)
 
     @property
+    def channel_count(self) -> int:
+        """Channels that are known by name; one where the files alone know them."""
+        return len(self.channels or [self.variable])
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What a model must agree with to be used on these data, beside the frame interval."""
         stated = self.model_dump(mode="json", include={"variable", "units", "time_units", "length_units"})

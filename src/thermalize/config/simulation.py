@@ -61,6 +61,10 @@ class SimulationConfig(Strict):
         return self.system.stored_grid
 
     @property
+    def channel_count(self) -> int:
+        return self.system.channel_count
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What a model must agree with to be used on these data, beside the frame interval."""
         return self.system.model_dump(mode="json")

@@ -37,6 +37,11 @@ class Labelled(Strict):
         )
         return " ".join([self.model_dump()["kind"], *words])
 
+    @property
+    def channel_count(self) -> int:
+        """Fields that make a state."""
+        return 1
+
     def _implied(self) -> set[str]:
         """Parameters that others stand for."""
         return set()
@@ -164,6 +169,10 @@ class QuasiGeostrophicConfig(Plane):
         if self.filter == "none" and self.smagorinsky == 0:
             raise ValueError("nothing dissipates at the grid scale; set filter: exponential or smagorinsky: 0.1")
         return self
+
+    @property
+    def channel_count(self) -> int:
+        return 2
 
     def _implied(self) -> set[str]:
         filled_in = PRESETS.get(self.preset or "", {})
