@@ -77,6 +77,7 @@ class Thermalizer:
             eta=eta,
             forward_noise=forward_noise,
             conserve_mean=conserve_mean,
+            drift=None,
         )
         self.stabilizer = build(config, Needs(denoiser))
 

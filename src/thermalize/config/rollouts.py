@@ -78,7 +78,9 @@ class ThermalizerConfig(Strict):
     )
     conserve_mean: bool = Field(True, description="give a thermalized state the domain mean that it had before")
     drift: DriftConfig | None = Field(
-        None, description="also set drifting band energies right, which a noise level does not see; not when left out"
+        DriftConfig(),
+        description="also set drifting band energies right, which a noise level does not see; null leaves it to the "
+        "noise level alone, as published",
     )
 
     @model_validator(mode="after")
