@@ -12,7 +12,7 @@ from thermalize.errors import UserError
 from thermalize.paths import MODEL_FILES, Results
 from thermalize.requisites import stores_for
 from thermalize.sources import sources
-from thermalize.workflow import emulator_files_of, figures_of, gpus_of, launcher, settings_of, simulation_gpus_of
+from thermalize.workflow import emulator_files_of, figures_of, gpus_of, settings_of, simulation_gpus_of
 from thermalize.workflow import simulation_threads_of, source_files_of, source_stamp_of, training_gpus_of
 from thermalize.workflow import training_memory_of
 

@@ -24,7 +24,6 @@ __all__ = [
     "emulator_files_of",
     "figures_of",
     "gpus_of",
-    "launcher",
     "settings_of",
     "simulation_gpus_of",
     "simulation_threads_of",
@@ -83,11 +82,6 @@ def _data_mb(experiment: Experiment) -> int:
     splits, grid = experiment.simulation.splits, experiment.simulation.grid
     frames = sum(splits[name].stored_members * splits[name].frames for name in ("train", "valid"))
     return int(4 * 2 * prod(grid) * frames / 1e6) if grid else STREAMED_MB
-
-
-def launcher(gpus: int) -> str:
-    """The command that starts a training on so many GPUs of one machine."""
-    return "python" if gpus < 2 else f"torchrun --standalone --nproc-per-node {gpus}"
 
 
 def emulator_files_of(experiment: Experiment, name: str) -> list[str]:
