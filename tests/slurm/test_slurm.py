@@ -1,4 +1,4 @@
-"""The workflow through a real Slurm on this machine: results, kills, retries, and which device a job is given.
+"""The workflow through a real Slurm on this machine: which device a job is given, kills, retries, and the results.
 
 The GPUs of the cluster are device nodes that Slurm hands out like real ones; the networks compute on the CPU. So this
 shows what is submitted, granted, killed and continued, and nothing about CUDA.
@@ -19,35 +19,20 @@ from slurm_machine import Cluster, output
 from workflow_run import ROOT, TINY, environment, fingerprints, snakemake
 
 pytestmark = pytest.mark.slurm
+PROFILE = ROOT / "profiles" / "slurm"
+TARGET = "results/tiny/tables/summary.csv"
 # A cluster without accounting knows its jobs through squeue alone, and on one machine there is nothing to wait for.
 HERE = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2")
 SOON = ("--seconds-between-status-checks", "2", "--latency-wait", "5")
-NETWORKS = ("train_emulator", "train_diffusion", "sample", "rollout", "cost")
 
 
-def submitting(folder: Path, *arguments: str, snakefile: Path = ROOT / "Snakefile") -> list[str]:
-    profile = ("--workflow-profile", str(ROOT / "profiles" / "slurm"))
-    start = (sys.executable, "-m", "snakemake", *arguments)
-    return [*start, "--snakefile", str(snakefile), "--directory", str(folder), *profile, *HERE, *SOON]
-
-
-def submit(folder: Path, *arguments: str, path: str | None = None, **options: Path) -> str:
+def submit(folder: Path, *arguments: str, log: Path, path: str | None = None) -> subprocess.Popen[bytes]:
+    """Snakemake, submitting jobs from a folder."""
+    folder.mkdir(exist_ok=True)
+    start = (sys.executable, "-m", "snakemake", *arguments, "--directory", str(folder))
     variables = {**environment(), **({"PATH": path} if path else {})}
-    command = submitting(folder, *arguments, **options)
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables, cwd=folder)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    return done.stdout + done.stderr
-
-
-def written(folder: Path, **training: int) -> Path:
-    """The tiny experiment with a single seed, and trainings of another length."""
-    config = yaml.safe_load(TINY.read_text()) | {"seeds": [0]}
-    for section in ("emulators", "diffusion"):
-        config[section]["small"]["training"] |= training
-    folder.mkdir()
-    path = folder / "tiny.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
+    with log.open("wb") as stream:
+        return subprocess.Popen([*start, *HERE, *SOON], stdout=stream, stderr=stream, env=variables, cwd=folder)
 
 
 def submitted(rule: str) -> list[dict[str, str]]:
@@ -59,29 +44,32 @@ def submitted(rule: str) -> list[dict[str, str]]:
 
 def test_jobs_are_given_devices_of_their_own(cluster, tmp_path):
     """A workstation's GPUs are in sight too: a job would take one of them if Slurm had not said which it has."""
-    workstation = Machine(tmp_path / "machine", "GPU-a", "GPU-b")
-    path, snakefile = workstation.environment["PATH"], Path(__file__).with_name("devices.smk")
-    submit(tmp_path, path=path, snakefile=snakefile)
+    path = Machine(tmp_path / "machine", "GPU-a", "GPU-b").environment["PATH"]
+    snakefile, log = Path(__file__).with_name("devices.smk"), tmp_path / "log"
+    arguments = ("--snakefile", str(snakefile), "--workflow-profile", str(PROFILE))
+    assert submit(tmp_path, *arguments, log=log, path=path).wait() == 0, log.read_text()
     seen = {file.stem: file.read_text().strip() for file in tmp_path.glob("*.devices")}
     assert {seen.pop("one"), seen.pop("two")} == {"0", "1"}
     assert seen == {"none": "None", "both": "0,1"}
 
 
-def test_the_experiment_ends_as_on_a_workstation(cluster, tmp_path):
-    here, there = tmp_path / "here", tmp_path / "there"
-    target = "results/tiny/tables/summary.csv"
-    config = written(here)
-    snakemake(here, target, config=config)
-    there.mkdir()
-    gpus = [f"{rule}:gpu=1" for rule in NETWORKS]
-    submit(there, target, "--configfile", str(config), "--set-resources", *gpus)
-    expected, found = (fingerprints(folder / "results" / "tiny") for folder in (here, there))
-    assert found == expected
-    granted = {rule: submitted(rule)[-1]["JOB_GRES"] for rule in ("train_emulator", "rollout", "simulate", "diagnose")}
-    assert granted == {"train_emulator": "gpu:1", "rollout": "gpu:1", "simulate": "(null)", "diagnose": "(null)"}
-    assert {submitted(rule)[-1]["Partition"] for rule in ("train_emulator", "rollout")} == {"gpu"}
-    assert {submitted(rule)[-1]["Partition"] for rule in ("simulate", "diagnose")} == {"compute"}
-    assert {submitted(rule)[-1]["Account"] for rule in ("train_emulator", "diagnose")} == {"my-project"}
+def written(folder: Path) -> Path:
+    """The tiny experiment with a single seed, and a training that is long enough to be killed."""
+    config = yaml.safe_load(TINY.read_text()) | {"seeds": [0]}
+    config["emulators"]["small"]["training"] |= {"updates": 600, "checkpoint_every": 10, "validate_every": 200}
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def asking_for_gpus(folder: Path) -> Path:
+    """The profile, whose jobs with networks ask for a GPU although this machine has none that a network could use."""
+    profile = yaml.safe_load((PROFILE / "profile.yaml").read_text())
+    for resources in profile["set-resources"].values():
+        resources["gpu"] = 1
+    folder.mkdir()
+    (folder / "profile.yaml").write_text(yaml.safe_dump(profile))
+    return folder
 
 
 def cancel(cluster: Cluster, _: Path) -> None:
@@ -98,34 +86,37 @@ def kill(_: Cluster, folder: Path) -> None:
         process.kill()
 
 
-def test_a_killed_training_is_submitted_again_and_ends_with_the_same_bits(cluster, tmp_path):
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    target = "results/tiny/emulators/small/model.safetensors"
-    config = written(straight, updates=1500, checkpoint_every=10, validate_every=500)
-    snakemake(straight, target, config=config)
-    killed.mkdir()
-    command = submitting(killed, target, "--configfile", str(config))
-    partial, seen = killed / "results" / "tiny" / "emulators" / "small.partial", set[str]()
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(), cwd=killed)
-    for stop in (cancel, kill):
-        seen |= progress(process, partial, seen, tmp_path / "log")
-        stop(cluster, killed)
-    assert process.wait() == 0, (tmp_path / "log").read_text()[-6000:]
-    states = [job["JobState"] for job in submitted("train_emulator")[-3:]]
-    assert states == ["CANCELLED", "FAILED", "COMPLETED"]
-    expected, found = (fingerprints(folder / "results" / "tiny" / "emulators") for folder in (straight, killed))
-    assert found == expected
-    stage = (killed / "logs" / "tiny" / "emulators" / "small.log").read_text()
-    assert "1500/1500" in stage
-    assert " 0/1500" not in stage, "the last attempt began anew"
-
-
 def progress(process: subprocess.Popen[bytes], partial: Path, seen: set[str], log: Path) -> set[str]:
-    """Waits until a job has written several checkpoints that are not among those `seen`; all of their names."""
+    """Waits until a job has written several checkpoints that are not among those `seen`; their names."""
     found: set[str] = set()
     while len(found - seen) < 4:
         assert process.poll() is None, log.read_text()[-6000:]
         found |= {path.name for path in partial.glob("*.pt")}
         time.sleep(0.01)
     return found
+
+
+def test_the_experiment_ends_as_on_a_workstation_however_often_its_training_is_killed(cluster, tmp_path):
+    config, here, there, log = written(tmp_path), tmp_path / "here", tmp_path / "there", tmp_path / "log"
+    snakemake(here, TARGET, config=config)
+    workflow = ("--snakefile", str(ROOT / "Snakefile"), "--configfile", str(config))
+    profile = asking_for_gpus(tmp_path / "profile")
+    process = submit(there, TARGET, *workflow, "--workflow-profile", str(profile), log=log)
+    seen: set[str] = set()
+    for stop in (cancel, kill):
+        seen |= progress(process, there / "results" / "tiny" / "emulators" / "small.partial", seen, log)
+        stop(cluster, there)
+    assert process.wait() == 0, log.read_text()[-6000:]
+    assert [job["JobState"] for job in submitted("train_emulator")] == ["CANCELLED", "FAILED", "COMPLETED"]
+    attempt = (there / "logs" / "tiny" / "emulators" / "small.log").read_text()
+    assert "600/600" in attempt
+    assert " 0/600" not in attempt, "the last attempt began anew"
+    expected, found = (fingerprints(folder / "results" / "tiny") for folder in (here, there))
+    assert found == expected
+    granted = {rule: submitted(rule)[-1] for rule in ("train_emulator", "rollout", "simulate", "diagnose")}
+    assert {(rule, job["JOB_GRES"], job["Partition"], job["Account"]) for rule, job in granted.items()} == {
+        ("train_emulator", "gpu:a100:1", "gpu", "my-project"),
+        ("rollout", "gpu:a100:1", "gpu", "my-project"),
+        ("simulate", "(null)", "compute", "my-project"),
+        ("diagnose", "(null)", "compute", "my-project"),
+    }
