@@ -13,6 +13,7 @@ import stat
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class Cluster:
     def running(self) -> dict[str, str]:
         """Numbers of the running jobs by their comment, which names the rule."""
         listed = output("squeue", "--noheader", "--states", "RUNNING", "--format", "%k %A").splitlines()
-        return dict(line.split() for line in listed)  # type: ignore[misc]
+        return dict(line.split(maxsplit=1) for line in listed)
 
     def cancel_all(self) -> None:
         output("scancel", "--user", "root")
@@ -112,13 +113,14 @@ class Cluster:
         self._exit.callback(process.terminate)
         self._exit.callback(log.close)
 
-    def _wait_for(self, condition) -> None:
+    def _wait_for(self, condition: Callable[[], object]) -> None:
         for _ in range(600):
             if condition():
                 return
             time.sleep(0.1)
-        logs = (path.read_text(errors="replace")[-2000:] for path in sorted(self.folder.glob("*.[lo][ou][gt]")))
-        raise AssertionError("the cluster did not come up:\n" + "\n".join(logs))
+        files = [*self.folder.glob("*.out"), *self.folder.glob("*.log")]
+        logs = (f"{path.name}\n{path.read_text(errors='replace')[-2000:]}" for path in files)
+        raise AssertionError("waited in vain for the cluster:\n" + "\n".join(logs))
 
 
 def output(*command: str) -> str:
