@@ -46,7 +46,7 @@ AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 GresTypes=gpu
-MinJobAge=300
+MinJobAge=3600
 ReturnToService=2
 KillWait=2
 NodeName={host} NodeAddr=127.0.0.1 CPUs=2 CoresPerSocket=2 RealMemory=8000 Gres=gpu:a100:2 State=UNKNOWN
