@@ -34,8 +34,9 @@ FIGURES = figures_of(EXPERIMENT)
 TABLES = ("summary", "ablation") if EXPERIMENT.sweeps else ("summary",)
 ROLLOUTS = dict(emulator=EXPERIMENT.emulators, stabilizer=STABILIZERS, seed=EXPERIMENT.seeds)
 GPU = gpus_of(EXPERIMENT)
-# Not workflow.cores, which refuses commands that need none, such as --report.
-CORES = workflow.resource_settings.cores or 1
+# Not workflow.cores, which refuses commands that need none, such as --report. On the node of a batch system they are all
+# cores that it has, of which the job was given one.
+CORES = 1 if workflow.remote_exec else workflow.resource_settings.cores or 1
 SUFFIXES = (".csv", ".json", ".nc", ".yaml")
 
 
