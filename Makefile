@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv test test-slow test-all test-peers verification bench-solvers lint format lock envs schema clean
+.PHONY: help demo venv test test-slow test-all test-peers test-slurm verification bench-solvers lint format lock envs schema clean
 .PHONY: lint-format lint-style lint-types lint-imports lint-generated lint-workflow
 
 help: ## this list
@@ -26,16 +26,20 @@ demo: $(STAMP) ## run the CPU demonstration and print its summary table
 venv: $(STAMP) ## make the virtual environment from the lock
 
 test: $(STAMP) ## the fast tests
-	$(PYTEST) -m "not slow and not peers" -n $(WORKERS) --dist loadfile
+	$(PYTEST) -m "not slow and not peers and not slurm" -n $(WORKERS) --dist loadfile
 
 test-slow: $(STAMP) ## the slow tests: killed and resumed runs, the workflow end to end
-	$(PYTEST) -m "slow and not peers" -n $(WORKERS) --dist loadfile
+	$(PYTEST) -m "slow and not peers and not slurm" -n $(WORKERS) --dist loadfile
 
-test-all: $(STAMP) ## every test but those against other solvers
-	$(PYTEST) -m "not peers" -n $(WORKERS) --dist loadfile
+test-all: $(STAMP) ## every test but those against other solvers and through Slurm
+	$(PYTEST) -m "not peers and not slurm" -n $(WORKERS) --dist loadfile
 
 test-peers: $(PEERS) ## compare with exponax, jax-cfd, pyqg-jax and neuraloperator, which it installs
 	$(PYTEST) -m peers
+
+test-slurm: $(STAMP) ## run the workflow through Slurm on this machine, which it installs where root may
+	$(BIN)/python tests/slurm/slurm_install.py
+	$(PYTEST) -m slurm tests/slurm
 
 verification: $(STAMP) ## write docs/verification.md from a run of the solvers' tests
 	$(BIN)/python docs/verification.py

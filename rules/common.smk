@@ -14,7 +14,7 @@ from thermalize.requisites import stores_for
 from thermalize.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of
 from thermalize.resources import training_memory_of
 from thermalize.sources import sources
-from thermalize.workflow import emulator_files_of, figures_of, gpus_of, launcher, settings_of, simulation_gpus_of
+from thermalize.workflow import emulator_files_of, figures_of, gpus_of, settings_of, simulation_gpus_of
 from thermalize.workflow import simulation_threads_of, source_files_of, source_stamp_of, training_gpus_of
 
 shell.executable("bash")
@@ -35,8 +35,9 @@ FIGURES = figures_of(EXPERIMENT)
 TABLES = ("summary", "ablation") if EXPERIMENT.sweeps else ("summary",)
 ROLLOUTS = dict(emulator=EXPERIMENT.emulators, stabilizer=STABILIZERS, seed=EXPERIMENT.seeds)
 GPU = gpus_of(EXPERIMENT)
-# Not workflow.cores, which refuses commands that need none, such as --report.
-CORES = workflow.resource_settings.cores or 1
+# Not workflow.cores, which refuses commands that need none, such as --report. On the node of a batch system they are all
+# cores that it has, of which the job was given one.
+CORES = 1 if workflow.remote_exec else workflow.resource_settings.cores or 1
 SUFFIXES = (".csv", ".json", ".nc", ".yaml")
 
 

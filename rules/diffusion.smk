@@ -22,11 +22,10 @@ rule train_diffusion:
     params:
         config=CONFIG,
         settings=settings("diffusion"),
-        launch=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "train diffusion model {wildcards.diffusion} (progress: {log})"
     shell:
-        "{params.launch} -m thermalize train-diffusion {params.config} --diffusion {wildcards.diffusion}"
+        "python -m thermalize train-diffusion {params.config} --diffusion {wildcards.diffusion}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 

@@ -45,9 +45,8 @@ rule train_emulator:
     params:
         config=CONFIG,
         settings=settings("emulator"),
-        launch=lambda wildcards, resources: launcher(resources.gpu),
     message:
         "train emulator {wildcards.emulator} (progress: {log})"
     shell:
-        "{params.launch} -m thermalize train-emulator {params.config} --emulator {wildcards.emulator}"
+        "python -m thermalize train-emulator {params.config} --emulator {wildcards.emulator}"
         " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"

@@ -15,6 +15,7 @@ from thermalize.errors import UserError
 @pytest.fixture
 def fake_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
 
 
@@ -29,6 +30,23 @@ def test_auto_takes_the_gpu_that_was_granted(fake_gpu):
 def test_a_demanded_gpu_must_be_granted(fake_gpu):
     with pytest.raises(UserError, match="granted none; raise its limit: --resources gpu=1"):
         device.resolve("cuda", gpus=0)
+
+
+@pytest.mark.parametrize("kind", ["auto", "cuda"])
+def test_all_gpus_that_are_needed_must_be_granted_and_visible(fake_gpu, monkeypatch, kind):
+    assert device.resolve(kind, gpus=2, needed=2).type == "cuda"
+    with pytest.raises(UserError, match="2 GPUs are needed, but the scheduler granted 1; raise its limit, --resources"):
+        device.resolve(kind, gpus=1, needed=2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with pytest.raises(UserError, match=r"^3 GPUs are needed, but 2 can be used \(CUDA_VISIBLE_DEVICES=0,1\); lower"):
+        device.resolve(kind, gpus=3, needed=3)
+
+
+def test_hidden_gpus_are_named_in_the_refusal(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(UserError, match=r"no usable CUDA GPU \(CUDA_VISIBLE_DEVICES=\); set device: auto or cpu"):
+        device.resolve("cuda", gpus=1)
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps"])

@@ -15,6 +15,7 @@ import typer
 from thermalize.configfile import load_experiment, schema_text, write_experiment
 from thermalize.errors import UserError
 from thermalize.paths import Results
+from thermalize.workflow import gpus_of, simulation_gpus_of, training_gpus_of
 
 if TYPE_CHECKING:
     import torch
@@ -55,10 +56,11 @@ def resolve(config: Config, root: Root = RESULTS) -> None:
 @app.command()
 def device(config: Config, gpus: Gpus = None, root: Root = RESULTS) -> None:
     """Check that the device of the configuration is there, before anything is computed."""
+    from thermalize.device import resolve as resolve_device
     from thermalize.store.atomic import explaining, write_text
 
     experiment, paths = _load(config, root)
-    found = _device(experiment, 1, gpus)
+    found = resolve_device(experiment.device, gpus)
     with explaining(paths.device):
         paths.device.parent.mkdir(parents=True, exist_ok=True)
         write_text(paths.device, json.dumps({"device": found.type}) + "\n")
@@ -78,6 +80,7 @@ def simulate(
     from thermalize.simulate import simulate as run
 
     experiment, paths = _load(config, root)
+    _lease(gpus, simulation_gpus_of(experiment))
     run(experiment, split, paths.simulation(split), workers, gpus=gpus)
 
 
@@ -88,7 +91,7 @@ def train_emulator(
     """Train an emulator, or take one in that was trained elsewhere; continues an interrupted training."""
     experiment, paths = _load(config, root)
     _known("emulators", emulator, experiment.emulators)
-    with _processes(experiment, threads, gpus) as processes:
+    with _processes(experiment, threads, gpus, training_gpus_of(experiment, "emulators", emulator)) as processes:
         from thermalize.stages.emulator import train_emulator as run
 
         run(experiment, emulator, paths, processes)
@@ -101,7 +104,7 @@ def train_diffusion(
     """Train and calibrate a diffusion model; continues an interrupted training."""
     experiment, paths = _load(config, root)
     _known("diffusion", diffusion, experiment.diffusion)
-    with _processes(experiment, threads, gpus) as processes:
+    with _processes(experiment, threads, gpus, training_gpus_of(experiment, "diffusion", diffusion)) as processes:
         from thermalize.stages.diffusion import train_diffusion as run
 
         run(experiment, diffusion, paths, processes)
@@ -270,17 +273,34 @@ def _known(section: str, name: str, available: Mapping[str, object]) -> None:
         raise UserError(f"{name!r} is not under {section}; there is {', '.join(available) or 'nothing'}")
 
 
-def _device(experiment: Experiment, threads: int, gpus: int | None) -> torch.device:
+def _device(experiment: Experiment, threads: int, gpus: int | None, needed: int | None = None) -> torch.device:
     import torch
 
     from thermalize.device import resolve as resolve_device
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    return resolve_device(experiment.device, gpus)
+    needed = gpus_of(experiment) if needed is None else needed
+    _lease(gpus, needed)
+    return resolve_device(experiment.device, gpus, needed)
 
 
-def _processes(experiment: Experiment, threads: int, gpus: int | None) -> AbstractContextManager[Processes]:
+def _lease(gpus: int | None, needed: int) -> None:
+    """Takes the GPUs that are needed, before CUDA starts; where fewer were granted, `resolve` has a sentence on it."""
+    from thermalize.lease import lease
+
+    if gpus and gpus >= needed > 0:
+        lease(needed)
+
+
+def _processes(
+    experiment: Experiment, threads: int, gpus: int | None, needed: int
+) -> AbstractContextManager[Processes]:
     from thermalize.training.processes import processes
 
-    return processes(_device(experiment, threads, gpus))
+    device = _device(experiment, threads, gpus, needed)
+    if gpus and needed > 1 and device.type == "cuda" and "TORCHELASTIC_RUN_ID" not in os.environ:
+        from thermalize.training.torchrun import torchrun
+
+        sys.exit(torchrun(needed))
+    return processes(device)

@@ -23,7 +23,6 @@ __all__ = [
     "emulator_files_of",
     "figures_of",
     "gpus_of",
-    "launcher",
     "settings_of",
     "simulation_gpus_of",
     "simulation_threads_of",
@@ -61,11 +60,6 @@ def training_gpus_of(experiment: Experiment, section: str, name: str) -> int:
     """GPUs that training `{section}.{name}` asks for: none where a rule with networks asks for none."""
     training = getattr(getattr(experiment, section)[name], "training", None)
     return gpus_of(experiment) * (training.gpus if training else 1)
-
-
-def launcher(gpus: int) -> str:
-    """The command that starts a training on so many GPUs of one machine."""
-    return "python" if gpus < 2 else f"torchrun --standalone --nproc-per-node {gpus}"
 
 
 def emulator_files_of(experiment: Experiment, name: str) -> list[str]:

@@ -1,0 +1,54 @@
+"""The profile for Slurm: the settings of the default one, and a partition for every rule that may ask for a GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+from types import ModuleType
+
+import pytest
+import yaml
+from workflow_run import ROOT
+
+TEXT = (ROOT / "profiles" / "slurm" / "profile.yaml").read_text()
+SLURM = yaml.safe_load(TEXT)
+
+
+def test_the_settings_of_the_default_profile_are_repeated():
+    default = yaml.safe_load((ROOT / "profiles" / "default" / "profile.yaml").read_text())
+    assert {name: SLURM.get(name) for name in default} == default
+
+
+def test_a_site_edits_three_lines():
+    assert re.findall(r"\((\d)\)", TEXT.split("executor: slurm")[1]) == ["1", "2", "3"]
+
+
+def test_rules_with_networks_have_the_partition_with_gpus():
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    asking = re.findall(r"^rule (\w+):(?:(?!^rule )[\s\S])*?^ +gpu=", rules, re.MULTILINE)
+    assert {"rollout", "simulate"} <= set(asking)
+    assert set(SLURM["set-resources"]) == set(asking) - {"simulate"}  # whose solver runs on a CPU unless it is told to
+    assert {each["slurm_partition"] for each in SLURM["set-resources"].values()} == {"gpu"}
+
+
+@pytest.fixture
+def install() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("slurm_install", ROOT / "tests" / "slurm" / "slurm_install.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_where_slurm_cannot_be_brought_up_it_is_said_why(install, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert install.install() == "only root can start Slurm's daemons"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert install.install() == "slurmctld, slurmd, slurm-client, munge: not installed"
+    monkeypatch.setattr(shutil, "which", lambda command: f"/usr/bin/{command}")
+    monkeypatch.setattr(install, "_running", lambda _: True)
+    assert install.obstacle() == "Slurm already runs on this machine, and is left alone"
