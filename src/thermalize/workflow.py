@@ -40,7 +40,13 @@ TRAINING: Any = {"__all__": {"training": COMPUTED_HOW}}
 WHICH = ("stabilizers", "sweeps")
 """Keys of `rollouts` that say which rollouts there are, and nothing about any one of them."""
 
-COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True, "emulators": TRAINING, "diffusion": TRAINING}
+COSMETIC: Any = {
+    "storage": True,
+    "simulation": {"dask", "device"},
+    "device": True,
+    "emulators": TRAINING,
+    "diffusion": TRAINING,
+}
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
