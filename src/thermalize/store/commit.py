@@ -28,9 +28,9 @@ from thermalize import __version__
 from thermalize.errors import UserError
 from thermalize.store import outdated, shards
 from thermalize.store.atomic import remove, sync, write_text
-from thermalize.store.draft import Draft, draft_at
+from thermalize.store.draft import draft_at
 from thermalize.store.place import Place, UnreachableError
-from thermalize.store.record import Manifest, look, read_manifest, store_path
+from thermalize.store.record import Manifest, look, partial_path, read_manifest, store_path
 
 __all__ = ["completed", "seal"]
 
@@ -75,7 +75,7 @@ def seal(
     sizes = draft.secure()
     described = _describe(partial, final.name, fingerprint, statistics or {}, found)
     record = described.model_copy(update={"url": draft.url, "sizes": sizes})
-    _publish(draft, final, manifest, record)
+    _publish(partial, final, manifest, record)
     return record
 
 
@@ -141,13 +141,12 @@ def _describe(
     )
 
 
-def _publish(draft: Draft, final: Place, manifest: Path, record: Manifest) -> None:
+def _publish(partial: Path, final: Place, manifest: Path, record: Manifest) -> None:
     outdated.note(store_path(manifest), _urls(manifest) - {record.url})
     remove(manifest)
     write_text(_copy(manifest), record.text())
     if isinstance(final, Path):
-        _move(draft.partial, final)
-    draft.settle()
+        _move(partial, final)
     write_text(manifest, record.text())
     _tidy(manifest, record)
 
@@ -161,7 +160,8 @@ def _move(partial: Path, final: Path) -> None:
 
 
 def _tidy(manifest: Path, record: Manifest) -> None:
-    """Delete the stores that a manifest named before."""
+    """Delete the stores that a manifest named before, and the receipts of the one that it names now."""
+    draft_at(partial_path(manifest)).settle(record.url)
     remove(_aside(store_path(manifest)))
     if record.url is not None:
         remove(store_path(manifest))

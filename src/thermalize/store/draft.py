@@ -83,9 +83,10 @@ class Draft:
         shards.sync_tree(self.partial)
         return None
 
-    def settle(self) -> None:
-        """What was sent belongs to a finished store from now on."""
-        remove(self.receipts)
+    def settle(self, url: str | None) -> None:
+        """The store at this URL is finished: what was sent there belongs to it."""
+        if url is not None and self._marked() == url:
+            remove(self.receipts)
 
     def discard(self) -> None:
         """Delete the unfinished store; what was sent is deleted once the next store is finished."""

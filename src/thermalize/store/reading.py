@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Iterable
 from pathlib import Path
 
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from upath import UPath
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
@@ -70,5 +71,6 @@ def for_zarr(place: Place, names: Collection[str] = ()) -> Path | Watched:
     if isinstance(place, Path):
         return place
     with reaching(place):
-        store = FsspecStore.from_url(str(place), storage_options=dict(place.storage_options), read_only=True)
+        # not an asynchronous file system of Zarr's own: one connection serves all threads, and is closed at the end
+        store = FsspecStore(AsyncFileSystemWrapper(place.fs, asynchronous=True), read_only=True, path=place.path)
     return Watched(store, place, frozenset(names))
