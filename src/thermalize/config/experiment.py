@@ -14,7 +14,7 @@ from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, Ro
 from thermalize.config.simulation import SimulationConfig
 from thermalize.config.sweeps import Point, expand
 from thermalize.config.training import EmulatorConfig
-from thermalize.config.urls import READ_ONLY, url_fault
+from thermalize.config.urls import url_fault
 
 __all__ = ["Experiment"]
 
@@ -67,14 +67,10 @@ class Experiment(Strict):
 
     @field_validator("storage")
     @classmethod
-    def _writable(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if fault := url_fault(value):
+    def _storage_is_url(cls, value: str | None) -> str | None:
+        if value is not None and (fault := url_fault(value)):
             raise ValueError(fault)
-        if value.startswith(READ_ONLY):
-            raise ValueError("http is for reading only; write s3://bucket/prefix or file:///folder")
-        return value.rstrip("/")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:

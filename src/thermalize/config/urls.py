@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-__all__ = ["READ_ONLY", "is_url", "url_fault"]
+__all__ = ["is_url", "url_fault"]
 
 SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://")
-READ_ONLY = ("http", "https")
+NO_LISTING = "a web server does not list what it holds; write s3://bucket/prefix or the like"
+REFUSED = {
+    "memory": "memory:// is not shared between processes; write s3://bucket/prefix or file:///folder",
+    "http": NO_LISTING,
+    "https": NO_LISTING,
+}
 WHERE = "credentials belong into the environment or the provider's own files"
 
 
@@ -28,6 +33,4 @@ def url_fault(url: str) -> str | None:
         return f"a name or password stands before the @; leave it out, {WHERE}"
     if parts.query or parts.fragment:
         return f"a query or fragment stands behind the path; leave it out, {WHERE}"
-    if parts.scheme == "memory":
-        return "memory:// is not shared between processes; write s3://bucket/prefix or file:///folder"
-    return None
+    return REFUSED.get(parts.scheme)
