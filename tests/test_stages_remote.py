@@ -128,7 +128,7 @@ def nobody_answers(source: Path, target: Any) -> None:
 # zarr.json, then six arrays for each of three chunks, then metadata and coordinates
 @pytest.mark.parametrize(
     ("fail", "error", "uploads", "continued"),
-    [(die, Killed, 4, [0, 7, 15]), (nobody_answers, UserError, 10, [7, 15]), (die, Killed, 20, [])],
+    [(die, Killed, 4, [0, 7, 15]), (nobody_answers, UserError, 10, [7, 15]), (nobody_answers, UserError, 20, [])],
 )
 def test_an_interrupted_rollout_continues_and_ends_with_the_same_bits(
     job: Job,

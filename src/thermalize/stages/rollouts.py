@@ -40,6 +40,7 @@ from thermalize.store.manifest import (
     read_manifest,
     seal,
 )
+from thermalize.store.place import UnreachableError
 from thermalize.training.folder import read_card
 
 __all__ = ["Job", "initial_frames", "rollout"]
@@ -225,6 +226,8 @@ class _Stream:
                 attributes=attributes,
                 allow_nan=True,
             )
+        except UnreachableError:
+            raise
         except UserError:
             # What is stored is damaged, so there is nothing to continue: the next run begins anew.
             self.unfinished.saved.unlink(missing_ok=True)

@@ -105,7 +105,7 @@ def completed(manifest: Path, fingerprint: str) -> Manifest | None:
 def _digests(partial: Path, sent: dict[str, str]) -> dict[str, str]:
     """Of every file of the store, wherever it lies by now."""
     names = shards.files(partial)
-    here = shards.digests(partial, [name for name in names if name not in sent])
+    here = shards.digests(partial, [name for name in names if name not in sent or (partial / name).is_file()])
     return {name: here.get(name) or sent[name] for name in names}
 
 

@@ -137,16 +137,10 @@ class RemoteDraft(Draft):
         return {name: self._receipt(name)["digest"] for name in names}
 
     def intact(self, known: dict[str, str]) -> bool:
-        there = self._there
-        return super().intact(known) and all(there.get(name) == self._receipt(name)["size"] for name in known)
+        return known.items() <= self._sent.items()
 
     def sent(self) -> dict[str, str]:
-        found = {}
-        for path in self.receipts.rglob("*"):
-            name = path.relative_to(self.receipts).as_posix()
-            if path.is_file() and path != self._mark and self._there.get(name) == self._receipt(name)["size"]:
-                found[name] = self._receipt(name)["digest"]
-        return found
+        return self._sent
 
     def secure(self) -> dict[str, int]:
         """Send what is still here, delete whatever does not belong to the store, and compare sizes with the listing."""
@@ -164,9 +158,15 @@ class RemoteDraft(Draft):
         return expected
 
     @cached_property
-    def _there(self) -> dict[str, int]:
-        """Sizes of what has arrived, looked at once: a draft is asked before it is written, or when all is written."""
-        return _sizes(self.final)
+    def _sent(self) -> dict[str, str]:
+        """Looked at once: a draft is asked for it before anything is written, or when all is written."""
+        found = {}
+        for name, size in _sizes(self.final).items():
+            with suppress(FileNotFoundError):
+                receipt = self._receipt(name)
+                if receipt["size"] == size:
+                    found[name] = str(receipt["digest"])
+        return found
 
     def _send(self, name: str) -> None:
         source, receipt = self.partial / name, self.receipts / name
@@ -178,7 +178,7 @@ class RemoteDraft(Draft):
 
     def _receipt(self, name: str) -> dict[str, Any]:
         path = self.receipts / name
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, KeyError):
             entry = json.loads(path.read_text(encoding="utf-8"))
             return {"digest": str(entry["digest"]), "size": int(entry["size"])}
         raise FileNotFoundError(f"{path} is damaged")
