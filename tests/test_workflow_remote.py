@@ -48,7 +48,10 @@ def test_a_killed_workflow_with_stores_at_urls_ends_with_the_numbers_of_a_local_
     config = tmp_path / "remote.yaml"
     config.write_text(yaml.safe_dump({**yaml.safe_load(TINY.read_text()), "storage": bucket.url}))
     here, there = tmp_path / "here", tmp_path / "there"
-    snakemake(here)
+    paths = Results("tiny")
+    snakemake(
+        here, *(str(paths.diagnostics("small", label, seed)) for label in ("raw", "thermalized") for seed in (0, 1))
+    )
     interrupted(there, config, "results/tiny/rollouts/*/*/*.partial.sent/velocity/c/0/1/0/0")
     done = snakemake(there, config=config)
     for mine, theirs in zip(manifests(there), manifests(here), strict=True):
