@@ -3,8 +3,8 @@
     python envs/generate.py            writes envs/simulate.yaml, envs/train.yaml and envs/analyse.yaml
     python envs/generate.py --check    writes nothing; exit status 1 where a file differs
 
-A role lists what its stages import themselves; the solver adds what those need. The package's own code is not in the
-environments: it comes from the checkout.
+A role lists what its stages import themselves, and what stores at URLs need; the solver adds what those need. The
+package's own code is not in the environments: it comes from the checkout.
 """
 
 from __future__ import annotations
@@ -18,7 +18,19 @@ __all__ = ["ROLES", "conda_name", "conda_spec", "environment", "locked", "main"]
 HERE = Path(__file__).parent
 LOCK = HERE.parent / "requirements.lock"
 PYTHON = "3.12"
-COMMON = ("filelock", "numpy", "pydantic", "pyyaml", "tqdm", "typer", "xarray", "zarr")
+COMMON = (
+    "filelock",
+    "fsspec",
+    "numpy",
+    "pydantic",
+    "pyyaml",
+    "s3fs",
+    "tqdm",
+    "typer",
+    "universal-pathlib",
+    "xarray",
+    "zarr",
+)
 ROLES = {
     "simulate": (*COMMON, "dask", "dask-jobqueue", "distributed", "netcdf4", "torch"),
     "train": (*COMMON, "netcdf4", "pandas", "psutil", "safetensors", "scipy", "torch"),

@@ -40,7 +40,13 @@ EVERY_COMMAND = (
     "paths",
     "progress",
 )
-PACKAGE_OF = {"PIL": "pillow", "dask_jobqueue": "dask-jobqueue", "yaml": "pyyaml", "netCDF4": "netcdf4"}
+PACKAGE_OF = {
+    "PIL": "pillow",
+    "dask_jobqueue": "dask-jobqueue",
+    "yaml": "pyyaml",
+    "netCDF4": "netcdf4",
+    "upath": "universal-pathlib",
+}
 
 
 def load() -> ModuleType:
@@ -100,7 +106,7 @@ def test_an_environment_holds_what_its_stages_import(stage: str):
 @pytest.mark.parametrize("role", generate.ROLES)
 def test_an_environment_holds_nothing_that_no_stage_needs(role: str):
     needed = set().union(*(imported(stage) for stage in STAGES if ROLE_OF[stage] == role))
-    behind_others = {"dask", "jinja2", "netcdf4"}  # distributed, pandas and xarray work through them
+    behind_others = {"dask", "jinja2", "netcdf4", "s3fs"}  # distributed, pandas, xarray and fsspec work through them
     assert set(generate.ROLES[role]) <= needed | behind_others
 
 

@@ -25,13 +25,15 @@ from thermalize.config import DaskConfig, Experiment, ImportConfig
 from thermalize.ensemble import Ensemble, device_of
 from thermalize.errors import UserError
 from thermalize.importing.source import imported
+from thermalize.paths import Results
 from thermalize.progress import track_blocks
 from thermalize.store.atomic import exclusive, explaining
 from thermalize.store.fingerprint import code_digest
 from thermalize.store.layout import Layout, write
 from thermalize.store.ledger import Ledger
-from thermalize.store.manifest import Manifest, completed, partial_path, seal, store_path
+from thermalize.store.manifest import Manifest, completed, final_place, partial_path, seal, store_path
 from thermalize.store.moments import Moments
+from thermalize.store.place import Place
 from thermalize.store.shards import read_back
 
 __all__ = ["CODE", "Block", "integrate", "simulate"]
@@ -75,6 +77,8 @@ class Block:
     files: Source | None = None
     """The checked files of an import, which are not looked at again for every block."""
     device: str = "cpu"
+    final: Place | None = None
+    """Where the store is to lie, if not beside the unfinished one."""
 
     @property
     def source(self) -> Source:
@@ -99,26 +103,27 @@ def simulate(
     Args:
         experiment: the configuration.
         split: "train", "valid" or "test".
-        manifest: `…/<name>.manifest.json`; the store becomes `…/<name>.zarr` beside it.
+        manifest: `…/<name>.manifest.json`; the store becomes `…/<name>.zarr` beside it, or one below `storage`.
         workers: processes on this machine instead of `simulation.dask.workers`.
         code: digest of the code the result depends on, computed from the source when left out.
         gpus: how many the scheduler granted (None: not asked).
 
     Raises:
         UserError: a GPU is not there, the solution diverges, the disk is full, the folder is read-only, a scheduler
-            does not answer and so on; blocks finished before are kept.
+            or a URL does not answer and so on; blocks finished before are kept.
     """
     refuse_within_worker()
     manifest = manifest.absolute()
     source, modules = source_of(experiment, split, manifest.parent, gpus)
     layout, fingerprint = source.layout, source.made_from(code or code_digest(*modules))
-    ledger = Ledger(partial_path(manifest), fingerprint)
+    final = final_place(manifest, experiment.storage, Results(experiment.name, Path()).simulation(split), fingerprint)
+    ledger = Ledger(partial_path(manifest), fingerprint, final)
     with stopping_on_sigterm(), explaining(manifest), exclusive(store_path(manifest)):
         record = completed(manifest, fingerprint)
         if record is None:
             ledger.begin(layout)
             entries = _integrate_missing(experiment, split, source, ledger, workers)
-            record = _seal(ledger, manifest, layout, entries)
+            record = _seal(ledger, final, manifest, layout, entries)
         ledger.discard()
     return record
 
@@ -142,6 +147,7 @@ def integrate(block: Block) -> int:
     if not block.partial.is_dir():
         raise UserError(f"A Dask worker does not see {block.partial}; all workers need the file system of this machine")
     moments, names = Moments(), list[str]()
+    ledger = Ledger(block.partial, block.fingerprint, block.final)
     variable = block.source.layout.variable
     with _naming(block), explaining(block.partial), _one_thread():
         for rows, time, values in block.source.shards(block.index):
@@ -149,7 +155,8 @@ def integrate(block: Block) -> int:
                 moments = moments.merge(Moments.of(values[:, frame]))
             names += write(block.partial, variable, rows, time, values)
             read_back(block.partial, variable, (rows, time))
-        Ledger(block.partial, block.fingerprint).record(block.index, names, moments=moments.to_json())
+            ledger.draft.keep(variable, (rows, time))
+        ledger.record(block.index, names, moments=moments.to_json())
     return block.index
 
 
@@ -160,7 +167,8 @@ def _integrate_missing(
     dask, count = experiment.simulation.dask, source.blocks
     missing = [index for index in range(count) if not ledger.done(index)]
     files, device, steps = (None, source.device, source.steps) if isinstance(source, Ensemble) else (source, "cpu", 1)
-    tasks = [Block(experiment, split, index, ledger.partial, ledger.fingerprint, files, device) for index in missing]
+    common = (ledger.partial, ledger.fingerprint, files, device, ledger.final)
+    tasks = [Block(experiment, split, index, *common) for index in missing]
     with track_blocks(count, steps, f"simulate {split}", done=count - len(tasks)) as bar:
         number = _workers(dask, device, workers)
         results = each(integrate, tasks, number, dask.scheduler, dask.jobqueue, lambda told: bar.reach(*told))
@@ -177,12 +185,11 @@ def _workers(dask: DaskConfig, device: str, wanted: int | None) -> int:
     return 1 if device == "cuda" else wanted or dask.workers
 
 
-def _seal(ledger: Ledger, manifest: Path, layout: Layout, entries: list[dict[str, Any]]) -> Manifest:
+def _seal(ledger: Ledger, final: Place, manifest: Path, layout: Layout, entries: list[dict[str, Any]]) -> Manifest:
     moments = reduce(Moments.merge, (Moments.from_json(entry["notes"]["moments"]) for entry in entries))
     statistics = moments.statistics()
     _refuse_constant(layout, statistics)
     digests = {name: digest for entry in entries for name, digest in entry["digests"].items()}
-    final = store_path(manifest)
     return seal(ledger.partial, final, manifest, ledger.fingerprint, statistics=statistics, digests=digests)
 
 

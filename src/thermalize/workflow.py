@@ -17,6 +17,7 @@ from thermalize.config import (
     ThermalizerConfig,
 )
 from thermalize.config.training import COMPUTED_HOW
+from thermalize.config.urls import is_url
 from thermalize.importing.paths import matches, stamp
 
 __all__ = [
@@ -36,7 +37,13 @@ TRAINING: Any = {"__all__": {"training": COMPUTED_HOW}}
 WHICH = ("stabilizers", "sweeps")
 """Keys of `rollouts` that say which rollouts there are, and nothing about any one of them."""
 
-COSMETIC: Any = {"simulation": {"dask", "device"}, "device": True, "emulators": TRAINING, "diffusion": TRAINING}
+COSMETIC: Any = {
+    "storage": True,
+    "simulation": {"dask", "device"},
+    "device": True,
+    "emulators": TRAINING,
+    "diffusion": TRAINING,
+}
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
@@ -90,15 +97,14 @@ def _gpus(device: str) -> int:
 
 
 def source_files_of(experiment: Experiment) -> list[str]:
-    """Files and stores that are imported.
+    """Files and stores that are imported from this machine; what lies at URLs is looked at by the stage alone.
 
     A pattern that matches nothing stands for itself, as a missing input: a report needs no data, and can still be made.
     """
     if not isinstance(experiment.simulation, ImportConfig):
         return []
-    found = {
-        str(path): None for pattern in experiment.simulation.source for path in matches(pattern) or [Path(pattern)]
-    }
+    patterns = [pattern for pattern in experiment.simulation.source if not is_url(pattern)]
+    found = {str(path): None for pattern in patterns for path in matches(pattern) or [Path(pattern)]}
     return list(found)
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 from thermalize import __version__
 from thermalize.config import Experiment
 
 __all__ = ["as_text", "config_digest", "provenance"]
 
-COSMETIC = {"simulation": {"dask"}}
+COSMETIC: dict[str, Any] = {"storage": True, "simulation": {"dask"}}
 
 
 def config_digest(experiment: Experiment) -> str:
-    """SHA-256 of the resolved configuration in canonical JSON; how many Dask workers run, and where, does not count."""
+    """SHA-256 of the resolved configuration in canonical JSON; Dask workers, and where stores lie, do not count."""
     settings = experiment.model_dump(mode="json", exclude=COSMETIC)
     return "sha256:" + sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from thermalize.config.base import Name, Strict, by_kind
 from thermalize.config.diffusion import DiffusionConfig
@@ -14,6 +14,7 @@ from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, Ro
 from thermalize.config.simulation import SimulationConfig
 from thermalize.config.sweeps import Point, expand
 from thermalize.config.training import EmulatorConfig
+from thermalize.config.urls import url_fault
 
 __all__ = ["Experiment"]
 
@@ -52,6 +53,10 @@ class Experiment(Strict):
     seed: int = Field(0, ge=0, description="root of every random stream")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="rollout seeds")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where networks run")
+    storage: str | None = Field(
+        None,
+        description="URL below which trajectories are stored, such as s3://bucket/prefix; beside the manifests without",
+    )
     simulation: Simulation = Field(
         description="the truth: simulated, or with `import` read from files", json_schema_extra=_by_import
     )
@@ -59,6 +64,13 @@ class Experiment(Strict):
     diffusion: dict[Name, DiffusionConfig] = Field(default_factory=dict, description="named diffusion models")
     rollouts: RolloutsConfig
     diagnostics: DiagnosticsConfig = DiagnosticsConfig()
+
+    @field_validator("storage")
+    @classmethod
+    def _storage_is_url(cls, value: str | None) -> str | None:
+        if value is not None and (fault := url_fault(value)):
+            raise ValueError(fault)
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from thermalize.config.base import Name, SplitName, Strict, quantity
 from thermalize.config.cluster import DaskConfig
+from thermalize.config.urls import is_url, url_fault
 
 __all__ = ["DimsConfig", "ImportConfig", "ImportSplitConfig", "PointsConfig", "SidesConfig"]
 
@@ -63,7 +64,8 @@ class ImportConfig(Strict):
 
     source: Paths = Field(
         alias="import",
-        description="NetCDF files or Zarr stores: paths, or patterns such as data/*.nc; one alone needs no list",
+        description="NetCDF files or Zarr stores: paths, patterns such as data/*.nc, or URLs of Zarr stores such as "
+        "s3://bucket/x.zarr; one alone needs no list",
     )
     files: Literal["time", "member"] = Field("time", description="several files follow each other along time or member")
     dims: DimsConfig
@@ -123,6 +125,14 @@ class ImportConfig(Strict):
     def label(self) -> str:
         """The data in a few words, for tables."""
         return " ".join(["import", self.variable, *(["x".join(map(str, self.grid))] if self.grid else [])])
+
+    @field_validator("source")
+    @classmethod
+    def _urls_are_open(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if is_url(each) and (fault := url_fault(each)):
+                raise ValueError(fault)
+        return value
 
     @model_validator(mode="after")
     def _names_fit(self) -> ImportConfig:

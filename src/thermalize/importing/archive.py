@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -18,6 +17,7 @@ from thermalize.importing.grid import axes_of
 from thermalize.importing.paths import find
 from thermalize.importing.splits import Row
 from thermalize.importing.times import Track, offset_of, reference_of, refuse_uneven, track_of
+from thermalize.store.place import Place
 
 __all__ = ["Archive", "Chain", "Form", "Piece", "survey"]
 
@@ -33,7 +33,7 @@ AGREEMENT = {
 class Piece:
     """Frames of one member that lie in one file: every `every`-th from `start` on, `frames` of them."""
 
-    path: Path
+    path: Place
     member: int
     start: int
     every: int
@@ -49,7 +49,7 @@ class Piece:
 class Chain:
     """Files that continue one another in time, and the number of frames up to the end of each."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
     ends: tuple[int, ...]
 
     def find(self, frame: int) -> tuple[int, int]:
@@ -139,7 +139,7 @@ def _chain(tracks: Sequence[Track]) -> Chain:
     return Chain(tuple(track.path for track in tracks), tuple(accumulate(len(track.times) for track in tracks)))
 
 
-def _form(dataset: xr.Dataset, config: ImportConfig, path: Path) -> Form:
+def _form(dataset: xr.Dataset, config: ImportConfig, path: Place) -> Form:
     found = fields(dataset, config, path)
     for field in found:
         _refuse_units(field, config, path)
@@ -166,7 +166,7 @@ def _channels(field: xr.DataArray, config: ImportConfig) -> tuple[str, ...]:
     return tuple(value if isinstance(value, str) else f"{dim}={value:g}" for value in values)
 
 
-def _refuse_units(field: xr.DataArray, config: ImportConfig, path: Path) -> None:
+def _refuse_units(field: xr.DataArray, config: ImportConfig, path: Place) -> None:
     units = str(field.attrs.get("units", config.units)).strip()
     if units != config.units.strip():
         raise UserError(
@@ -175,7 +175,7 @@ def _refuse_units(field: xr.DataArray, config: ImportConfig, path: Path) -> None
         )
 
 
-def _refuse_other(first: Form, form: Form, name: Path, path: Path) -> None:
+def _refuse_other(first: Form, form: Form, name: Place, path: Place) -> None:
     """Raise a `UserError` if a file does not fit the first one."""
     for axis, points in form.axes.items():
         expected = first.axes[axis]

@@ -3,6 +3,9 @@
 Size and time of change alone would make the same data another truth after a copy, and with it every model trained on
 it. Reading terabytes at every call would cost more than the import. So contents are digested once and kept in a small
 file beside the stores together with size and time of change, which only say when to look at the contents again.
+
+At a URL a digest of the contents would double what has to be sent. There the names and sizes of all objects count, and
+the checksums that the provider lists with them, or the times of change where it lists none.
 """
 
 from __future__ import annotations
@@ -14,16 +17,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from upath import UPath
+
 from thermalize.importing.paths import contents, stamp
 from thermalize.store.atomic import exclusive, explaining, write_text
+from thermalize.store.place import Place, listing
 from thermalize.store.shards import digests as digests_of
 
 __all__ = ["CACHE", "digests"]
 
 CACHE = ".sources.json"
+VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime")
+"""What providers list of an object, the best first."""
 
 
-def digests(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
+def digests(paths: Sequence[Place], folder: Path) -> dict[Place, str]:
     """SHA-256 of every file, or of all files of a Zarr store; those known from before are looked up in `folder`."""
     cache = folder / CACHE
     with explaining(cache), exclusive(cache):
@@ -42,7 +50,9 @@ def _read(cache: Path) -> dict[str, Any]:
     return {}
 
 
-def _entry(path: Path, known: dict[str, str]) -> dict[str, str]:
+def _entry(path: Place, known: dict[str, str]) -> dict[str, str]:
+    if isinstance(path, UPath):
+        return {"digest": _listed(path)}
     now = stamp([path])
     if known.get("stamp") == now and "digest" in known:
         return known
@@ -50,3 +60,11 @@ def _entry(path: Path, known: dict[str, str]) -> dict[str, str]:
         return {"stamp": now, "digest": digests_of(path.parent, [path.name])[path.name]}
     each = digests_of(path, [file.relative_to(path).as_posix() for file in contents(path)])
     return {"stamp": now, "digest": f"sha256:{sha256(json.dumps(each, sort_keys=True).encode()).hexdigest()}"}
+
+
+def _listed(path: UPath) -> str:
+    digest = sha256()
+    for name, info in listing(path).items():
+        version = next((info[key] for key in VERSIONS if info.get(key) is not None), "")
+        digest.update(f"{name}:{info['size']}:{version}\n".encode())
+    return f"listing:{digest.hexdigest()}"

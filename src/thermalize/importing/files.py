@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from upath import UPath
 
 from thermalize.config import ImportConfig
 from thermalize.errors import UserError
+from thermalize.store.place import Place
+from thermalize.store.reading import for_zarr
 
 __all__ = ["fields", "opened", "read"]
 
@@ -23,18 +25,18 @@ MOST_NAMES = 12
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[xr.Dataset]:
-    """A NetCDF file or Zarr store, lazily; times stay the numbers that they are."""
+def opened(path: Place) -> Iterator[xr.Dataset]:
+    """A NetCDF file or Zarr store, at a URL a Zarr store, lazily; times stay the numbers that they are."""
     try:
         dataset = _open(path)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        kind = "a Zarr store" if path.is_dir() else "a NetCDF file"
+        kind = "a Zarr store" if _is_zarr(path) else "a NetCDF file"
         raise UserError(f"{path} cannot be opened as {kind} ({_first_line(error)}); check that it is whole") from None
     with dataset:
         yield dataset
 
 
-def fields(dataset: xr.Dataset, config: ImportConfig, path: Path) -> list[xr.DataArray]:
+def fields(dataset: xr.Dataset, config: ImportConfig, path: Place) -> list[xr.DataArray]:
     """The variables of the channels, lazily, each with those of [member, time, channel, y, x] that `dims` names.
 
     Raises:
@@ -44,7 +46,7 @@ def fields(dataset: xr.Dataset, config: ImportConfig, path: Path) -> list[xr.Dat
     return [_field(dataset, name, config, path) for name in names]
 
 
-def read(path: Path, config: ImportConfig, member: int, part: slice) -> np.ndarray:
+def read(path: Place, config: ImportConfig, member: int, part: slice) -> np.ndarray:
     """Frames [frame, channel, *grid] of a member in float32.
 
     Raises:
@@ -55,12 +57,17 @@ def read(path: Path, config: ImportConfig, member: int, part: slice) -> np.ndarr
     return np.concatenate(parts, axis=1)
 
 
-def _open(path: Path) -> xr.Dataset:
-    options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "netcdf4"}
-    return xr.open_dataset(path, chunks=None, cache=False, decode_times=False, **options)
+def _open(path: Place) -> xr.Dataset:
+    options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if _is_zarr(path) else {"engine": "netcdf4"}
+    source: Any = for_zarr(path)
+    return xr.open_dataset(source, chunks=None, cache=False, decode_times=False, **options)
 
 
-def _field(dataset: xr.Dataset, name: str, config: ImportConfig, path: Path) -> xr.DataArray:
+def _is_zarr(path: Place) -> bool:
+    return isinstance(path, UPath) or path.is_dir()
+
+
+def _field(dataset: xr.Dataset, name: str, config: ImportConfig, path: Place) -> xr.DataArray:
     if name not in dataset.data_vars:
         raise UserError(f"{path} has no variable {name!r}; {_known(name, [str(each) for each in dataset.data_vars])}")
     field = dataset[name]
@@ -81,7 +88,7 @@ def _field(dataset: xr.Dataset, name: str, config: ImportConfig, path: Path) -> 
     return field.isel({dim: 0 for dim in field.dims if dim not in named}).transpose(*named)
 
 
-def _values(field: xr.DataArray, config: ImportConfig, member: int, part: slice, path: Path) -> np.ndarray:
+def _values(field: xr.DataArray, config: ImportConfig, member: int, part: slice, path: Place) -> np.ndarray:
     """[frame, channel, *grid] of one variable."""
     dims = config.dims
     chosen: dict[str, Any] = {dims.member: member} if dims.member else {}

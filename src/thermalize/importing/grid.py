@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import xarray as xr
 
 from thermalize.config import ImportConfig
 from thermalize.errors import UserError
+from thermalize.store.place import Place
 
 __all__ = ["axes_of"]
 
@@ -16,7 +15,7 @@ UNEVEN = 1e-3
 """Of a spacing, beside the resolution of coordinates in single precision."""
 
 
-def axes_of(dataset: xr.Dataset, config: ImportConfig, path: Path) -> tuple[dict[str, np.ndarray], str]:
+def axes_of(dataset: xr.Dataset, config: ImportConfig, path: Place) -> tuple[dict[str, np.ndarray], str]:
     """The points along y and x with equal spacing to the last digit, and their units.
 
     Raises:
@@ -35,7 +34,7 @@ def axes_of(dataset: xr.Dataset, config: ImportConfig, path: Path) -> tuple[dict
 
 
 def _points(
-    dataset: xr.Dataset, dim: str, axis: str, config: ImportConfig, path: Path
+    dataset: xr.Dataset, dim: str, axis: str, config: ImportConfig, path: Place
 ) -> tuple[np.ndarray, str | None]:
     points = dataset.sizes[dim]
     period = getattr(config.periods, axis) if config.periods else None
@@ -56,13 +55,13 @@ def _points(
     return values[0] + np.arange(points) * spacing, dataset[dim].attrs.get("units")
 
 
-def _numbers(coordinate: xr.DataArray, path: Path) -> np.ndarray:
+def _numbers(coordinate: xr.DataArray, path: Place) -> np.ndarray:
     if coordinate.dtype.kind not in "fiu":
         raise UserError(f"{path}: {coordinate.name} holds {coordinate.dtype} and no numbers; give it coordinates")
     return coordinate.to_numpy().astype(np.float64)
 
 
-def _refuse_uneven(values: np.ndarray, spacing: float, single: bool, dim: str, path: Path) -> None:
+def _refuse_uneven(values: np.ndarray, spacing: float, single: bool, dim: str, path: Place) -> None:
     steps = np.diff(values)
     resolution = 2 * np.finfo(np.float32).eps * float(np.abs(values).max()) if single else 0.0
     if not spacing > 0:
@@ -76,7 +75,7 @@ def _refuse_uneven(values: np.ndarray, spacing: float, single: bool, dim: str, p
         )
 
 
-def _one_unit(units: dict[str, str | None], config: ImportConfig, path: Path) -> str:
+def _one_unit(units: dict[str, str | None], config: ImportConfig, path: Place) -> str:
     found = {axis: unit.strip() for axis, unit in units.items() if unit is not None}
     stated = config.length_units
     for axis, unit in found.items():

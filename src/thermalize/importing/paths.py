@@ -1,4 +1,4 @@
-"""Files and Zarr stores behind the paths and patterns of `simulation.import`."""
+"""Files and Zarr stores behind the paths, URLs and patterns of `simulation.import`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from glob import glob
 from hashlib import sha256
 from pathlib import Path
 
+from upath import UPath
+
+from thermalize.config.urls import is_url
 from thermalize.errors import UserError
+from thermalize.store.place import Place, elsewhere, reaching
 
 __all__ = ["contents", "find", "matches", "stamp"]
 
@@ -23,24 +27,41 @@ def matches(pattern: str) -> list[Path]:
     return sorted(each.absolute() for each in found)
 
 
-def find(patterns: Iterable[str]) -> list[Path]:
+def find(patterns: Iterable[str]) -> list[Place]:
     """The files and stores of all patterns, each once.
 
     Raises:
-        UserError: a pattern matches nothing, or a folder that is no Zarr store.
+        UserError: a pattern matches nothing, or a folder that is no Zarr store, or a URL does not answer.
     """
-    found: dict[Path, None] = {}
+    found: dict[Place, None] = {}
     for pattern in patterns:
-        some = matches(pattern)
+        some = _at_url(pattern) if is_url(pattern) else matches(pattern)
         if not some:
             raise UserError(f"simulation.import: {_missing(pattern)}")
         found |= dict.fromkeys(some)
     for path in found:
-        if path.is_dir() and not any((path / mark).is_file() for mark in MARKS):
+        if isinstance(path, UPath):
+            _refuse_other_than_zarr(path)
+        elif path.is_dir() and not any((path / mark).is_file() for mark in MARKS):
             raise UserError(
                 f"simulation.import: {path} is a folder but no Zarr store; name files in it, as {path.name}/*.nc"
             )
     return list(found)
+
+
+def _at_url(pattern: str) -> list[UPath]:
+    place = elsewhere(pattern)
+    with reaching(place):
+        return [elsewhere(place.fs.unstrip_protocol(name)) for name in sorted(place.fs.glob(place.path))]
+
+
+def _refuse_other_than_zarr(place: UPath) -> None:
+    with reaching(place):
+        if not any((place / mark).is_file() for mark in MARKS):
+            raise UserError(
+                f"simulation.import: {place} is no Zarr store, and nothing else is read from a URL; "
+                "copy NetCDF files to this machine, or convert them to Zarr"
+            )
 
 
 def contents(path: Path) -> list[Path]:
@@ -59,6 +80,8 @@ def stamp(paths: Sequence[Path]) -> str:
 
 
 def _missing(pattern: str) -> str:
+    if is_url(pattern):
+        return f"nothing lies at {pattern}; check the URL"
     place = f"paths begin in the folder that the command runs in, {Path.cwd()}"
     if any(sign in pattern for sign in "*?["):
         return f"no file matches {pattern}; {place}"

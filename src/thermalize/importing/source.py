@@ -26,6 +26,7 @@ from thermalize.importing.digests import digests
 from thermalize.importing.splits import Row, rows
 from thermalize.store.fingerprint import fingerprint
 from thermalize.store.layout import Layout, inner_chunk
+from thermalize.store.place import Place
 
 __all__ = ["Imported", "imported"]
 
@@ -41,7 +42,7 @@ class Imported:
     split: SplitName
     archive: Archive
     chosen: tuple[Row, ...]
-    digests: dict[Path, str]
+    digests: dict[Place, str]
 
     @property
     def blocks(self) -> int:

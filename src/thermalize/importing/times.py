@@ -10,7 +10,6 @@ Only the steps between frames matter to a store; the times themselves tell what 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ import xarray as xr
 
 from thermalize.config import ImportConfig
 from thermalize.errors import UserError
+from thermalize.store.place import Place
 
 __all__ = ["Track", "offset_of", "reference_of", "refuse_uneven", "track_of"]
 
@@ -37,7 +37,7 @@ OFF = 1e-4
 class Track(NamedTuple):
     """Times of one file's frames in `time_units`."""
 
-    path: Path
+    path: Place
     times: np.ndarray
 
 
@@ -47,7 +47,7 @@ def reference_of(dataset: xr.Dataset, config: ImportConfig) -> str:
     return f"{EPOCH} ({_calendar(time)})" if _is_dated(time) else ""
 
 
-def track_of(dataset: xr.Dataset, config: ImportConfig, path: Path) -> Track:
+def track_of(dataset: xr.Dataset, config: ImportConfig, path: Place) -> Track:
     """The times of a file.
 
     Raises:
@@ -110,7 +110,7 @@ def _uneven(tracks: Sequence[Track], steps: np.ndarray, typical: float, config: 
     return f"{name} comes {step:g} {units} after {after}, others after {typical:g}; fill in or resample missing frames"
 
 
-def _other_interval(path: Path, step: float, config: ImportConfig) -> str:
+def _other_interval(path: Place, step: float, config: ImportConfig) -> str:
     every = round(config.frame_interval / step)
     fits = every >= 1 and abs(every * step - config.frame_interval) <= OFF * config.frame_interval
     hint = f"every: {every}" if fits else f"frame_interval: {step * config.every:.6g}"
@@ -124,7 +124,7 @@ def _is_dated(time: xr.DataArray) -> bool:
     return time.dtype.kind == "M" or " since " in str(time.attrs.get("units", ""))
 
 
-def _dates(time: xr.DataArray, config: ImportConfig, path: Path) -> np.ndarray:
+def _dates(time: xr.DataArray, config: ImportConfig, path: Place) -> np.ndarray:
     unit = _seconds(config, f"{path}: {time.name} holds dates")
     coder = xr.coders.CFDatetimeCoder(use_cftime=True)
     try:
@@ -148,7 +148,7 @@ def _seconds(config: ImportConfig, what: str) -> float:
     return unit
 
 
-def _factor(time: xr.DataArray, config: ImportConfig, path: Path) -> float:
+def _factor(time: xr.DataArray, config: ImportConfig, path: Place) -> float:
     """What the numbers are multiplied by to be in `time_units`."""
     units, stated = str(time.attrs.get("units", "")).strip(), config.time_units
     if units in ("", stated):

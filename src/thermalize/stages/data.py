@@ -11,11 +11,11 @@ import torch
 import thermalize
 from thermalize.config import Experiment, TrainingConfig
 from thermalize.paths import Results
-from thermalize.store.manifest import check_system, open_store, read_manifest, store_path
+from thermalize.store.manifest import check_system, open_store, read_manifest, zarr_store
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.data import Normalization, Windows
 from thermalize.training.processes import ALONE, Processes
-from thermalize.training.stream import decide, open_windows
+from thermalize.training.stream import ZarrStore, decide, open_windows
 
 __all__ = ["TrainingData", "identity_card", "partial", "read_data"]
 
@@ -49,7 +49,7 @@ def read_data(
     begun = Checkpoints.owner(partial(folder)).get("order", {})
     windows = {}
     for name, path in splits.items():
-        store, variable = store_path(path), open_store(path).attrs["variable"]
+        store, variable = zarr_store(path), open_store(path).attrs["variable"]
         order = processes.agreed(_order(store, variable, training, begun.get(name, {}), processes.device))
         windows[name] = open_windows(store, variable, normalization, processes.device, **order)
     prints = {name: manifest.fingerprint for name, manifest in manifests.items()}
@@ -57,7 +57,7 @@ def read_data(
 
 
 def _order(
-    store: Path, variable: str, training: TrainingConfig, begun: dict[str, Any], device: torch.device
+    store: ZarrStore, variable: str, training: TrainingConfig, begun: dict[str, Any], device: torch.device
 ) -> dict[str, Any]:
     """How the windows are read, on which their order depends: as an interrupted training began, else as it fits now."""
     if begun and training.data in ("auto", begun["mode"]):

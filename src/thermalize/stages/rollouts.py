@@ -28,9 +28,19 @@ from thermalize.stages.emulator import load_emulator
 from thermalize.stages.stabilizing import Parts
 from thermalize.stages.streaming import SERIES, Behind, Unfinished, frozen, saved_state
 from thermalize.store.atomic import exclusive, explaining
+from thermalize.store.draft import Draft
 from thermalize.store.fingerprint import code_digest, fingerprint
 from thermalize.store.layout import Layout
-from thermalize.store.manifest import check_system, completed, open_store, read_manifest, seal, store_path
+from thermalize.store.manifest import (
+    check_system,
+    completed,
+    final_place,
+    open_store,
+    partial_path,
+    read_manifest,
+    seal,
+)
+from thermalize.store.place import UnreachableError
 from thermalize.training.folder import read_card
 
 __all__ = ["Job", "initial_frames", "rollout"]
@@ -67,6 +77,11 @@ class Job:
         return self.paths.emulator(self.emulator)
 
     @property
+    def name(self) -> Path:
+        """Of the manifest, below the folder of all results."""
+        return Results(self.experiment.name, Path()).rollout(self.emulator, self.stabilizer, self.seed)
+
+    @property
     def test(self) -> Path:
         return self.paths.simulation("test")
 
@@ -96,6 +111,7 @@ def rollout(job: Job, manifest: Path, device: torch.device) -> None:
         if completed(manifest, key) is None:
             _Stream(job, manifest, key, device).run()
         saved_state(manifest).unlink(missing_ok=True)
+        Draft(partial_path(manifest)).discard()
 
 
 class _Stream:
@@ -107,7 +123,8 @@ class _Stream:
         self.emulator = load_emulator(job.emulator_folder, job.system, device)
         self.truth = open_store(job.test)
         self.variable = self.truth.attrs["variable"]
-        self.unfinished = Unfinished(manifest, key, self.variable)
+        self.final = final_place(manifest, job.experiment.storage, job.name, key)
+        self.unfinished = Unfinished(manifest, key, self.variable, self.final)
 
     def run(self) -> None:
         state = self.unfinished.resume(self.device) or self._begin()
@@ -203,12 +220,14 @@ class _Stream:
         try:
             seal(
                 self.unfinished.partial,
-                store_path(self.manifest),
+                self.final,
                 self.manifest,
                 self.key,
                 attributes=attributes,
                 allow_nan=True,
             )
+        except UnreachableError:
+            raise
         except UserError:
             # What is stored is damaged, so there is nothing to continue: the next run begins anew.
             self.unfinished.saved.unlink(missing_ok=True)

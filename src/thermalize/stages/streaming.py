@@ -6,7 +6,6 @@ does not depend on the length. The state after a chunk is saved once the chunk i
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -20,8 +19,10 @@ import torch
 
 from thermalize.autoregression import Chunk, State
 from thermalize.store.atomic import replacing
+from thermalize.store.draft import draft_at
 from thermalize.store.layout import Layout, create, write
 from thermalize.store.manifest import partial_path
+from thermalize.store.place import Place
 
 __all__ = ["SERIES", "Behind", "Unfinished", "frozen", "saved_state"]
 
@@ -67,21 +68,24 @@ class Behind:
 class Unfinished:
     """The partial store beside a manifest, and the state of the rollout with fingerprint `key` beside it."""
 
-    def __init__(self, manifest: Path, key: str, variable: str) -> None:
+    def __init__(self, manifest: Path, key: str, variable: str, final: Place) -> None:
         self.partial, self.saved = partial_path(manifest), saved_state(manifest)
+        self.draft = draft_at(self.partial, final)
         self.key, self.variable = key, variable
 
     def begin(self, layout: Layout) -> None:
-        shutil.rmtree(self.partial, ignore_errors=True)
+        self.draft.discard()
         self.saved.unlink(missing_ok=True)
         create(self.partial, layout)
+        self.draft.begin()
 
     def resume(self, device: torch.device) -> State | None:
         """The state after the last whole chunk; None where there is none of this rollout."""
         try:
             saved = np.load(self.saved, allow_pickle=False)
-            if str(saved["fingerprint"]) != self.key or not self.partial.exists():
+            if str(saved["fingerprint"]) != self.key or not self.partial.exists() or not self.draft.ours:
                 return None
+            self.draft.begin()
             memory = {name.removeprefix(MEMORY): torch.from_numpy(saved[name]) for name in saved if MEMORY in name}
             x = torch.from_numpy(saved["x"]).to(device)
             return State(x, int(saved["step"]), saved["lost_step"], saved["lost_cause"].tolist(), memory)
@@ -91,10 +95,14 @@ class Unfinished:
     def write(self, start: int, fields: np.ndarray, chunk: Chunk, state: State) -> None:
         """Writes frames from `start` on, `fields` [member, frame, channel, *grid] in physical units, then the state."""
         everyone, when = slice(0, len(fields)), slice(start, start + fields.shape[1])
-        write(self.partial, self.variable, everyone, when, fields)
+        self._write(self.variable, everyone, when, fields)
         for name, (dtype, *_) in SERIES.items():
-            write(self.partial, name, everyone, when, getattr(chunk, name).numpy().astype(dtype))
+            self._write(name, everyone, when, getattr(chunk, name).numpy().astype(dtype))
         self._save(state)
+
+    def _write(self, name: str, member: slice, time: slice, values: np.ndarray) -> None:
+        write(self.partial, name, member, time, values)
+        self.draft.keep(name, (member, time))
 
     def _save(self, state: State) -> None:
         with replacing(self.saved) as path, path.open("wb") as file:

@@ -5,6 +5,11 @@ Whatever moment it is killed at, a reader finds the old store, no store, or the 
     every shard there, decodable, finite → statistics and consolidated metadata → sync → old manifest away →
     copy of the new manifest → old store aside → rename → manifest → old store deleted
 
+At a URL, where nothing can be renamed, the new store is sent to a place of its own instead:
+
+    … → whatever is not there yet is sent, names and sizes compared → old manifest away → copy → manifest →
+    old store deleted
+
 The copy (`.<name>.manifest.json`) lets the next run finish what was interrupted, and recognise a finished store whose
 manifest was deleted, as Snakemake does with declared outputs before it runs a rule.
 """
@@ -12,6 +17,7 @@ manifest was deleted, as Snakemake does with declared outputs before it runs a r
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +26,18 @@ import zarr
 
 from thermalize import __version__
 from thermalize.errors import UserError
-from thermalize.store import shards
+from thermalize.store import outdated, shards
 from thermalize.store.atomic import remove, sync, write_text
-from thermalize.store.record import Manifest, compare, read_manifest, store_path
+from thermalize.store.draft import draft_at
+from thermalize.store.place import Place, UnreachableError
+from thermalize.store.record import Manifest, look, partial_path, read_manifest, store_path
 
 __all__ = ["completed", "seal"]
 
 
 def seal(
     partial: Path,
-    final: Path,
+    final: Place,
     manifest: Path,
     fingerprint: str,
     statistics: dict[str, Any] | None = None,
@@ -40,7 +48,9 @@ def seal(
     """Verify the unfinished store `partial`, make it the store `final` and write its manifest.
 
     Args:
-        partial, final, manifest: paths in one folder. What `final` held is deleted once the new store is in its place.
+        partial, manifest: paths in one folder.
+        final: another path there, or a place at a URL. The store that the old manifest named is deleted once the new
+            one is in its place.
         fingerprint: of everything the contents depend on.
         statistics: per-channel "mean" and "std" and the like; also become attributes of the store.
         attributes: further JSON values, known only now; also become attributes of the store.
@@ -53,34 +63,50 @@ def seal(
     """
     if not (partial / "zarr.json").is_file():
         raise UserError(f"{partial} is no unfinished store; run the stage that writes it again")
+    draft = draft_at(partial, final)
+    sent = draft.sent()
     shards.sweep(partial)
-    shards.check(partial, allow_nan, digests or {})
+    shards.check(partial, allow_nan, digests or {}, sent)
     _finish_metadata(partial, {**(statistics or {}), **(attributes or {})})
-    found = shards.digests(partial, shards.files(partial))
+    found = _digests(partial, sent)
     changed = [name for name, digest in (digests or {}).items() if found.get(name) != digest]
     if changed:
         raise UserError(f"{partial / changed[0]} changed after it was written; run the same command again")
-    record = _describe(partial, final.name, fingerprint, statistics or {}, found)
-    shards.sync_tree(partial)
+    sizes = draft.secure()
+    described = _describe(partial, final.name, fingerprint, statistics or {}, found)
+    record = described.model_copy(update={"url": draft.url, "sizes": sizes})
     _publish(partial, final, manifest, record)
     return record
 
 
 def completed(manifest: Path, fingerprint: str) -> Manifest | None:
-    """The manifest of the finished, intact store of this fingerprint, if there is one; restores it from its copy."""
+    """The manifest of the finished, intact store of this fingerprint, if there is one; restores it from its copy.
+
+    Raises:
+        UnreachableError: it lies at a URL that does not answer, so that nobody can tell.
+    """
     for path in (manifest, _copy(manifest)):
         try:
             record = read_manifest(path)
             if record.fingerprint != fingerprint:
                 continue
-            compare(record, manifest.parent)
+            look(record, manifest.parent)
+        except UnreachableError:
+            raise
         except UserError:
             continue
         if path != manifest:
             write_text(manifest, record.text())
-        remove(_aside(store_path(manifest)))
+        _tidy(manifest, record)
         return record
     return None
+
+
+def _digests(partial: Path, sent: dict[str, str]) -> dict[str, str]:
+    """Of every file of the store, wherever it lies by now."""
+    names = shards.files(partial)
+    here = shards.digests(partial, [name for name in names if name not in sent or (partial / name).is_file()])
+    return {name: here.get(name) or sent[name] for name in names}
 
 
 def _finish_metadata(partial: Path, attributes: dict[str, Any]) -> None:
@@ -115,17 +141,40 @@ def _describe(
     )
 
 
-def _publish(partial: Path, final: Path, manifest: Path, record: Manifest) -> None:
-    aside = _aside(final)
+def _publish(partial: Path, final: Place, manifest: Path, record: Manifest) -> None:
+    outdated.note(store_path(manifest), _urls(manifest) - {record.url})
     remove(manifest)
     write_text(_copy(manifest), record.text())
+    if isinstance(final, Path):
+        _move(partial, final)
+    write_text(manifest, record.text())
+    _tidy(manifest, record)
+
+
+def _move(partial: Path, final: Path) -> None:
     if final.exists():
-        remove(aside)
-        final.rename(aside)
+        remove(_aside(final))
+        final.rename(_aside(final))
     partial.rename(final)
     sync(final.parent)
-    write_text(manifest, record.text())
-    remove(aside)
+
+
+def _tidy(manifest: Path, record: Manifest) -> None:
+    """Delete the stores that a manifest named before, and the receipts of the one that it names now."""
+    draft_at(partial_path(manifest)).settle(record.url)
+    remove(_aside(store_path(manifest)))
+    if record.url is not None:
+        remove(store_path(manifest))
+    outdated.clear(store_path(manifest), record.url)
+
+
+def _urls(manifest: Path) -> set[str]:
+    """Where the stores of a manifest and of its copy lie, if elsewhere."""
+    found = set()
+    for path in (manifest, _copy(manifest)):
+        with suppress(UserError):
+            found.add(read_manifest(path).url)
+    return {url for url in found if url is not None}
 
 
 def _copy(manifest: Path) -> Path:

@@ -16,8 +16,9 @@ from typing import Any
 
 from thermalize.errors import UserError
 from thermalize.store.atomic import remove, write_text
+from thermalize.store.draft import draft_at
 from thermalize.store.layout import Layout, create
-from thermalize.store.shards import digests
+from thermalize.store.place import Place
 
 __all__ = ["Ledger"]
 
@@ -28,10 +29,12 @@ class Ledger:
     Args:
         partial: path of the unfinished store, `<name>.zarr.partial`.
         fingerprint: of everything its contents depend on.
+        final: place of the finished store, where that is not beside the unfinished one.
     """
 
-    def __init__(self, partial: Path, fingerprint: str) -> None:
-        self.partial, self.fingerprint = partial, fingerprint
+    def __init__(self, partial: Path, fingerprint: str, final: Place | None = None) -> None:
+        self.partial, self.fingerprint, self.final = partial, fingerprint, final
+        self.draft = draft_at(partial, final)
         self.folder = partial.with_name(f"{partial.name}.blocks")
         self._mark = self.folder / "fingerprint"
 
@@ -44,21 +47,22 @@ class Ledger:
             skeleton = Path(scratch, self.partial.name)
             create(skeleton, layout)
             shutil.copytree(skeleton, self.partial, dirs_exist_ok=True)
+        self.draft.begin()
         self.folder.mkdir(exist_ok=True)
         write_text(self._mark, self.fingerprint)
 
     def record(self, block: int, names: list[str], **notes: Any) -> None:
         """The shards `names` (relative to the store) of a block are written; keep `notes`, JSON values, with it."""
-        entry = {"fingerprint": self.fingerprint, "digests": digests(self.partial, names), "notes": notes}
+        entry = {"fingerprint": self.fingerprint, "digests": self.draft.digests(names), "notes": notes}
         write_text(self._entry(block), json.dumps(entry, indent=1, allow_nan=False))
 
     def done(self, block: int) -> bool:
         """Whether a block is recorded and its shards have not changed since."""
         try:
             known = self.entry(block)["digests"]
-            return bool(digests(self.partial, known) == known)
-        except (UserError, OSError):
+        except UserError:
             return False
+        return self.draft.intact(known)
 
     def entry(self, block: int) -> dict[str, Any]:
         """{"digests": …, "notes": …} as recorded.
@@ -75,8 +79,9 @@ class Ledger:
 
     def discard(self) -> None:
         """Delete the unfinished store and its record, the fingerprint first so that no half of them can be taken up."""
-        for path in (self._mark, self.folder, self.partial):
+        for path in (self._mark, self.folder):
             remove(path)
+        self.draft.discard()
 
     def _ours(self) -> bool:
         try:

@@ -1,7 +1,7 @@
 """The manifest beside a store, and the store through it: only what has an intact manifest is ever read as data.
 
-`seal` makes a finished store of an unfinished one, `verify` compares every file with its digest, `open_store` does both
-that and the opening with xarray, and `check_system` refuses a store of another system than the experiment's.
+`seal` makes a finished store of an unfinished one, `verify` compares every file with its digest, `open_store` looks
+at the store and opens it with xarray, and `check_system` refuses a store of another system than the experiment's.
 """
 
 from __future__ import annotations
@@ -16,18 +16,31 @@ import xarray as xr
 from thermalize.config import Experiment
 from thermalize.errors import UserError
 from thermalize.store.commit import completed, seal
-from thermalize.store.record import Manifest, compare, partial_path, read_manifest, store_path, verify
+from thermalize.store.reading import Watched, for_zarr
+from thermalize.store.record import (
+    METADATA,
+    Manifest,
+    compare,
+    final_place,
+    look,
+    partial_path,
+    read_manifest,
+    store_path,
+    verify,
+)
 
 __all__ = [
     "Manifest",
     "check_system",
     "completed",
+    "final_place",
     "open_store",
     "partial_path",
     "read_manifest",
     "seal",
     "store_path",
     "verify",
+    "zarr_store",
 ]
 
 
@@ -36,16 +49,26 @@ def open_store(manifest: Path | str, verify: bool = True) -> xr.Dataset:
 
     Args:
         manifest: the manifest file.
-        verify: compare every file with its digest first, else only the metadata.
+        verify: compare every file with its digest first (at a URL: with its size), else only the metadata.
     """
     manifest = Path(manifest)
     record = read_manifest(manifest)
-    compare(record, manifest.parent, None if verify else ["zarr.json"])
-    path = manifest.parent / record.store
-    dataset: xr.Dataset = xr.open_zarr(path, consolidated=True, chunks=None, decode_times=False)
+    if verify:
+        look(record, manifest.parent)
+    else:
+        compare(record, manifest.parent, [METADATA])
+    store = zarr_store(manifest)
+    dataset: xr.Dataset = xr.open_zarr(store, consolidated=True, chunks=None, decode_times=False)
+    dataset.encoding["source"] = str(store)
     channel = dataset["channel"]
     # NetCDF and most of xarray's users know strings of fixed width only
     return dataset.assign_coords(channel=("channel", np.array(channel.to_numpy().tolist()), channel.attrs))
+
+
+def zarr_store(manifest: Path) -> Path | Watched:
+    """The store of a manifest as Zarr takes it, without a look at the files."""
+    record = read_manifest(manifest)
+    return for_zarr(record.place(manifest.parent), record.digests)
 
 
 def check_system(dataset: xr.Dataset | Manifest, experiment: Experiment) -> None:

@@ -3,7 +3,7 @@
     <name>.zarr  <name>.manifest.json   a finished store and what it holds, with a digest of each of its files
     <name>.zarr.partial                 an unfinished one
 
-A store counts as finished only through its manifest.
+A store counts as finished only through its manifest, which also tells its URL where it does not lie beside it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from upath import UPath
 
 from thermalize.errors import UserError
+from thermalize.store.place import Place, elsewhere, listing, reaching
 from thermalize.store.shards import digests
 
-__all__ = ["Manifest", "compare", "partial_path", "read_manifest", "store_path", "verify"]
+__all__ = [
+    "METADATA",
+    "Manifest",
+    "compare",
+    "final_place",
+    "look",
+    "partial_path",
+    "read_manifest",
+    "store_path",
+    "verify",
+]
 
 SUFFIX = ".manifest.json"
+METADATA = "zarr.json"
 
 
 class Manifest(BaseModel):
@@ -40,10 +53,18 @@ class Manifest(BaseModel):
     statistics: dict[str, Any]
     attributes: dict[str, Any]
     digests: dict[str, str]
+    url: str | None = None
+    """Where the store lies; beside the manifest when there is none."""
+    sizes: dict[str, int] | None = None
+    """Bytes of every file of a store at a URL."""
 
     def text(self) -> str:
         """The manifest file."""
-        return self.model_dump_json(indent=1) + "\n"
+        return self.model_dump_json(indent=1, exclude={"url", "sizes"} if self.url is None else None) + "\n"
+
+    def place(self, folder: Path) -> Place:
+        """Where the store lies, of a manifest in `folder`."""
+        return folder / self.store if self.url is None else elsewhere(self.url)
 
 
 def store_path(manifest: Path) -> Path:
@@ -56,6 +77,23 @@ def store_path(manifest: Path) -> Path:
 def partial_path(manifest: Path) -> Path:
     """`…/train.manifest.json` → `…/train.zarr.partial`."""
     return store_path(manifest).with_name(f"{store_path(manifest).name}.partial")
+
+
+def final_place(manifest: Path, storage: str | None, name: Path, fingerprint: str) -> Place:
+    """Where the store of a manifest is to lie: beside it, or below the URL `storage`.
+
+    There no store can take the place of another, so each has a place of its own, named by what it was made from.
+
+    Args:
+        manifest: the manifest to be.
+        storage: a URL, or None.
+        name: of the manifest below the folder of all results, `<experiment>/simulation/train.manifest.json`.
+        fingerprint: of everything the contents depend on.
+    """
+    if storage is None:
+        return store_path(manifest)
+    store = store_path(name)
+    return elsewhere(storage) / store.parent.as_posix() / f"{store.stem}-{fingerprint[:12]}{store.suffix}"
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -86,13 +124,40 @@ def verify(path: Path) -> Manifest:
     return record
 
 
+def look(record: Manifest, folder: Path) -> None:
+    """What is compared before a store is read: everything on this machine; at a URL, where that would take as long as
+    reading it, names and sizes as the provider lists them, and the metadata."""
+    compare(record, folder, None if record.url is None else [METADATA])
+
+
 def compare(record: Manifest, folder: Path, names: Iterable[str] | None = None) -> None:
     """Raise a `UserError` that names the first file of the store (of `names` only) that is not as it was."""
-    root = folder / record.store
+    root = record.place(folder)
+    if isinstance(root, UPath):
+        _compare_sizes(record, root)
+    for name, digest in _digests(root, names or record.digests).items():
+        if record.digests.get(name) != digest:
+            raise _changed(root / name)
+
+
+def _compare_sizes(record: Manifest, root: UPath) -> None:
+    found = listing(root)
+    for name, size in (record.sizes or {}).items():
+        if name not in found:
+            raise UserError(f"{root / name} is missing; run the stage that makes it again")
+        if found[name]["size"] != size:
+            raise _changed(root / name)
+
+
+def _digests(root: Place, names: Iterable[str]) -> dict[str, str]:
+    if isinstance(root, UPath):
+        with reaching(root):
+            return digests(root, names)
     try:
-        found = digests(root, names or record.digests)
+        return digests(root, names)
     except OSError as error:
         raise UserError(f"{error.filename} is missing ({error.strerror}); run the stage that makes it again") from None
-    for name, digest in found.items():
-        if record.digests.get(name) != digest:
-            raise UserError(f"{root / name} was changed or damaged after it was written; run its stage again")
+
+
+def _changed(path: Place) -> UserError:
+    return UserError(f"{path} was changed or damaged after it was written; run its stage again")

@@ -12,15 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import file_digest
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import zarr
 
 from thermalize.errors import UserError
 from thermalize.store.atomic import remove, sync
+from thermalize.store.place import Place
 
-__all__ = ["Region", "check", "digests", "files", "read_back", "shards", "sweep", "sync_tree"]
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+__all__ = ["Region", "check", "digests", "files", "read_back", "shards", "sweep", "sync_tree", "within"]
 
 Region = tuple[slice, ...]
 HASHING_THREADS = 4
@@ -49,31 +53,39 @@ def files(root: Path) -> list[str]:
     return sorted(found)
 
 
-def check(root: Path, allow_nan: bool = False, read_before: Container[str] = ()) -> None:
+def check(
+    root: Path, allow_nan: bool = False, read_before: Container[str] = (), elsewhere: Container[str] = ()
+) -> None:
     """Look for every shard, and read it, one at a time.
 
     Args:
         root: the store.
         allow_nan: accept NaN and infinity.
         read_before: shards that were read after they were written; it is enough that these are there.
+        elsewhere: shards that were read and are known to lie at another place, where nobody looks for them now.
 
     Raises:
         UserError: a shard is missing, cannot be decoded, or (unless allowed) holds NaN or infinity; names it.
     """
     for array in _arrays(root):
         for name, region in shards(array):
-            if name not in read_before or not (root / name).is_file():
+            if name not in elsewhere and (name not in read_before or not (root / name).is_file()):
                 _check(root / name, array, region, allow_nan)
 
 
-def read_back(root: Path, name: str, within: Region) -> None:
+def read_back(root: Path, name: str, within: Region, allow_nan: bool = False) -> None:
     """The same for the shards of the array `name` in a region; what one process wrote need not wait for another."""
     array = zarr.open_array(root, path=name, mode="r")
     for shard, region in shards(array, within):
-        _check(root / shard, array, region, allow_nan=False)
+        _check(root / shard, array, region, allow_nan)
 
 
-def digests(root: Path, names: Iterable[str]) -> dict[str, str]:
+def within(root: Path, name: str, region: Region) -> list[str]:
+    """The shard files of the array `name` in a region, relative to the store."""
+    return [shard for shard, _ in shards(zarr.open_array(root, path=name, mode="r"), region)]
+
+
+def digests(root: Place, names: Iterable[str]) -> dict[str, str]:
     """SHA-256 of the named files as "sha256:…"; a missing one raises FileNotFoundError."""
     names = list(names)
     with ThreadPoolExecutor(HASHING_THREADS) as pool:
@@ -118,6 +130,6 @@ def _read(path: Path, array: zarr.Array[Any], region: Region) -> np.ndarray:
         raise UserError(f"{path} cannot be decoded ({error}); run the stage that writes it again") from error
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Place) -> str:
     with path.open("rb") as file:
-        return f"sha256:{file_digest(file, 'sha256').hexdigest()}"
+        return f"sha256:{file_digest(cast('BufferedReader', file), 'sha256').hexdigest()}"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import zarr
 from torch import Tensor
+from zarr.abc.store import Store
 
 from thermalize.errors import UserError
 from thermalize.training.blocks import Blocks
@@ -17,16 +18,17 @@ from thermalize.training.memory import available_memory
 from thermalize.training.reading import Reader
 from thermalize.training.streamed import Streamed
 
-__all__ = ["Mode", "Streamed", "decide", "open_windows"]
+__all__ = ["Mode", "Streamed", "ZarrStore", "decide", "open_windows"]
 
 Mode = Literal["auto", "memory", "stream"]
+ZarrStore = Path | Store
 HOST = torch.device("cpu")
 # enough for hundreds of shards at a time; and most machines have it, so that the order is the same on them
 STREAMING = 4_000_000_000
 
 
 def open_windows(
-    store: Path,
+    store: ZarrStore,
     variable: str,
     normalization: Normalization,
     device: torch.device | str = "cpu",
@@ -63,7 +65,7 @@ def open_windows(
 
 
 def decide(
-    store: Path, variable: str, device: torch.device | str, mode: Mode = "auto", memory_bytes: int | None = None
+    store: ZarrStore, variable: str, device: torch.device | str, mode: Mode = "auto", memory_bytes: int | None = None
 ) -> dict[str, Any]:
     """`mode` and `memory_bytes` for `open_windows` in place of "auto" and None, which ask the machine.
 
@@ -75,7 +77,7 @@ def decide(
     return {"mode": "stream", "memory_bytes": memory_bytes or min(STREAMING, available_memory())}
 
 
-def _array(store: Path, name: str) -> zarr.Array[Any]:
+def _array(store: ZarrStore, name: str) -> zarr.Array[Any]:
     return zarr.open_array(store, path=name, mode="r")
 
 
