@@ -41,6 +41,13 @@ def test_a_large_configuration_lacks_what_is_not_there(name: str) -> None:
     assert fit(experiment, small).missing == (f"{needed.memory:.1f} GB of memory", f"{needed.disk:.0f} GB of disk")
 
 
+def test_trajectories_elsewhere_need_no_disk_here() -> None:
+    experiment = load_experiment(CONFIGS / "kolmogorov.yaml").model_copy(update={"storage": "s3://bucket"})
+    found = fit(experiment, replace(WORKSTATION, disk=1.0))
+    assert found.missing == ()
+    assert found.notes == ("stored at s3://bucket",)
+
+
 def test_several_gpus_of_one_training_are_counted() -> None:
     experiment = load_experiment(CONFIGS / "kolmogorov.yaml")
     network = experiment.diffusion["unet"]

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import pytest
@@ -110,6 +111,58 @@ def test_a_running_scheduler_is_used_and_left_alone(tmp_path: Path, expected: di
             config = experiment(**LONG, dask={"scheduler": cluster.scheduler_address})
             simulate(config, "train", tmp_path / name / "train.manifest.json")
             assert tree(tmp_path / name) == expected
+
+
+@pytest.fixture
+def machines() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Address of a scheduler, and two workers under addresses of their own that nobody would start again."""
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    dask, port = [sys.executable, "-m", "dask"], free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    at = ["--host", "127.0.0.1", "--port", str(port), "--dashboard-address", "127.0.0.1:0"]
+    scheduler = subprocess.Popen([*dask, "scheduler", *at], **quiet)
+    options = ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--death-timeout", "60"]
+    hosts = ["127.0.0.2", "127.0.0.3"] if sys.platform == "linux" else ["127.0.0.1"] * 2
+    workers = [subprocess.Popen([*dask, "worker", address, "--host", host, *options], **quiet) for host in hosts]
+    wait_for(lambda: answers(port), lambda: scheduler.poll() is not None)
+    yield address, workers
+    for process in (*workers, scheduler):
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    with socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_cluster_of_several_machines_loses_one_of_them(
+    tmp_path: Path,
+    machines: tuple[str, list[subprocess.Popen[bytes]]],
+    expected: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    address, workers = machines
+    folder = tmp_path / "store"
+
+    def lose_one() -> None:
+        wait_for((folder / "train.zarr.partial.blocks" / "block-0001.json").exists)
+        workers[0].kill()
+
+    thread = threading.Thread(target=lose_one)
+    thread.start()
+    simulate(experiment(**LONG, dask={"scheduler": address}), "train", folder / "train.manifest.json")
+    thread.join()
+    assert workers[0].wait() == -signal.SIGKILL
+    assert workers[1].poll() is None
+    assert tree(folder) == expected
+    assert re.search(r"^Dask dashboard: http://127\.0\.0\.1:\d+/status$", capsys.readouterr().err, re.MULTILINE)
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def _start(config: JobQueueConfig) -> Any:
         return kind(
             **settings(config),
             job_cls=_closing(kind.job_cls),
-            scheduler_options={"dashboard": False, "dashboard_address": ":0"},
+            scheduler_options={"dashboard_address": ":0"},
             silence_logs=logging.CRITICAL,
         )
     except (OSError, RuntimeError) as error:

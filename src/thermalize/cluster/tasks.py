@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
@@ -58,6 +59,7 @@ def each(
         return
     with _client(min(workers, len(tasks)), scheduler, jobqueue) as client:
         if scheduler is not None or jobqueue is not None:
+            print(f"Dask dashboard: {client.dashboard_link}", file=sys.stderr, flush=True)
             _check_workers(client, function.__module__)
         yield from _gather(client, _listening(client, function, told), tasks)
 

@@ -26,7 +26,7 @@ BARELY = 0.9
 
 @dataclass(frozen=True)
 class Fit:
-    """Largest memory that a job asks for and trajectories on disk [GB], what is missing, and what is worth knowing."""
+    """Largest memory that a job asks for, size of all trajectories [GB], what is missing, and what is worth knowing."""
 
     name: str
     memory: float
@@ -58,7 +58,7 @@ def _missing(experiment: Experiment, machine: Machine, memory: float, disk: floa
         yield "an Apple GPU"
     if memory > machine.memory:
         yield f"{memory:.1f} GB of memory"
-    if disk > BARELY * machine.disk:
+    if experiment.storage is None and disk > BARELY * machine.disk:
         yield f"{disk:.0f} GB of disk"
 
 
@@ -72,6 +72,8 @@ def _notes(experiment: Experiment, machine: Machine) -> Iterator[str]:
         yield "bfloat16 is emulated by this processor, some ten times slower: set precision: float32"
     if experiment.simulation.dask.elsewhere:
         yield "simulated on other machines"
+    if experiment.storage is not None:
+        yield f"stored at {experiment.storage}"
 
 
 def _trainings(experiment: Experiment) -> list:  # type: ignore[type-arg]
