@@ -21,7 +21,7 @@ from thermalize.configfile import configuration_page, schema_text
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-DISTRIBUTION_OF = {"PIL": "pillow", "yaml": "pyyaml"}
+DISTRIBUTION_OF = {"PIL": "pillow", "upath": "universal-pathlib", "yaml": "pyyaml"}
 
 
 def test_the_version_is_the_same_everywhere():

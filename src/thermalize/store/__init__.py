@@ -6,4 +6,7 @@
 
 `layout` creates and writes stores, `manifest` seals, verifies and opens them, `ledger` remembers finished blocks,
 `atomic` replaces single files and `fingerprint` names what a store was made from.
+
+A store may also lie at a URL: `place` reaches it, `draft` sends what is finished there in place of the rename,
+`reading` hands it to Zarr, and `outdated` remembers what is to be deleted.
 """
