@@ -41,7 +41,7 @@ def manifests(folder: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2400)  # the workflow some three times over
+@pytest.mark.timeout(2400)  # most of the workflow twice
 def test_a_killed_workflow_with_stores_at_urls_ends_with_the_numbers_of_a_local_one(
     tmp_path: Path, bucket: Storage
 ) -> None:
@@ -49,11 +49,12 @@ def test_a_killed_workflow_with_stores_at_urls_ends_with_the_numbers_of_a_local_
     config.write_text(yaml.safe_dump({**yaml.safe_load(TINY.read_text()), "storage": bucket.url}))
     here, there = tmp_path / "here", tmp_path / "there"
     paths = Results("tiny")
-    snakemake(
-        here, *(str(paths.diagnostics("small", label, seed)) for label in ("raw", "thermalized") for seed in (0, 1))
-    )
+    compared = [str(paths.diagnostics("small", label, seed)) for label in ("raw", "thermalized") for seed in (0, 1)]
+    # a figure reads stores too
+    wanted = [*compared, f"{paths.figure('overview')}.png"]
+    snakemake(here, *compared)
     interrupted(there, config, "results/tiny/rollouts/*/*/*.partial.sent/velocity/c/0/1/0/0")
-    done = snakemake(there, config=config)
+    done = snakemake(there, *wanted, config=config)
     for mine, theirs in zip(manifests(there), manifests(here), strict=True):
         record = verify(mine)
         assert str(record.url).startswith(bucket.url)
@@ -67,7 +68,7 @@ def test_a_killed_workflow_with_stores_at_urls_ends_with_the_numbers_of_a_local_
         with xr.open_dataset(there / path.relative_to(here)) as found, xr.open_dataset(path) as expected:
             assert found.identical(expected)
     assert bucket.stores("/tiny/simulation") == {read_manifest(path).store for path in manifests(there)[:3]}
-    assert "Nothing to be done" in (again := snakemake(there, config=config)).stdout + again.stderr
+    assert "Nothing to be done" in (again := snakemake(there, *wanted, config=config)).stdout + again.stderr
     said = [path.read_text(errors="replace") for path in (there / "logs").rglob("*.log")]
     assert not [text for text in said if "Unclosed" in text or "Traceback" in text]
     assert SECRET not in "".join([*said, done.stdout, done.stderr, *(path.read_text() for path in manifests(there))])
