@@ -18,8 +18,8 @@ DIRECT = [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line
 MACHINES = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64")]
 
 
-def pins(python: str, system: str, machine: str) -> dict[str, str]:
-    """What the lock installs there: version of every package."""
+def wanted(lines: list[str], python: str, system: str, machine: str) -> list[Requirement]:
+    """The requirements that hold there."""
     there = {
         "python_version": python,
         "python_full_version": f"{python}.0",
@@ -27,8 +27,12 @@ def pins(python: str, system: str, machine: str) -> dict[str, str]:
         "platform_machine": machine,
         "platform_python_implementation": "CPython",
     }
-    found = [Requirement(line) for line in LINES]
-    kept = [each for each in found if each.marker is None or each.marker.evaluate(there)]
+    return [each for each in map(Requirement, lines) if each.marker is None or each.marker.evaluate(there)]
+
+
+def pins(python: str, system: str, machine: str) -> dict[str, str]:
+    """What the lock installs there: version of every package."""
+    kept = wanted(LINES, python, system, machine)
     assert len({each.name for each in kept}) == len(kept)
     return {canonicalize_name(each.name): str(each.specifier).removeprefix("==") for each in kept}
 
@@ -49,7 +53,7 @@ def test_the_gpu_libraries_are_left_to_torch():
 @pytest.mark.parametrize(("system", "machine"), MACHINES)
 def test_every_direct_dependency_is_pinned_within_its_bounds(python: str, system: str, machine: str):
     versions = pins(python, system, machine)
-    for requirement in map(Requirement, DIRECT):
+    for requirement in wanted(DIRECT, python, system, machine):
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
 
 

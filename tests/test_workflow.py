@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -338,7 +339,7 @@ def test_the_commands_and_code_of_the_documentation_run(folder):
     commands = re.findall(r"^(thermalize .*)$", pages, re.M)
     assert len(commands) >= 4
     for line in commands:
-        words = line.replace("config.yaml", str(TINY)).replace("unet", "small").split()[1:]
+        words = shlex.split(line.replace("config.yaml", str(TINY)).replace("unet", "small"), comments=True)[1:]
         done = thermalize(*words, cwd=folder)
         assert done.returncode == 0, (line, done.stderr)
 
