@@ -14,6 +14,14 @@ def whereabouts(seconds: float) -> tuple[int, str]:
     return os.getpid(), os.environ["OMP_NUM_THREADS"]
 
 
+def marked(task: tuple[Path, int]) -> tuple[int, int]:
+    """Leaves a file for every time it runs; its number and process."""
+    folder, number = task
+    (folder / f"{number}-{time.time_ns()}").touch()
+    time.sleep(0.5)
+    return number, os.getpid()
+
+
 def fall_once(folder: Path) -> None:
     """Its process is killed, once, after a while in which its nanny learns that it has started."""
     if _first(folder):

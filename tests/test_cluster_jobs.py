@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import dask
 import pytest
 import yaml
 from batch_system import BatchSystem, wait_for
-from cluster_tasks import end_job_once, fall_once, whereabouts
+from cluster_tasks import end_job_once, fall_once, marked, whereabouts
 from distributed import LocalCluster
 from pydantic import ValidationError
 from store_data import KOLMOGOROV, experiment, settings, windowed
@@ -337,6 +338,16 @@ def test_an_error_here_cancels_the_jobs(batch: BatchSystem) -> None:
         results.throw(GeneratorExit)
     assert batch.cancelled == set(batch.jobs)
     wait_for(lambda: not batch.running)
+
+
+@pytest.mark.slow
+def test_a_result_that_is_here_is_not_made_again_when_its_worker_is_lost(tmp_path: Path) -> None:
+    results = each(marked, [(tmp_path, number) for number in range(10)], 2)
+    first = dict(next(results) for _ in range(6))
+    os.kill(first[0], signal.SIGKILL)
+    assert set(first) | set(dict(results)) == set(range(10))
+    times = {number: len(list(tmp_path.glob(f"{number}-*"))) for number in first}
+    assert times == dict.fromkeys(first, 1)
 
 
 def test_where_blocks_are_computed_has_one_place() -> None:

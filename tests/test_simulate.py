@@ -437,6 +437,20 @@ def test_torch_keeps_its_threads(tmp_path: Path) -> None:
         torch.set_num_threads(before)
 
 
+def test_a_block_that_is_done_is_not_written_again(tmp_path: Path) -> None:
+    """Dask may hand it out once more, while the store is already being finished."""
+    block = Block(experiment(), "train", 0, tmp_path / "train.zarr.partial", "f")
+    Ledger(block.partial, "f").begin(layout_of(experiment(), "train"))
+
+    def inodes() -> set[int]:
+        return {path.stat().st_ino for path in (block.partial / "velocity" / "c").rglob("*")}
+
+    integrate(block)
+    before = inodes()
+    assert integrate(block) == 0
+    assert inodes() == before
+
+
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path) -> None:
     peaks = []
     for shards in (2, 20):

@@ -148,6 +148,8 @@ def integrate(block: Block) -> int:
         raise UserError(f"A Dask worker does not see {block.partial}; all workers need the file system of this machine")
     moments, names = Moments(), list[str]()
     ledger = Ledger(block.partial, block.fingerprint, block.final)
+    if ledger.done(block.index):  # by a worker that was lost before it could say so
+        return block.index
     variable = block.source.layout.variable
     with _naming(block), explaining(block.partial), _one_thread():
         for rows, time, values in block.source.shards(block.index):

@@ -93,10 +93,13 @@ def _check_workers(client: Client, module: str) -> None:
 
 
 def _gather(client: Client, function: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[Any]:
-    futures = client.map(function, tasks, pure=False)
+    """Each result is let go once it is here; Dask would make it anew when the worker that still has it is lost."""
+    futures = as_completed(client.map(function, tasks, pure=False), loop=client.loop)  # type: ignore[no-untyped-call]
     try:
-        for future in as_completed(futures, loop=client.loop):  # type: ignore[no-untyped-call]
-            yield future.result()
+        for future in futures:
+            result = future.result()
+            future.release()
+            yield result
     except KilledWorker as error:
         raise UserError(
             "Dask workers were killed again and again on the same block, most likely for lack of memory or, as jobs, "
