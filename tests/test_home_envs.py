@@ -37,6 +37,7 @@ EVERY_COMMAND = (
     "configpage",
     "configplaces",
     "errors",
+    "grants",
     "paths",
     "progress",
 )

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,14 +13,12 @@ import typer
 
 from thermalize.configfile import load_experiment, schema_text, write_experiment
 from thermalize.errors import UserError
+from thermalize.grants import device_of, processes_of, take
 from thermalize.paths import Results
-from thermalize.workflow import gpus_of, simulation_gpus_of, training_gpus_of
+from thermalize.workflow import simulation_gpus_of, training_gpus_of
 
 if TYPE_CHECKING:
-    import torch
-
     from thermalize.config import Experiment
-    from thermalize.training.processes import Processes
 
 __all__ = ["app", "main"]
 
@@ -80,7 +77,7 @@ def simulate(
     from thermalize.simulate import simulate as run
 
     experiment, paths = _load(config, root)
-    _lease(gpus, simulation_gpus_of(experiment))
+    take(gpus, simulation_gpus_of(experiment))
     run(experiment, split, paths.simulation(split), workers, gpus=gpus)
 
 
@@ -91,7 +88,7 @@ def train_emulator(
     """Train an emulator, or take one in that was trained elsewhere; continues an interrupted training."""
     experiment, paths = _load(config, root)
     _known("emulators", emulator, experiment.emulators)
-    with _processes(experiment, threads, gpus, training_gpus_of(experiment, "emulators", emulator)) as processes:
+    with processes_of(experiment, threads, gpus, training_gpus_of(experiment, "emulators", emulator)) as processes:
         from thermalize.stages.emulator import train_emulator as run
 
         run(experiment, emulator, paths, processes)
@@ -104,7 +101,7 @@ def train_diffusion(
     """Train and calibrate a diffusion model; continues an interrupted training."""
     experiment, paths = _load(config, root)
     _known("diffusion", diffusion, experiment.diffusion)
-    with _processes(experiment, threads, gpus, training_gpus_of(experiment, "diffusion", diffusion)) as processes:
+    with processes_of(experiment, threads, gpus, training_gpus_of(experiment, "diffusion", diffusion)) as processes:
         from thermalize.stages.diffusion import train_diffusion as run
 
         run(experiment, diffusion, paths, processes)
@@ -117,7 +114,7 @@ def sample(
     """Let a diffusion model make states and compare them with held-out truth."""
     experiment, paths = _load(config, root)
     _known("diffusion", diffusion, experiment.diffusion)
-    device = _device(experiment, threads, gpus)
+    device = device_of(experiment, threads, gpus)
     from thermalize.stages.samples import sample_diffusion as run
 
     files = (paths.diffusion(diffusion), paths.simulation("test"), paths.samples(diffusion))
@@ -138,7 +135,7 @@ def rollout(
     experiment, paths = _load(config, root)
     _known("emulators", emulator, experiment.emulators)
     _known("rollouts.stabilizers", stabilizer, experiment.stabilizers)
-    device = _device(experiment, threads, gpus)
+    device = device_of(experiment, threads, gpus)
     from thermalize.stages.rollouts import Job
     from thermalize.stages.rollouts import rollout as run
 
@@ -150,7 +147,7 @@ def cost(config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpu
     """Time every stabilizer of an emulator side by side."""
     experiment, paths = _load(config, root)
     _known("emulators", emulator, experiment.emulators)
-    device = _device(experiment, threads, gpus)
+    device = device_of(experiment, threads, gpus)
     from thermalize.stages.cost import measure_cost
 
     measure_cost(experiment, emulator, paths, device)
@@ -271,36 +268,3 @@ def _load(config: Path, root: Path) -> tuple[Experiment, Results]:
 def _known(section: str, name: str, available: Mapping[str, object]) -> None:
     if name not in available:
         raise UserError(f"{name!r} is not under {section}; there is {', '.join(available) or 'nothing'}")
-
-
-def _device(experiment: Experiment, threads: int, gpus: int | None, needed: int | None = None) -> torch.device:
-    import torch
-
-    from thermalize.device import resolve as resolve_device
-
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    needed = gpus_of(experiment) if needed is None else needed
-    _lease(gpus, needed)
-    return resolve_device(experiment.device, gpus, needed)
-
-
-def _lease(gpus: int | None, needed: int) -> None:
-    """Takes the GPUs that are needed, before CUDA starts; where fewer were granted, `resolve` has a sentence on it."""
-    from thermalize.lease import lease
-
-    if gpus and gpus >= needed > 0:
-        lease(needed)
-
-
-def _processes(
-    experiment: Experiment, threads: int, gpus: int | None, needed: int
-) -> AbstractContextManager[Processes]:
-    from thermalize.training.processes import processes
-
-    device = _device(experiment, threads, gpus, needed)
-    if gpus and needed > 1 and device.type == "cuda" and "TORCHELASTIC_RUN_ID" not in os.environ:
-        from thermalize.training.torchrun import torchrun
-
-        sys.exit(torchrun(needed))
-    return processes(device)
