@@ -28,6 +28,7 @@ from thermalize.artifacts.style import (
     COLUMN,
     MUTED,
     TRUTH,
+    Appearance,
     appearances,
     headline,
     level_axis,
@@ -39,7 +40,7 @@ from thermalize.diagnostics.study import shells_of
 
 __all__ = ["energy", "health"]
 
-BINS = {"level": 120, "work": 60, "drift": 120, "energy": 120}
+BINS = {"seen": 120, "work": 60, "energy": 120}
 FRAMES, VALUES = 1200, 2**21
 """Most frames whose energy is drawn, and most numbers of them that are held at once."""
 
@@ -93,15 +94,20 @@ def draw_level(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
         level[level < 0] = np.nan
         if np.isnan(level).all():
             continue
-        bounds = edges(level.shape[1], BINS["level"])
-        curves = binned(level, bounds, spread)
-        draw_band(axes, middles(bounds), curves, looks[label], label)
-        top = max(top, 1.2 * np.nanmax(curves))
+        top = max(top, 1.2 * draw_spread(axes, level, looks[label], label))
         if label in marks:
             axes.axhline(marks[label] + 0.5, color=looks[label].color, linewidth=0.8, linestyle=START_DASH)
             top = max(top, marks[label] + 2)
     level_axis(axes, "y", top)
     axes.set_ylabel("predicted noise\n[levels]")
+
+
+def draw_spread(axes: Axes, values: np.ndarray, look: Appearance, label: str) -> float:
+    """Mean and range of a series [member, step] that is NaN where nobody looked; the highest value drawn."""
+    bounds = edges(values.shape[1], BINS["seen"])
+    curves = binned(values, bounds, spread)
+    draw_band(axes, middles(bounds), curves, look, label)
+    return float(np.nanmax(curves))
 
 
 def draw_work(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
@@ -127,10 +133,7 @@ def draw_drift(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
         drift = np.concatenate([rollout["drift"].to_numpy()[:, 1:] for rollout in inputs.runs(emulator, label)])
         if np.isnan(drift).all():
             continue
-        bounds = edges(drift.shape[1], BINS["drift"])
-        curves = binned(drift, bounds, spread)
-        draw_band(axes, middles(bounds), curves, looks[label], label)
-        top = max(top, 1.1 * np.nanmax(curves))
+        top = max(top, 1.1 * draw_spread(axes, drift, looks[label], label))
     axes.axhline(1, color=MUTED, linewidth=0.8, linestyle=START_DASH)
     axes.set_ylim(0, top)
     axes.set_ylabel("drift of a band\n[thresholds]")
