@@ -13,8 +13,9 @@ from thermalize.artifacts.ablation import sweep_table, with_point_names
 from thermalize.artifacts.figures import FigureInputs, draw
 from thermalize.artifacts.style import appearances
 from thermalize.artifacts.tables import summarise
-from thermalize.artifacts.tabletext import write_csv, write_tex
+from thermalize.artifacts.tabletext import read_csv, write_csv, write_tex
 from thermalize.config import Experiment
+from thermalize.stages.artifacts import print_table
 
 SWEEPS = {
     "plane": {"of": "thermalizer_5", "start": (1, 5), "stop": ("clean", 0, 2)},
@@ -83,6 +84,16 @@ def test_the_tables_files(table, tmp_path):
     assert r"plane: start 1, stop clean" in text
     assert r"line: check\_every 4 &" in text
     assert "stop 2, " not in text
+
+
+def test_the_table_is_read_back_as_it_was_written_and_printed_by_points(table, tmp_path, capsys):
+    path = tmp_path / "ablation.csv"
+    write_csv(table, path)
+    pd.testing.assert_frame_equal(read_csv(path), table, check_dtype=False, rtol=1e-5)
+    print_table(path)
+    printed = capsys.readouterr().out
+    assert "check_every 4" in " ".join(printed.split())
+    assert printed.count("×") == len(table) - 1
 
 
 def hatched(axes) -> int:

@@ -8,8 +8,9 @@ import pytest
 import xarray as xr
 
 from thermalize.artifacts.tables import summarise
-from thermalize.artifacts.tabletext import format_terminal, write_csv, write_tex
+from thermalize.artifacts.tabletext import format_terminal, read_csv, write_csv, write_tex
 from thermalize.config import Experiment
+from thermalize.errors import UserError
 
 TRAINING = {"updates": 1}
 COSTS = {"net_a": {"raw": {"seconds_per_step": 0.004, "ratio": 1.0, "ratio_low": 1.0, "ratio_high": 1.0}}}
@@ -103,6 +104,13 @@ def test_csv_round_trip(table, tmp_path):
     write_csv(table, tmp_path / "summary.csv")
     again = pd.read_csv(tmp_path / "summary.csv")
     pd.testing.assert_frame_equal(again, table, check_dtype=False, rtol=1e-5)
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"# Words\n\nmore, of, them\n1,2\n", b"\x89PNG\r\n"])
+def test_a_file_that_is_no_table_is_named(content, tmp_path):
+    (tmp_path / "notes.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"notes\.csv is not a table of an experiment"):
+        read_csv(tmp_path / "notes.csv")
 
 
 def test_latex_is_escaped_and_balanced(table, tmp_path):

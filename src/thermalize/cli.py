@@ -211,8 +211,8 @@ def ablation(config: Config, root: Root = RESULTS) -> None:
 
 
 @app.command()
-def show(table: Annotated[Path, typer.Argument(help="a summary.csv")]) -> None:
-    """Print a summary table."""
+def show(table: Annotated[Path, typer.Argument(help="a summary.csv or ablation.csv")]) -> None:
+    """Print the summary table, or the table of the sweeps."""
     from thermalize.stages.artifacts import print_table
 
     print_table(table)

@@ -1,4 +1,4 @@
-"""The summary table as text: CSV for programs, LaTeX for papers, a few columns for a terminal."""
+"""The tables as text: CSV for programs, LaTeX for papers, a few columns for a terminal."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from rich.text import Text
 
 from thermalize.artifacts.pooling import Estimate
 from thermalize.artifacts.words import interval_text, number
+from thermalize.errors import UserError
 from thermalize.store.atomic import write_text
 
-__all__ = ["format_terminal", "horizon_text", "write_csv", "write_tex"]
+__all__ = ["format_terminal", "horizon_text", "read_csv", "write_csv", "write_tex"]
 
 WIDTH = 100
 LEGEND = "In brackets: interval. In parentheses: the same distance between random halves of the truth."
 NAMES = ("emulator", "stabilizer")
 MISSING = "–"
+# May be empty, or look like a number.
+TEXTS = ("emulator", "stabilizer", "key_1", "value_1", "key_2", "value_2", "left_out")
 CAPTION = (
     "Stability, distance to the truth and cost. Stable: members inside the truth's envelope at the end of {steps} "
     "steps. Horizon: Kaplan--Meier median of the first step outside the envelope. Distances: log-spectral distance "
@@ -38,6 +41,17 @@ SIGNS = {"≥": r"$\geq$", "×": r"$\times$", "–": "--", "W1": r"$W_1$"}
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Every column, six significant digits."""
     write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """What `write_csv` wrote; UserError where it is something else."""
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
+    except ValueError:
+        table = pd.DataFrame()
+    if not {"emulator", "stabilizer", "stable_fraction"} <= set(table):
+        raise UserError(f"{path} is not a table of an experiment; `make demo` writes one")
+    return table.assign(**table[table.columns.intersection(list(TEXTS))].fillna(""))
 
 
 def write_tex(table: pd.DataFrame, path: Path, label: str = "tab:summary") -> None:

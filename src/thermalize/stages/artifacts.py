@@ -17,7 +17,7 @@ from thermalize.artifacts.figures import FigureInputs, draw, save
 from thermalize.artifacts.movie import durations, palette, pictures
 from thermalize.artifacts.provenance import as_text, provenance
 from thermalize.artifacts.tables import summarise
-from thermalize.artifacts.tabletext import format_terminal, write_csv, write_tex
+from thermalize.artifacts.tabletext import format_terminal, read_csv, write_csv, write_tex
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
 from thermalize.errors import UserError
 from thermalize.paths import Results
@@ -98,8 +98,9 @@ def tabulate_sweeps(experiment: Experiment, paths: Results) -> None:
 
 
 def print_table(path: Path) -> None:
-    """Prints a summary table, read from its CSV file."""
-    print(format_terminal(pd.read_csv(_existing(path))))
+    """Prints the summary table or the table of the sweeps, read from its CSV file."""
+    table = read_csv(_existing(path))
+    print(format_terminal(with_point_names(table) if "left_out" in table else table))
 
 
 def _keys(experiment: Experiment, stabilizers: Iterable[str]) -> list[Key]:

@@ -29,7 +29,7 @@ from thermalize.store.manifest import open_store
 __all__ = ["measure_cost"]
 
 REPEATS = 7
-STEPS, LEAST_STEPS, STEPS_PER_REPEAT = 100, 20, 1000
+STEPS, LEAST_STEPS, STEPS_PER_REPEAT = 100, 20, 3000
 QUARTILES = (25, 50, 75)
 BASELINE = "raw emulator"
 
