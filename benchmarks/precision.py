@@ -78,7 +78,7 @@ def compare(
     held = len(values) // 5
     statistics = Normalization((float(values[held:].mean()),), (float(values[held:].std()),))
     train, valid = Trajectories(values[held:], statistics), Trajectories(values[:held], statistics)
-    (emulator,), (diffusion,) = experiment.emulators.values(), experiment.diffusion.values()
+    emulator, diffusion = (next(iter(group.values())) for group in (experiment.emulators, experiment.diffusion))
     assert isinstance(emulator, EmulatorConfig)
     found = []
     for model, config in (("emulator", emulator), ("diffusion model", diffusion)):

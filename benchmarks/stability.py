@@ -55,12 +55,12 @@ class Block:
 
 
 class Study:
-    """An experiment with trained models: its truth, and rollouts of its stabilizers in blocks."""
+    """An experiment with trained models: its truth, and rollouts of its first emulator in blocks."""
 
     def __init__(self, folder: Path) -> None:
         self.experiment = load_experiment(folder / "config.yaml")
         self.paths = Results(self.experiment.name, folder.parent)
-        (self.name,) = self.experiment.emulators
+        self.name = next(iter(self.experiment.emulators))
         self.emulator = thermalize.load_emulator(folder / "emulators" / self.name)
         truth = open_store(self.paths.simulation("test"))
         fields = truth[truth.attrs["variable"]].transpose("member", "time", "channel", ...).values

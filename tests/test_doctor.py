@@ -65,8 +65,8 @@ def test_bfloat16_without_instructions_for_it_is_noted_on_the_cpu_only() -> None
 
 
 def test_trajectories_are_counted_by_channel() -> None:
-    """Two layers of 32²: (48·400 + 8·200 + 32·500) true states, 3 rollouts of 16 members over 3,001 frames."""
-    frames = 48 * 400 + 8 * 200 + 32 * 500 + 3 * 16 * 3001
+    """Two layers of 32²: (48·400 + 8·200 + 32·500) true states, 2 · 3 rollouts of 16 members over 3,001 frames."""
+    frames = 48 * 400 + 8 * 200 + 32 * 500 + 2 * 3 * 16 * 3001
     assert store_mb(load_experiment(CONFIGS / "qg-small.yaml")) == pytest.approx(frames * 4 * 2 * 32**2 / 1e6)
 
 
