@@ -27,7 +27,7 @@ MISSING = "–"
 # May be empty, or look like a number.
 TEXTS = ("emulator", "stabilizer", "key_1", "value_1", "key_2", "value_2", "left_out")
 CAPTION = (
-    "Stability, distance to the truth and cost. Stable: members inside the truth's envelope at the end of {steps} "
+    "Stability, distance to the truth and cost. Stable: members that never left the truth's envelope in {steps} "
     "steps. Horizon: Kaplan--Meier median of the first step outside the envelope. Distances: log-spectral distance "
     "over the energy-containing shells, and 1-Wasserstein distance of the field in standard deviations of the truth, "
     "both in the final window, with the same distance between random halves of the truth in parentheses. Evaluations: "

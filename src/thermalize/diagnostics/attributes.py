@@ -87,8 +87,8 @@ VARIABLES: dict[str, Entry] = {
     ),
     "stable_horizon_low": ((), "median stable horizon: lower end of the interval, missing if not reached", "1"),
     "stable_horizon_high": ((), "median stable horizon: upper end of the interval, missing if not reached", "1"),
-    "stable_fraction": ((), "share of members inside the envelope at the end of the rollout", "1"),
-    "truth_stable_fraction": ((), "share of held-out members of the truth inside the envelope to their end", "1"),
+    "stable_fraction": ((), "share of members that never left the envelope", "1"),
+    "truth_stable_fraction": ((), "share of held-out members of the truth that never left the envelope", "1"),
     "correlation_time": (
         ("threshold", "member"),
         "first lead below the threshold in emulator steps, or last with truth",

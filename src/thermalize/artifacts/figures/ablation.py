@@ -37,7 +37,7 @@ DARK = 0.45
 
 
 def shown(row: Any) -> tuple[str, str]:
-    """Members inside at the end of all, and their median horizon [steps]."""
+    """Members of all that never left, and their median horizon [steps]."""
     return f"{round(row.stable_fraction * row.members)}/{row.members:.0f}", horizon_text(row)
 
 
