@@ -316,6 +316,23 @@ def test_health_has_panels_for_what_somebody_looked_at(scenarios):
     assert threshold.get_ydata()[0] == 1 < max(curve.get_ydata()) < 1.1
 
 
+@pytest.mark.parametrize("busy", ["unet_0", "unet_1"])
+def test_panels_of_a_row_share_an_axis_that_holds_the_curves_of_all(scenarios, busy):
+    """One emulator needs eight times as much of everything, be it the first or the second one."""
+    inputs = scenarios["three stabilizers, two seeds, two emulators"]
+    rollouts = {
+        key: rollout.assign({name: 8 * rollout[name] for name in ("level", "reverse_steps", "drift") if key[0] == busy})
+        for key, rollout in inputs.rollouts.items()
+    }
+    axes = draw("health", replace(inputs, rollouts=rollouts)).axes
+    for panel in axes[:6]:
+        heights = np.concatenate([np.asarray(line.get_ydata(), float) for line in panel.get_lines()])
+        low, high = panel.get_ylim()
+        assert low <= np.nanmin(heights)
+        assert np.nanmax(heights) <= high
+    assert max(np.nanmax(line.get_ydata()) for line in axes[2 + (busy == "unet_1")].get_lines()) > 8
+
+
 def test_ensembles_show_where_members_are_missing_and_hold_when_all_are_lost(inputs):
     crps, errors = draw("ensemble", inputs).axes[:2]
     crosses = [line.get_xdata().tolist() for line in crps.lines if line.get_marker() == "x"]

@@ -98,7 +98,7 @@ def draw_level(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
         if label in marks:
             axes.axhline(marks[label] + 0.5, color=looks[label].color, linewidth=0.8, linestyle=START_DASH)
             top = max(top, marks[label] + 2)
-    level_axis(axes, "y", top)
+    level_axis(axes, "y", reached(axes, top))
     axes.set_ylabel("predicted noise\n[levels]")
 
 
@@ -110,9 +110,14 @@ def draw_spread(axes: Axes, values: np.ndarray, look: Appearance, label: str) ->
     return float(np.nanmax(curves))
 
 
+def reached(axes: Axes, top: float) -> float:
+    """`top`, or what an earlier panel needs of the axis that a row shares, if that is more."""
+    return top if axes.get_autoscaley_on() else max(top, axes.get_ylim()[1])
+
+
 def draw_work(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
     """Running mean of the reverse steps that living members took per emulator step."""
-    looks = appearances(inputs.experiment)
+    looks, top = appearances(inputs.experiment), 0.1
     for label in inputs.stabilizers(emulator):
         runs = inputs.runs(emulator, label)
         if not any(map(watching("level"), runs)):
@@ -121,7 +126,8 @@ def draw_work(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
         bounds = edges(work.shape[1], BINS["work"])
         curve = binned(work, bounds, np.mean)[0]
         axes.plot(middles(bounds), curve, **looks[label]._asdict())
-    top = max(0.1, axes.get_ylim()[1])
+        top = max(top, 1.05 * float(np.nanmax(curve)))
+    top = reached(axes, top)
     axes.set_ylim(-0.03 * top, top)
     axes.set_ylabel("reverse steps\nper step [1]")
 
@@ -135,7 +141,7 @@ def draw_drift(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
             continue
         top = max(top, 1.1 * draw_spread(axes, drift, looks[label], label))
     axes.axhline(1, color=MUTED, linewidth=0.8, linestyle=START_DASH)
-    axes.set_ylim(0, top)
+    axes.set_ylim(0, reached(axes, top))
     axes.set_ylabel("drift of a band\n[thresholds]")
 
 
