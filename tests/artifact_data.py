@@ -191,6 +191,8 @@ def diagnostics(config: Experiment, key: Key) -> xr.Dataset:
         "correlation_time": (("threshold", "member"), correlation_time),
         "integral_time_truth": 8.0,
         "integral_time_rollout": 7.0,
+        "slow_fluctuations": 0.9,
+        "slow_fluctuations_floor": 1.1,
         "trigger_rate": 0.0 if raw else 0.25,
         "reverse_steps_per_step": 0.0 if raw else 0.5 + 0.1 * seed,
         "network_evaluations_per_step": 1.0 if raw else 1.5 + 0.1 * seed,

@@ -197,6 +197,8 @@ def test_a_good_rollout_is_as_good_as_truth(result):
         assert floor < 1.5 * floor_high
     assert result.integral_time_truth == pytest.approx(4.5, rel=0.4)
     assert result.integral_time_rollout == pytest.approx(4.5, rel=0.4)
+    assert 0.5 < result.slow_fluctuations < 2  # of few windows
+    assert 0.5 < result.slow_fluctuations_floor < 2
     np.testing.assert_array_equal(result.window_start, [1])
     assert result.network_evaluations_per_step == 1
     np.testing.assert_allclose(result.correlation[:20], 1.0)

@@ -35,6 +35,8 @@ PLAIN = (
     "rescaled_bands_per_step",
     "integral_time_truth",
     "integral_time_rollout",
+    "slow_fluctuations",
+    "slow_fluctuations_floor",
 )
 COST = {
     "seconds_per_step": "seconds_per_step",

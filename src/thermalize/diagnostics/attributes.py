@@ -105,6 +105,8 @@ VARIABLES: dict[str, Entry] = {
     "autocorrelation_rollout": (("lag",), "autocorrelation in time of the rollout at fixed points", "1"),
     "integral_time_truth": ((), "integral time of the truth in emulator steps", "1"),
     "integral_time_rollout": ((), "integral time of the rollout in emulator steps", "1"),
+    "slow_fluctuations": ((), "slow fluctuations of band variances, relative to the truth's", "1"),
+    "slow_fluctuations_floor": ((), "slow fluctuations of one half of the truth, relative to the other's", "1"),
     "trigger_rate": ((), "share of emulator steps in which a living member was thermalized", "1"),
     "reverse_steps_per_step": ((), "reverse steps of denoising per emulator step", "1"),
     "level_evaluations_per_step": (

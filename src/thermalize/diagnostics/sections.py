@@ -12,6 +12,7 @@ from thermalize.diagnostics.bootstrap import interval, mean_weights, resampled_m
 from thermalize.diagnostics.distances import compare
 from thermalize.diagnostics.distributions import density, truth_edges, wasserstein
 from thermalize.diagnostics.dynamics import autocorrelation, correlation, correlation_time, integral_time
+from thermalize.diagnostics.fluctuations import slow_fluctuations
 from thermalize.diagnostics.samples import Sample, collect, final_pieces, joined
 from thermalize.diagnostics.spectra import log_spectral_distance
 from thermalize.diagnostics.stability import horizon
@@ -128,7 +129,8 @@ def densities(truth: Sample, rollout: Sample, bins: int) -> Numbers:
 
 
 def memory(rod: Truth, run: Rollout) -> Numbers:
-    """Autocorrelation in time and its integral."""
+    """Autocorrelation in time and its integral; slow fluctuations, of which all of the truth shows few."""
+    reference, held_out = (rod.series.select(half).bands for half in (rod.reference_half, rod.floor_half))
     rollout = autocorrelation(run.field, run.pieces, rod.standard, rod.autocorrelation.size - 1)
     return {
         "lag": np.arange(rod.autocorrelation.size),
@@ -136,4 +138,6 @@ def memory(rod: Truth, run: Rollout) -> Numbers:
         "autocorrelation_rollout": rollout,
         "integral_time_truth": integral_time(rod.autocorrelation),
         "integral_time_rollout": integral_time(rollout),
+        "slow_fluctuations": slow_fluctuations(run.series.bands[:, 1:], rod.series.bands, rod.block),
+        "slow_fluctuations_floor": slow_fluctuations(held_out, reference, rod.block),
     }

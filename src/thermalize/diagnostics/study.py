@@ -56,6 +56,7 @@ class Truth:
     tail: NDArray[np.bool_]  # (channel, shell)
     resolution: Array  # (channel, 1) variance in a shell that float32 resolves
     bands: list[Band]
+    series: Series
     envelope: Envelope
     held_out: Horizon
 
@@ -128,7 +129,8 @@ def measure_truth(
     spectrum = reference.mean_spectrum
     containing = energy_containing(spectrum, config.energy_fraction, shells.limit)
     bands = bands_of(containing)
-    limits, held_out = judge_truth(series(field, measures, bands), reference_half, floor_half, bands, config)
+    walk = series(field, measures, bands)
+    limits, held_out = judge_truth(walk, reference_half, floor_half, bands, config)
     shell = np.arange(spectrum.shape[-1])
     return Truth(
         field=field,
@@ -143,6 +145,7 @@ def measure_truth(
         tail=(shell >= 1) & (shell <= shells.limit) & ~containing,
         resolution=spectrum.sum(axis=-1, keepdims=True) * np.finfo(np.float32).eps ** 2 / np.prod(shells.shape),
         bands=bands,
+        series=walk,
         envelope=limits,
         held_out=held_out,
     )
