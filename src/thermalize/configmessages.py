@@ -145,7 +145,8 @@ def _literal(fault: Fault) -> str:
 def _out_of_bounds(fault: Fault) -> str:
     relation, bound = RELATIONS[fault.type]
     unit = unit_of(fault.place.field)
-    limit = f"{fault.context[bound]:g}" + (f" {unit}" if unit and unit != "1" else "")
+    number = fault.context[bound]
+    limit = (str(number) if isinstance(number, int) else f"{number:g}") + (f" {unit}" if unit and unit != "1" else "")
     return f"{fault.shown} is out of bounds; it must be {relation} {limit}"
 
 
@@ -159,12 +160,21 @@ def _too_short(fault: Fault) -> str:
     return f"{fault.shown} is too short; write at least {least} {'entry' if least == 1 else 'entries'}"
 
 
+def _too_long(fault: Fault) -> str:
+    return f"{fault.shown} has too many entries; write at most {fault.context['max_length']}"
+
+
 SENTENCES: dict[str, Callable[[Fault], str]] = {
     "missing": _missing,
     "extra_forbidden": _unknown_key,
     "literal_error": _literal,
     "multiple_of": _not_a_multiple,
     "too_short": _too_short,
+    "too_long": _too_long,
+    "string_too_short": lambda fault: f"{fault.shown} is too short; write something, or leave the key out",
+    "string_too_long": lambda fault: (
+        f"{fault.shown} is too long; write at most {fault.context['max_length']} characters"
+    ),
     "finite_number": lambda fault: f"{fault.shown} is not a finite number{_unit_phrase(fault.place)}",
     "string_type": lambda fault: f"{fault.shown} is not text; put it in quotes",
     "string_pattern_mismatch": lambda fault: f"{fault.shown} is not a name; {NAME_RULE}",

@@ -4,12 +4,40 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints
 
-__all__ = ["FACTORY", "Name", "SplitName", "Strict", "by_kind", "quantity"]
+from thermalize.config.texts import name_of_ours, plain_units, plain_words
 
+__all__ = [
+    "FACTORY",
+    "LARGEST_SEED",
+    "LONGEST_NAME",
+    "Line",
+    "Name",
+    "Seed",
+    "SplitName",
+    "Strict",
+    "Units",
+    "Words",
+    "by_kind",
+    "quantity",
+]
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+LARGEST_SEED = 2**63 - 1
+"""What an integer attribute of a NetCDF file holds."""
+
+LONGEST_NAME = 100
+"""File systems allow 255 bytes, of which suffixes, temporary names and combinations of two names need the rest."""
+
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST_NAME),
+    AfterValidator(name_of_ours),
+]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Units = Annotated[str, StringConstraints(min_length=1, max_length=60), AfterValidator(plain_units)]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(plain_words)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 SplitName = Literal["train", "valid", "test"]
 FACTORY = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$"
 """What `package.module:factory` looks like."""

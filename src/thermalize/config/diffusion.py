@@ -19,11 +19,12 @@ __all__ = [
     "ScheduleConfig",
 ]
 
+MOST_LEVELS = 100_000
 PUBLISHED_LEVELS = 1000  # for which the steps of the linear schedule were published
 
 
 class Levels(Strict):
-    levels: int = quantity("levels", "noise levels from almost clean to pure noise", 1000, gt=1)
+    levels: int = quantity("levels", "noise levels from almost clean to pure noise", 1000, gt=1, le=MOST_LEVELS)
 
 
 class CosineScheduleConfig(Levels):
@@ -37,9 +38,9 @@ class LinearScheduleConfig(Levels):
 
     kind: Literal["linear"]
     beta_min: float = quantity(
-        "1", "variance that the first of 1000 levels adds; scaled by 1000/levels where there are others", 1e-4, gt=0
+        "1", "variance that the first of 1000 levels adds; scaled by 1000/levels where there are others", 1e-4, ge=1e-8, lt=1
     )
-    beta_max: float = quantity("1", "variance that the last of 1000 levels adds, scaled likewise", 0.02, gt=0)
+    beta_max: float = quantity("1", "variance that the last of 1000 levels adds, scaled likewise", 0.02, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _below_one(self) -> LinearScheduleConfig:
@@ -76,7 +77,7 @@ class PowerScheduleConfig(Deviations):
     """Every level covers equally many more wavenumbers of a spectrum that falls as a power of the wavenumber."""
 
     kind: Literal["power"]
-    exponent: float = quantity("1", "p where the variance of one mode falls as k^−p", 3.0, ge=0.5)
+    exponent: float = quantity("1", "p where the variance of one mode falls as k^−p", 3.0, ge=0.5, le=100)
 
 
 ScheduleConfig = Annotated[
@@ -94,7 +95,7 @@ class DiffusionConfig(Strict):
     network: NetworkConfig = UNetConfig(width=24)
     schedule: ScheduleConfig = CosineScheduleConfig()
     train_levels: int = quantity(
-        "levels", "training sees levels 0 … train_levels−1, those thermalization uses", 200, gt=1
+        "levels", "training sees levels 0 … train_levels−1, those thermalization uses", 200, gt=1, le=MOST_LEVELS
     )
     prediction: Literal["noise", "state", "velocity"] = Field(
         "noise",
@@ -107,7 +108,7 @@ class DiffusionConfig(Strict):
     level_head: Literal["classifier", "regressor"] = Field(
         "classifier", description="read the level as the most probable class, or as the expected logarithm of the noise"
     )
-    level_weight: float = quantity("1", "weight of the level head's loss beside that of the prediction", 1.0, ge=0)
+    level_weight: float = quantity("1", "weight of the level head's loss beside that of the prediction", 1.0, ge=0, le=1e6)
     level_distribution: Literal["uniform", "low"] = Field(
         "uniform",
         description="levels drawn for training: all equally often, or low ones more often, uniform in log(level + 1)",

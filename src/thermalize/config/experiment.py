@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from thermalize.config.base import Name, Strict, by_kind
+from thermalize.config.base import Line, Name, Seed, Strict, by_kind
 from thermalize.config.diffusion import DiffusionConfig
 from thermalize.config.foreign import ExportedEmulatorConfig, ImportedEmulatorConfig
 from thermalize.config.imported import ImportConfig
@@ -50,18 +50,18 @@ class Experiment(Strict):
     """A whole experiment: one results folder, every artifact in it."""
 
     name: Name = Field(description="results go to results/{name}")
-    seed: int = Field(0, ge=0, description="root of every random stream")
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1, description="rollout seeds")
+    seed: Seed = Field(0, description="root of every random stream")
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, max_length=10_000, description="rollout seeds")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where networks run")
-    storage: str | None = Field(
+    storage: Line | None = Field(
         None,
         description="URL below which trajectories are stored, such as s3://bucket/prefix; beside the manifests without",
     )
     simulation: Simulation = Field(
         description="the truth: simulated, or with `import` read from files", json_schema_extra=_by_import
     )
-    emulators: dict[Name, AnyEmulator] = Field(min_length=1, description="named emulators")
-    diffusion: dict[Name, DiffusionConfig] = Field(default_factory=dict, description="named diffusion models")
+    emulators: dict[Name, AnyEmulator] = Field(min_length=1, max_length=100, description="named emulators")
+    diffusion: dict[Name, DiffusionConfig] = Field(default_factory=dict, max_length=100, description="named diffusion models")
     rollouts: RolloutsConfig
     diagnostics: DiagnosticsConfig = DiagnosticsConfig()
 

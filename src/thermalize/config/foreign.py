@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from thermalize.config.base import FACTORY, Strict
+from thermalize.config.base import FACTORY, Line, Strict
 
 __all__ = ["ExportedEmulatorConfig", "ImportedEmulatorConfig"]
 
@@ -23,10 +23,11 @@ class ImportedEmulatorConfig(Strict):
     kind: Literal["import"]
     target: str = Field(
         pattern=FACTORY,
+        max_length=1000,
         description="function that returns the emulator, package.module:function; the working directory included",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of that function")
-    files: tuple[str, ...] = Field((), description="files that it reads; when they change, so does the emulator")
+    files: tuple[Line, ...] = Field((), max_length=1000, description="files that it reads; when they change, so does the emulator")
     units: Units = UNITS
 
 
@@ -34,5 +35,5 @@ class ExportedEmulatorConfig(Strict):
     """An emulator in a file that torch.export.save wrote: operations and weights, without Python code."""
 
     kind: Literal["exported"]
-    program: str = Field(description="path of the file (.pt2)")
+    program: Line = Field(description="path of the file (.pt2)")
     units: Units = UNITS

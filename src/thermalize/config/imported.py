@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from thermalize.config.base import Name, SplitName, Strict, quantity
+from thermalize.config.base import Line, Name, SplitName, Strict, Units, Words, quantity
 from thermalize.config.cluster import DaskConfig
+from thermalize.config.simulation import MOST_FRAMES, MOST_MEMBERS
+from thermalize.config.systems import MOST_POINTS
 from thermalize.config.urls import is_url, url_fault
 
 __all__ = ["DimsConfig", "ImportConfig", "ImportSplitConfig", "PointsConfig", "SidesConfig"]
@@ -20,38 +22,38 @@ def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
-Paths = Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+Paths = Annotated[tuple[Line, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 
 
 class DimsConfig(Strict):
     """What the dimensions of the variables are called in the files; one that is left out does not exist."""
 
-    time: str = Field(description="time")
-    x: str = Field(description="the last axis of the grid")
-    y: str | None = Field(None, description="the first axis of a two-dimensional grid")
-    member: str | None = Field(None, description="ensemble member")
-    channel: str | None = Field(None, description="what becomes channels, such as depth level")
+    time: Line = Field(description="time")
+    x: Line = Field(description="the last axis of the grid")
+    y: Line | None = Field(None, description="the first axis of a two-dimensional grid")
+    member: Line | None = Field(None, description="ensemble member")
+    channel: Line | None = Field(None, description="what becomes channels, such as depth level")
 
 
 class SidesConfig(Strict):
     """Sides of the periodic domain."""
 
-    x: float = quantity("length_units", "side along x", gt=0)
-    y: float | None = quantity("length_units", "side along y", None, gt=0)
+    x: float = quantity("length_units", "side along x", ge=1e-12, le=1e12)
+    y: float | None = quantity("length_units", "side along y", None, ge=1e-12, le=1e12)
 
 
 class PointsConfig(Strict):
     """Grid points of the periodic domain."""
 
-    x: int = quantity("1", "grid points along x", gt=1)
-    y: int | None = quantity("1", "grid points along y", None, gt=1)
+    x: int = quantity("1", "grid points along x", gt=1, le=MOST_POINTS)
+    y: int | None = quantity("1", "grid points along y", None, gt=1, le=MOST_POINTS)
 
 
 class ImportSplitConfig(Strict):
     """Members of a split, each a run of consecutive frames."""
 
-    members: int = quantity("1", "members of the files; with `split: time`, windows cut from them", gt=0)
-    frames: int = quantity("1", "stored frames per member", gt=1)
+    members: int = quantity("1", "members of the files; with `split: time`, windows cut from them", gt=0, le=MOST_MEMBERS)
+    frames: int = quantity("1", "stored frames per member", gt=1, le=MOST_FRAMES)
 
     @property
     def stored_members(self) -> int:
@@ -70,16 +72,16 @@ class ImportConfig(Strict):
     files: Literal["time", "member"] = Field("time", description="several files follow each other along time or member")
     dims: DimsConfig
     variable: Name = Field(description="the variable in the files; with `channels`, the name of the field in the store")
-    channels: dict[Name, str] | None = Field(
-        None, min_length=1, description="name of every channel and the variable in the files that holds it"
+    channels: dict[Name, Line] | None = Field(
+        None, min_length=1, max_length=1000, description="name of every channel and the variable in the files that holds it"
     )
-    long_name: str | None = Field(None, description="the variable in words; that of the files when left out")
-    units: str = Field(description="units of the variable, as in the files")
-    frame_interval: float = quantity("time_units", "time between stored frames, which is the emulator's step", gt=0)
-    time_units: str = Field(description="unit of time; seconds, minutes, hours or days where the files hold dates")
-    length_units: str | None = Field(None, description="units of x and y; those of the files when left out")
-    every: int = quantity("1", "keep every n-th frame of the files", 1, gt=0)
-    spin_up: float = quantity("time_units", "time discarded at the beginning of the trajectories", 0.0, ge=0)
+    long_name: Words | None = Field(None, description="the variable in words; that of the files when left out")
+    units: Units = Field(description="units of the variable, as in the files")
+    frame_interval: float = quantity("time_units", "time between stored frames, which is the emulator's step", ge=1e-9, le=1e12)
+    time_units: Units = Field(description="unit of time; seconds, minutes, hours or days where the files hold dates")
+    length_units: Units | None = Field(None, description="units of x and y; those of the files when left out")
+    every: int = quantity("1", "keep every n-th frame of the files", 1, gt=0, le=MOST_FRAMES)
+    spin_up: float = quantity("time_units", "time discarded at the beginning of the trajectories", 0.0, ge=0, le=1e15)
     periods: SidesConfig | None = Field(
         None, description="sides of the periodic domain; points × spacing of the coordinates when left out"
     )
@@ -87,10 +89,10 @@ class ImportConfig(Strict):
     split: Literal["member", "time"] = Field(
         description="splits are different members, or consecutive blocks of time with a gap between them"
     )
-    gap: float | None = quantity("time_units", "time left out between the splits, for `split: time`", None, gt=0)
+    gap: float | None = quantity("time_units", "time left out between the splits, for `split: time`", None, ge=1e-9, le=1e15)
     splits: dict[SplitName, ImportSplitConfig] = Field(description="train, valid and test, in this order")
-    block: int = quantity("1", "members that one Dask task copies and writes as its own shards", 1, gt=0)
-    shard_frames: int = quantity("1", "frames per shard file, the unit of streaming", 200, gt=0)
+    block: int = quantity("1", "members that one Dask task copies and writes as its own shards", 1, gt=0, le=MOST_MEMBERS)
+    shard_frames: int = quantity("1", "frames per shard file, the unit of streaming", 200, gt=0, le=MOST_FRAMES)
     dask: DaskConfig = DaskConfig()
 
     @property
@@ -138,7 +140,7 @@ class ImportConfig(Strict):
     def _names_fit(self) -> ImportConfig:
         if not self.source:
             raise ValueError("import is empty; name the files")
-        if self.variable in TAKEN:
+        if self.variable.lower() in TAKEN:
             raise ValueError(f"variable = {self.variable} is the name of something else in a store; choose another one")
         if self.channels is not None and self.dims.channel is not None:
             raise ValueError("channels and dims.channel are both given; keep the one that tells the channels apart")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from thermalize.config.base import FACTORY, Strict, by_kind, quantity
+from thermalize.config.base import FACTORY, Line, Strict, by_kind, quantity
 
 __all__ = [
     "AXES",
@@ -22,6 +22,8 @@ __all__ = [
 ]
 
 Edge = Literal["periodic", "replicate", "zeros"]
+MOST_CHANNELS = 65_536
+MOST_BLOCKS = 1000
 AXES: dict[int, tuple[Literal["x", "y"], ...]] = {1: ("x",), 2: ("y", "x")}
 
 
@@ -102,7 +104,7 @@ class Own(Common):
 
 
 class Convolutional(Own):
-    kernel_size: int = quantity("grid points", "odd width of every convolution", 5, ge=3)
+    kernel_size: int = quantity("grid points", "odd width of every convolution", 5, ge=3, le=1001)
 
     @model_validator(mode="after")
     def _odd_kernel(self) -> Convolutional:
@@ -115,13 +117,14 @@ class UNetConfig(Convolutional):
     """Residual convolutional U-Net, 1-D or 2-D as the system is."""
 
     kind: Literal["unet"] = "unet"
-    width: int = quantity("channels", "channels of the finest level", 16, gt=0)
-    multipliers: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+    width: int = quantity("channels", "channels of the finest level", 16, gt=0, le=MOST_CHANNELS)
+    multipliers: tuple[Annotated[int, Field(gt=0, le=1024)], ...] = Field(
         (1, 2, 4),
         min_length=1,
+        max_length=20,
         description="channels of each level in units of width; each further level halves the grid",
     )
-    blocks: int = quantity("1", "residual blocks per level", 1, gt=0)
+    blocks: int = quantity("1", "residual blocks per level", 1, gt=0, le=MOST_BLOCKS)
     norm: Literal["none", "group"] = Field(
         "none", description="group normalisation before each convolution of the residual blocks, or none"
     )
@@ -150,12 +153,13 @@ class DilatedResNetConfig(Convolutional):
     """Residual network of dilated convolutions at full resolution."""
 
     kind: Literal["drn"]
-    width: int = quantity("channels", "channels of every layer", 32, gt=0)
-    blocks: int = quantity("1", "residual blocks, each with one convolution per dilation", 4, gt=0)
-    kernel_size: int = quantity("grid points", "odd width of every convolution", 3, ge=3)
-    dilations: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+    width: int = quantity("channels", "channels of every layer", 32, gt=0, le=MOST_CHANNELS)
+    blocks: int = quantity("1", "residual blocks, each with one convolution per dilation", 4, gt=0, le=MOST_BLOCKS)
+    kernel_size: int = quantity("grid points", "odd width of every convolution", 3, ge=3, le=1001)
+    dilations: tuple[Annotated[int, Field(gt=0, le=100_000)], ...] = Field(
         (1, 2, 4, 8, 4, 2, 1),
         min_length=1,
+        max_length=100,
         description="distance of the points that each convolution of a block combines [grid points]",
     )
 
@@ -167,11 +171,11 @@ class DilatedResNetConfig(Convolutional):
 class Spectral(Own):
     """What the Fourier neural operators share."""
 
-    width: int = quantity("channels", "channels of every layer", 32, gt=0)
-    modes: int = quantity("1", "wavenumbers 0 … modes−1 with weights of their own along each axis", 16, gt=0)
-    blocks: int = quantity("1", "spectral layers", 4, gt=0)
+    width: int = quantity("channels", "channels of every layer", 32, gt=0, le=MOST_CHANNELS)
+    modes: int = quantity("1", "wavenumbers 0 … modes−1 with weights of their own along each axis", 16, gt=0, le=10_000)
+    blocks: int = quantity("1", "spectral layers", 4, gt=0, le=MOST_BLOCKS)
     padding: float = quantity(
-        "1", "points added for the transforms along an axis that is not periodic, as a fraction of its own", 0.25, gt=0
+        "1", "points added for the transforms along an axis that is not periodic, as a fraction of its own", 0.25, gt=0, le=10
     )
 
 
@@ -185,7 +189,7 @@ class StableFNOConfig(Spectral):
     """Fourier neural operator with bounded multipliers and mixes, whose layers do not enlarge differences."""
 
     kind: Literal["stable_fno"]
-    expansion: int = quantity("1", "channels inside the pointwise networks in units of width", 4, gt=0)
+    expansion: int = quantity("1", "channels inside the pointwise networks in units of width", 4, gt=0, le=1024)
     ratio: float = quantity("1", "largest wavenumber that layers pass on, in units of the grid's own", 0.5, gt=0, le=1)
     position: bool = Field(
         False, description="add learned functions of position; the network then no longer commutes with shifts"
@@ -202,9 +206,9 @@ class ImportedNetworkConfig(Common):
     """A network of your own, made by a function or class that Python can import."""
 
     kind: Literal["import"]
-    target: str = Field(description="package.module:factory, called with dims, inputs, outputs and the options")
+    target: Line = Field(description="package.module:factory, called with dims, inputs, outputs and the options")
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the factory")
-    multiple: int = quantity("grid points", "each axis of the grid must be a multiple of it", 1, gt=0)
+    multiple: int = quantity("grid points", "each axis of the grid must be a multiple of it", 1, gt=0, le=100_000)
 
     @model_validator(mode="after")
     def _callable(self) -> ImportedNetworkConfig:

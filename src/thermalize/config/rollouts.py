@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from thermalize.config.base import Name, Strict, quantity
+from thermalize.config.diffusion import MOST_LEVELS
+from thermalize.config.simulation import MOST_FRAMES, MOST_MEMBERS
 from thermalize.config.sweeps import Sweep, sweep_of
 
 __all__ = [
@@ -19,6 +21,9 @@ __all__ = [
 ]
 
 
+MOST_STEPS = 10**12
+
+
 class NoStabilizerConfig(Strict):
     """The raw emulator."""
 
@@ -28,9 +33,9 @@ class NoStabilizerConfig(Strict):
 class DriftConfig(Strict):
     """Follow the energy of each band of wavenumbers and set it right where it drifts from the truth's."""
 
-    memory: float = quantity("emulator steps", "over which band energies are averaged", 200.0, ge=1)
+    memory: float = quantity("emulator steps", "over which band energies are averaged", 200.0, ge=1, le=1e9)
     threshold: float = quantity(
-        "standard deviations of the same average of the truth", "a band further off than this has drifted", 3.0, gt=0
+        "standard deviations of the same average of the truth", "a band further off than this has drifted", 3.0, gt=0, le=1e6
     )
     floor: float = quantity("1", "bands with a smaller share of the truth's variance are left alone", 1e-6, ge=0, lt=1)
 
@@ -45,7 +50,7 @@ class ThermalizerConfig(Strict):
         "clean", description="denoise down to this level; clean goes to none [levels]"
     )
     false_trigger_rate: float = quantity(
-        "1", "share of held-out true states that `start: auto` lets trigger", 1e-3, gt=0, lt=1
+        "1", "share of held-out true states that `start: auto` lets trigger", 1e-3, ge=1e-12, lt=1
     )
     forward_noise: bool = Field(True, description="add the noise of the predicted level before denoising")
     sampler: Literal["ddpm", "ddim", "dpm2m", "mean"] = Field(
@@ -59,6 +64,7 @@ class ThermalizerConfig(Strict):
     reverse_steps: int | None = Field(
         None,
         gt=0,
+        le=MOST_LEVELS,
         description="most network evaluations of one thermalization; every level when left out [evaluations]",
     )
     check_every: int = quantity(
@@ -66,6 +72,7 @@ class ThermalizerConfig(Strict):
         "steps between two looks at the noise level, or with trigger: every between two turns",
         1,
         gt=0,
+        le=MOST_STEPS,
     )
     trigger: Literal["member", "batch", "every", "random"] = Field(
         "member",
@@ -74,7 +81,7 @@ class ThermalizerConfig(Strict):
     )
     like: Name | None = Field(None, description="the stabilizer whose work trigger: random spends at random times")
     guard: int | None = Field(
-        None, ge=0, description="a member above this noise level is recorded as lost, and not thermalized [levels]"
+        None, ge=0, le=MOST_LEVELS, description="a member above this noise level is recorded as lost, and not thermalized [levels]"
     )
     conserve_mean: bool = Field(True, description="give a thermalized state the domain mean that it had before")
     drift: DriftConfig | None = Field(
@@ -121,18 +128,18 @@ StabilizerConfig = Annotated[NoStabilizerConfig | ThermalizerConfig, Field(discr
 
 
 class RolloutsConfig(Strict):
-    members: int = quantity("1", "rollouts per seed, each from its own test member", 16, gt=0)
-    steps: int = quantity("emulator steps", "length of every rollout", gt=0)
-    chunk: int = quantity("emulator steps", "steps per stored chunk, the unit of streaming and of resuming", 500, gt=0)
+    members: int = quantity("1", "rollouts per seed, each from its own test member", 16, gt=0, le=MOST_MEMBERS)
+    steps: int = quantity("emulator steps", "length of every rollout", gt=0, le=MOST_STEPS)
+    chunk: int = quantity("emulator steps", "steps per stored chunk, the unit of streaming and of resuming", 500, gt=0, le=MOST_FRAMES)
     initial: Literal["first", "random"] = Field(
         "first", description="start at the first test frame, or at one drawn for every seed and member"
     )
     lost_above: float = quantity(
-        "standard deviations of the data", "a member whose largest value exceeds this is recorded as lost", 30.0, gt=0
+        "standard deviations of the data", "a member whose largest value exceeds this is recorded as lost", 30.0, ge=5, le=1e6
     )
-    stabilizers: dict[Name, StabilizerConfig] = Field(min_length=1, description="named ways to run the emulator")
+    stabilizers: dict[Name, StabilizerConfig] = Field(min_length=1, max_length=100, description="named ways to run the emulator")
     sweeps: dict[Name, SweepConfig] = Field(
-        default_factory=dict, description="named ablations: further ways, one per combination of values"
+        default_factory=dict, max_length=100, description="named ablations: further ways, one per combination of values"
     )
 
 
@@ -140,14 +147,15 @@ class DiagnosticsConfig(Strict):
     energy_fraction: float = quantity(
         "1", "share of the truth's variance in the energy-containing shells", 0.999, gt=0, lt=1
     )
-    correlation_thresholds: tuple[float, ...] = Field((0.8, 0.9, 0.95), description="high-correlation thresholds [1]")
-    spectrum_window: int = quantity("frames", "frames averaged for a member's spectrum in the envelope", 50, gt=0)
-    frozen_steps: int = quantity("emulator steps", "consecutive motionless steps that count as frozen", 20, gt=0)
-    frozen_fraction: float = quantity("1", "motionless: increment below this share of the truth's median", 0.01, gt=0)
-    pdf_bins: int = quantity("1", "bins of the probability densities", 100, gt=1)
-    max_lag: int = quantity("emulator steps", "longest lag of the autocorrelation", 100, gt=0)
+    correlation_thresholds: tuple[Annotated[float, Field(gt=-1, lt=1)], ...] = Field(
+        (0.8, 0.9, 0.95), min_length=1, max_length=20, description="high-correlation thresholds [1]")
+    spectrum_window: int = quantity("frames", "frames averaged for a member's spectrum in the envelope", 50, gt=0, le=MOST_FRAMES)
+    frozen_steps: int = quantity("emulator steps", "consecutive motionless steps that count as frozen", 20, gt=0, le=MOST_FRAMES)
+    frozen_fraction: float = quantity("1", "motionless: increment below this share of the truth's median", 0.01, gt=0, lt=1)
+    pdf_bins: int = quantity("1", "bins of the probability densities", 100, gt=1, le=10_000)
+    max_lag: int = quantity("emulator steps", "longest lag of the autocorrelation", 100, gt=0, le=100_000)
     samples: int = quantity(
-        "states", "states that every diffusion model makes, to be compared with as many true ones", 512, gt=0
+        "states", "states that every diffusion model makes, to be compared with as many true ones", 512, gt=0, le=1_000_000
     )
-    resamples: int = quantity("1", "bootstrap resamples behind every interval", 1000, gt=0)
+    resamples: int = quantity("1", "bootstrap resamples behind every interval", 1000, gt=0, le=100_000)
     confidence: float = quantity("1", "confidence of every interval", 0.95, gt=0, lt=1)

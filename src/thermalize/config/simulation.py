@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isclose
+from math import ceil, isclose
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -11,15 +11,21 @@ from thermalize.config.base import SplitName, Strict, quantity
 from thermalize.config.cluster import DaskConfig
 from thermalize.config.systems import StepperName, SystemConfig
 
-__all__ = ["SimulationConfig", "SplitConfig"]
+__all__ = ["MOST_FRAMES", "MOST_MEMBERS", "SimulationConfig", "SplitConfig"]
+
+MOST_MEMBERS = 1_000_000
+"""Identifiers of the members of a split, which no other split uses."""
+
+MOST_FRAMES = 100_000_000
+SHORTEST_STEP = 1e-6
 
 
 class SplitConfig(Strict):
     """Ensemble members, each from its own initial condition: one trajectory each, or many short windows of it."""
 
-    members: int = quantity("1", "integrated members", gt=0)
-    frames: int = quantity("1", "stored frames per member, or per window", gt=1)
-    windows: int = quantity("1", "windows per member, `window_interval` apart; each is stored as a member", 1, gt=0)
+    members: int = quantity("1", "integrated members", gt=0, le=MOST_MEMBERS)
+    frames: int = quantity("1", "stored frames per member, or per window", gt=1, le=MOST_FRAMES)
+    windows: int = quantity("1", "windows per member, `window_interval` apart; each is stored as a member", 1, gt=0, le=MOST_MEMBERS)
 
     @property
     def stored_members(self) -> int:
@@ -32,17 +38,17 @@ class SimulationConfig(Strict):
     stepper: StepperName = Field(
         "etdrk4", description="Runge–Kutta of order 4, or Adams–Bashforth of order 3 or 4; the linear part is exact"
     )
-    dt: float = quantity("time units", "step of the solver", gt=0)
-    frame_interval: float = quantity("time units", "time between stored frames, which is the emulator's step", gt=0)
-    spin_up: float = quantity("time units", "time discarded before the first frame", 200.0, ge=0)
+    dt: float = quantity("time units", "step of the solver", gt=0, le=1e9)
+    frame_interval: float = quantity("time units", "time between stored frames, which is the emulator's step", ge=1e-9, le=1e12)
+    spin_up: float = quantity("time units", "time discarded before the first frame", 200.0, ge=0, le=1e15)
     window_interval: float | None = quantity(
         "time units", "time from the beginning of a window to that of the next, for states that are decorrelated",
-        None, gt=0,
+        None, ge=1e-9, le=1e15,
     )  # fmt: skip
     precision: Literal["float32", "float64"] = Field("float64", description="arithmetic of the solver")
     device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="where the solver runs")
-    block: int = quantity("1", "members that one Dask task integrates and writes as its own shards", 8, gt=0)
-    shard_frames: int = quantity("1", "frames per shard file, the unit of streaming", 200, gt=0)
+    block: int = quantity("1", "members that one Dask task integrates and writes as its own shards", 8, gt=0, le=MOST_MEMBERS)
+    shard_frames: int = quantity("1", "frames per shard file, the unit of streaming", 200, gt=0, le=MOST_FRAMES)
     splits: dict[SplitName, SplitConfig] = Field(description="train, valid and test; their members are different")
     dask: DaskConfig = DaskConfig()
 
@@ -77,6 +83,12 @@ class SimulationConfig(Strict):
     @model_validator(mode="after")
     def _time_steps_fit(self) -> SimulationConfig:
         limit = self.system.dt_limit(self.stepper)
+        if self.dt < SHORTEST_STEP * min(limit, self.frame_interval):
+            raise ValueError(
+                f"dt = {self.dt:g} time units is a million times shorter than frame_interval = "
+                f"{self.frame_interval:g} or the stability limit {limit:.3g}; try dt = "
+                f"{self.frame_interval / ceil(self.frame_interval / limit):.6g}"
+            )
         if self.dt > limit:
             steps = -int(-self.frame_interval // limit)
             raise ValueError(
@@ -88,6 +100,12 @@ class SimulationConfig(Strict):
                 f"frame_interval = {self.frame_interval:g} is not a whole number of steps dt = {self.dt:g}; "
                 f"try dt = {self.frame_interval / max(1, self.steps_per_frame):.6g}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _is_unsteady(self) -> SimulationConfig:
+        if fault := self.system.rest_fault():
+            raise ValueError(f"system.{fault}")
         return self
 
     @model_validator(mode="after")
@@ -106,6 +124,11 @@ class SimulationConfig(Strict):
                 raise ValueError(
                     f"splits.{name}.members = {split.members} is not divisible by block = {self.block}; "
                     f"try members: {self.block * -(-split.members // self.block)}"
+                )
+            if split.stored_members > MOST_MEMBERS:
+                raise ValueError(
+                    f"splits.{name}.windows = {split.windows} of members = {split.members} make "
+                    f"{split.stored_members} rows, more than a split can hold ({MOST_MEMBERS}); lower one of the two"
                 )
         return self
 

@@ -5,7 +5,7 @@ Kuramoto–Sivashinsky and Kolmogorov flow are non-dimensional; two-layer quasi-
 
 from __future__ import annotations
 
-from math import ceil, inf, pi
+from math import ceil, inf, pi, sqrt
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -14,12 +14,16 @@ from thermalize.config.base import Strict, quantity
 
 __all__ = [
     "COURANT_LIMITS",
+    "MOST_POINTS",
     "KolmogorovConfig",
     "KuramotoSivashinskyConfig",
     "QuasiGeostrophicConfig",
     "StepperName",
     "SystemConfig",
 ]
+
+MOST_POINTS = 10_000_000
+"""Along one axis; how many a machine can hold is for an estimate to say."""
 
 StepperName = Literal["etdrk4", "etdab3", "etdab4"]
 COURANT_LIMITS: dict[str, float] = {"etdrk4": 1.35, "etdab3": 0.34, "etdab4": 0.20}
@@ -46,13 +50,17 @@ class Labelled(Strict):
         """Parameters that others stand for."""
         return set()
 
+    def rest_fault(self) -> str | None:
+        """Why every trajectory comes to rest, beginning with the key: what does not move cannot be learned."""
+        return None
+
 
 class KuramotoSivashinskyConfig(Labelled):
     """u_t = −½(u²)_x − u_xx − u_xxxx on a periodic interval."""
 
     kind: Literal["ks"]
-    length: float = quantity("length units", "period L of the domain", gt=0)
-    points: int = quantity("1", "even number N of equidistant grid points", ge=16, multiple_of=2)
+    length: float = quantity("length units", "period L of the domain", gt=0, le=1e6)
+    points: int = quantity("1", "even number N of equidistant grid points", ge=16, le=MOST_POINTS, multiple_of=2)
 
     @model_validator(mode="after")
     def _resolved(self) -> KuramotoSivashinskyConfig:
@@ -66,6 +74,15 @@ class KuramotoSivashinskyConfig(Labelled):
             )
         return self
 
+    def rest_fault(self) -> str | None:
+        """Waves grow where 0 < 2π/L < 1."""
+        if self.length > 2 * pi:
+            return None
+        return (
+            f"length = {self.length:g} length units is too short: no wave grows in a domain up to 2π = 6.28, and all "
+            "states decay to zero; try length: 22, the shortest that is commonly used"
+        )
+
     @property
     def stored_grid(self) -> tuple[int, ...]:
         return (self.points,)
@@ -78,13 +95,14 @@ class KuramotoSivashinskyConfig(Labelled):
 class Plane(Labelled):
     """What the doubly periodic square systems share."""
 
-    points: int = quantity("1", "even number N of solver grid points along each side", ge=16, multiple_of=2)
+    points: int = quantity("1", "even number N of solver grid points along each side", ge=16, le=100_000, multiple_of=2)
     stored_points: int | None = quantity(
         "1",
         "even number of grid points along each side of the stored fields, which are spectrally truncated to it; all "
         "when left out",
         None,
         ge=8,
+        le=100_000,
         multiple_of=2,
     )
 
@@ -103,11 +121,11 @@ class KolmogorovConfig(Plane):
     """ω_t = −u·∇ω + ν∇²ω − μω − A n cos(ny) on [0, 2π]², vorticity of a flow forced by A sin(ny) along x."""
 
     kind: Literal["kolmogorov"]
-    viscosity: float = quantity("1", "kinematic viscosity ν = 1/Re", gt=0)
-    drag: float = quantity("1/time unit", "linear drag μ", 0.1, ge=0)
-    forcing_wavenumber: int = quantity("1", "wavenumber n of the force", 4, gt=0)
-    forcing_amplitude: float = quantity("1", "amplitude A of the force", 1.0, ge=0)
-    initial_speed: float = quantity("1", "root-mean-square speed of the random initial flow", 2.5, gt=0)
+    viscosity: float = quantity("1", "kinematic viscosity ν = 1/Re", ge=1e-12, le=1e6)
+    drag: float = quantity("1/time unit", "linear drag μ", 0.1, ge=0, le=1e6)
+    forcing_wavenumber: int = quantity("1", "wavenumber n of the force", 4, gt=0, le=100_000)
+    forcing_amplitude: float = quantity("1", "amplitude A of the force", 1.0, ge=0, le=1e12)
+    initial_speed: float = quantity("1", "root-mean-square speed of the random initial flow", 2.5, ge=1e-6, le=1e6)
 
     @model_validator(mode="after")
     def _forcing_fits(self) -> KolmogorovConfig:
@@ -121,9 +139,34 @@ class KolmogorovConfig(Plane):
                 )
         return self
 
+    def rest_fault(self) -> str | None:
+        """The force drives u = U sin(ny), U = A/(n²ν + μ), which is stable while U/(nν) < √2 (Meshalkin, Sinai 1961)."""
+        n, amplitude = self.forcing_wavenumber, self.forcing_amplitude
+        critical = sqrt(2) * n * self.viscosity * (n**2 * self.viscosity + self.drag)
+        if amplitude == 0 or amplitude > critical:
+            return None
+        return (
+            f"forcing_amplitude = {amplitude:g} is too weak for viscosity = {self.viscosity:g} and drag = "
+            f"{self.drag:g}: the flow comes to rest up to {critical:.3g}; raise it, or lower viscosity"
+        )
+
+    @model_validator(mode="after")
+    def _resolved(self) -> KolmogorovConfig:
+        # the vorticity that the force alone makes; a tenth of the wavenumber where its viscous time is as short
+        vorticity = sqrt(self.forcing_amplitude * self.forcing_wavenumber)
+        smallest = (0.1 / ((self.points - 1) // 3)) ** 2 * vorticity
+        if self.viscosity < smallest:
+            raise ValueError(
+                f"viscosity = {self.viscosity:g} is too small for points = {self.points}, which resolve less than a "
+                f"tenth of the wavenumbers of this flow; try viscosity = {smallest:.2g} or more, or more points"
+            )
+        return self
+
     def dt_limit(self, stepper: str) -> float:
-        """Largest step at which the initial flow is advected stably; the fastest point has about 2.5 times its rms."""
-        return COURANT_LIMITS[stepper] * 2 * pi / self.points / (3.5 * self.initial_speed)
+        """Largest step at which the initial flow is advected stably, and the one that the force makes, of speed √(A/n)
+        at least; the fastest point has about 2.5 times its rms."""
+        speed = max(self.initial_speed, sqrt(self.forcing_amplitude / self.forcing_wavenumber))
+        return COURANT_LIMITS[stepper] * 2 * pi / self.points / (3.5 * speed)
 
 
 PRESETS: dict[str, dict[str, float]] = {
@@ -142,18 +185,18 @@ class QuasiGeostrophicConfig(Plane):
     preset: Literal["eddy", "jet"] | None = Field(
         None, description="published parameters: isotropic eddies, or zonal jets"
     )
-    length: float = quantity("m", "side of the domain", 1e6, gt=0)
-    beta: float = quantity("1/(m s)", "meridional gradient β of the Coriolis parameter", ge=0)
-    bottom_drag: float = quantity("1/s", "linear drag r_ek of the lower layer", ge=0)
-    layer_ratio: float = quantity("1", "thickness of the upper over that of the lower layer, δ = H₁/H₂", gt=0)
-    deformation_radius: float = quantity("m", "baroclinic deformation radius", 15e3, gt=0)
-    upper_thickness: float = quantity("m", "thickness H₁ of the upper layer", 500.0, gt=0)
-    upper_velocity: float = quantity("m/s", "mean zonal velocity U₁ of the upper layer", 0.025)
-    lower_velocity: float = quantity("m/s", "mean zonal velocity U₂ of the lower layer", 0.0)
+    length: float = quantity("m", "side of the domain", 1e6, ge=1e-3, le=1e9)
+    beta: float = quantity("1/(m s)", "meridional gradient β of the Coriolis parameter", ge=0, le=1e6)
+    bottom_drag: float = quantity("1/s", "linear drag r_ek of the lower layer", ge=0, le=1e6)
+    layer_ratio: float = quantity("1", "thickness of the upper over that of the lower layer, δ = H₁/H₂", ge=1e-6, le=1e6)
+    deformation_radius: float = quantity("m", "baroclinic deformation radius", 15e3, ge=1e-3, le=1e9)
+    upper_thickness: float = quantity("m", "thickness H₁ of the upper layer", 500.0, ge=1e-3, le=1e6)
+    upper_velocity: float = quantity("m/s", "mean zonal velocity U₁ of the upper layer", 0.025, ge=-1e4, le=1e4)
+    lower_velocity: float = quantity("m/s", "mean zonal velocity U₂ of the lower layer", 0.0, ge=-1e4, le=1e4)
     filter: Literal["exponential", "none"] = Field(
         "exponential", description="small-scale dissipation applied after every step"
     )
-    smagorinsky: float = quantity("1", "coefficient C_S of Smagorinsky's eddy viscosity; 0 leaves it out", 0.0, ge=0)
+    smagorinsky: float = quantity("1", "coefficient C_S of Smagorinsky's eddy viscosity; 0 leaves it out", 0.0, ge=0, le=100)
     dealias: bool = Field(True, description="cut products by the 2/3 rule")
 
     @model_validator(mode="before")

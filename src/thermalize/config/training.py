@@ -16,25 +16,28 @@ COMPUTED_HOW = frozenset({"gpus", "tensorboard", "checkpoint_every"})
 """Keys of a training that say how it is computed or watched, not what comes of it."""
 
 
+MOST_UPDATES = 10**12
+
+
 class TrainingConfig(Strict):
     """AdamW with linear warm-up and decay, gradient clipping and a moving average of the weights."""
 
-    updates: int = quantity("updates", "length of the training", gt=0)
-    batch_size: int = quantity("samples", "samples per update, of all processes together", 32, gt=0)
-    learning_rate: float = quantity("1", "peak learning rate", 1e-3, gt=0)
-    warmup: int = quantity("updates", "linear rise to the peak learning rate", 50, ge=0)
+    updates: int = quantity("updates", "length of the training", gt=0, le=MOST_UPDATES)
+    batch_size: int = quantity("samples", "samples per update, of all processes together", 32, gt=0, le=1_000_000)
+    learning_rate: float = quantity("1", "peak learning rate", 1e-3, gt=0, le=10)
+    warmup: int = quantity("updates", "linear rise to the peak learning rate", 50, ge=0, le=MOST_UPDATES)
     decay: Literal["cosine", "linear", "constant"] = Field(
         "cosine", description="how the learning rate falls from the peak to the final one"
     )
     final_learning_rate: float = quantity("1", "final learning rate as a fraction of the peak", 0.01, ge=0, le=1)
-    weight_decay: float = quantity("1", "decoupled weight decay of AdamW", 0.01, ge=0)
-    clip_norm: float = quantity("1", "largest global gradient norm; larger gradients are scaled down to it", 1.0, gt=0)
+    weight_decay: float = quantity("1", "decoupled weight decay of AdamW", 0.01, ge=0, le=100)
+    clip_norm: float = quantity("1", "largest global gradient norm; larger gradients are scaled down to it", 1.0, gt=0, le=1e12)
     ema: float = quantity("1", "decay of the moving average of the weights per update", 0.995, ge=0, lt=1)
-    validate_every: int = quantity("updates", "updates between validations on held-out members", 100, gt=0)
+    validate_every: int = quantity("updates", "updates between validations on held-out members", 100, gt=0, le=MOST_UPDATES)
     patience: int | None = Field(
-        None, gt=0, description="validations without a better one after which training stops; never when left out"
+        None, gt=0, le=MOST_UPDATES, description="validations without a better one after which training stops; never when left out"
     )
-    checkpoint_every: int = quantity("updates", "updates between checkpoints", 100, gt=0)
+    checkpoint_every: int = quantity("updates", "updates between checkpoints", 100, gt=0, le=MOST_UPDATES)
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="arithmetic of the forward pass; auto takes bfloat16 autocast where it pays"
     )
@@ -43,6 +46,7 @@ class TrainingConfig(Strict):
     micro_batch: int | None = Field(
         None,
         gt=0,
+        le=1_000_000,
         description="most samples per pass; gradients of several passes are added up, so an update stays the same. "
         "When left out, the whole batch, and half of it again and again where memory is short [samples]",
     )
@@ -52,9 +56,10 @@ class TrainingConfig(Strict):
     memory: float | None = Field(
         None,
         gt=0,
+        le=1e6,
         description="memory for training data; when left out, half of what is free, or 4 GB of it to stream [GB]",
     )
-    gpus: int = quantity("GPUs", "GPUs that train side by side, each on its share of every batch", 1, gt=0)
+    gpus: int = quantity("GPUs", "GPUs that train side by side, each on its share of every batch", 1, gt=0, le=4096)
     tensorboard: bool = Field(False, description="write TensorBoard event files; needs thermalize[tensorboard]")
 
     @model_validator(mode="after")
@@ -65,9 +70,9 @@ class TrainingConfig(Strict):
 
 
 class UnrollConfig(Strict):
-    start: int = quantity("emulator steps", "unrolled steps at the beginning", 1, gt=0)
-    maximum: int = quantity("emulator steps", "unrolled steps at the end", 2, gt=0)
-    grow_every: int = quantity("updates", "updates after which one more step is unrolled", 500, gt=0)
+    start: int = quantity("emulator steps", "unrolled steps at the beginning", 1, gt=0, le=10_000)
+    maximum: int = quantity("emulator steps", "unrolled steps at the end", 2, gt=0, le=10_000)
+    grow_every: int = quantity("updates", "updates after which one more step is unrolled", 500, gt=0, le=MOST_UPDATES)
 
     @model_validator(mode="after")
     def _ordered(self) -> UnrollConfig:
@@ -86,10 +91,10 @@ class EmulatorConfig(Strict):
         True, description="remove the domain mean of every increment: the equation conserves the mean of the state"
     )
     noise: float = quantity(
-        "standard deviations of the data", "noise added to the state from the second unrolled step on", 0.0, ge=0
+        "standard deviations of the data", "noise added to the state from the second unrolled step on", 0.0, ge=0, le=100
     )
     input_noise: float = quantity(
-        "standard deviations of the data", "noise added to the state that the first step starts from", 0.0, ge=0
+        "standard deviations of the data", "noise added to the state that the first step starts from", 0.0, ge=0, le=100
     )
     target: Literal["increment", "state"] = Field(
         "increment",

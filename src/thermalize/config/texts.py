@@ -1,0 +1,45 @@
+"""Text in a configuration that becomes file names, labels of figures and attributes: what it may hold, and why not more.
+
+Names become folders and files beside those that are made on the way (`small.partial`, `seed0.zarr`): a name that ends
+like one of these could be taken for it, and is refused. Units and titles are drawn by Matplotlib and written into LaTeX
+and NetCDF: signs that have a meaning there are refused, so that no text is ever read as a formula.
+"""
+
+from __future__ import annotations
+
+__all__ = ["name_of_ours", "plain_units", "plain_words"]
+
+OURS = (".partial", ".zarr", ".old", ".sent", ".blocks", ".outdated", ".lock", ".tmp", ".manifest.json", "zarr.json")
+"""Endings of files and folders that are made beside results."""
+
+FORMULA = frozenset("$\\{}#&~\"`")
+"""Signs that begin formulas, commands or comments in mathtext, LaTeX, or a shell."""
+
+
+def name_of_ours(name: str) -> str:
+    """A name that neither ends in a dot nor like a file of ours."""
+    if name.endswith("."):
+        raise ValueError(f"{name!r} ends in a dot, which not every file system keeps; leave it out")
+    for ending in OURS:
+        if name.lower().endswith(ending):
+            raise ValueError(f"{name!r} ends in {ending!r} like files that are made beside results; choose another name")
+    return name
+
+
+def plain_units(text: str) -> str:
+    """Units such as m s-1: printable, without signs that begin a formula."""
+    return _plain(text, "units", "write them as UDUNITS does, such as m s-1")
+
+
+def plain_words(text: str) -> str:
+    """A title in words: printable, without signs that begin a formula."""
+    return _plain(text, "a title", "write it in words")
+
+
+def _plain(text: str, what: str, instead: str) -> str:
+    wrong = next((sign for sign in text if sign in FORMULA or not sign.isprintable()), None)
+    if wrong is not None:
+        raise ValueError(f"{text!r} holds {wrong!r}, which {what} may not; {instead}")
+    if text != text.strip():
+        raise ValueError(f"{text!r} begins or ends with a space; {instead}")
+    return text
