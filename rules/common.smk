@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from thermalize.configfile import parse_experiment, write_experiment
 from thermalize.errors import UserError
+from thermalize.estimates import refuse_impossible
 from thermalize.paths import MODEL_FILES, Results
 from thermalize.requisites import stores_for
 from thermalize.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of
@@ -23,6 +24,7 @@ shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/src${{{{P
 
 try:
     EXPERIMENT = parse_experiment(config, workflow.configfiles[-1])
+    refuse_impossible(EXPERIMENT, notes=not workflow.remote_exec)
 except UserError as error:
     sys.exit(f"Error: {error}")
 

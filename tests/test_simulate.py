@@ -421,12 +421,6 @@ def test_a_worker_elsewhere_that_sees_no_store_says_so(tmp_path: Path) -> None:
         integrate(Block(experiment(), "train", 0, tmp_path / "train.zarr.partial", "f"))
 
 
-def test_too_many_members_are_refused() -> None:
-    splits = {name: {"members": 1_000_002, "frames": 2} for name in ("train", "valid", "test")}
-    with pytest.raises(UserError, match=r"splits\.train has 1000002 members and windows, .* can hold \(1000000\)"):
-        member_ids(experiment(splits=splits).simulation, "train")
-
-
 def test_torch_keeps_its_threads(tmp_path: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)

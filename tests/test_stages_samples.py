@@ -15,7 +15,7 @@ from training_runs import settings, store, written
 from thermalize.configfile import load_experiment
 from thermalize.diagnostics.generated import Yardstick, compared, yardstick
 from thermalize.diagnostics.generated_dataset import TABLE
-from thermalize.diagnostics.study import field_of
+from thermalize.diagnostics.study import field_of, halves_of
 from thermalize.diffusion.denoiser import Denoiser
 from thermalize.errors import UserError
 from thermalize.paths import Results
@@ -100,13 +100,9 @@ def test_states_that_are_not_finite_are_refused_and_nothing_is_written(tmp_path,
     assert not paths.samples("unet").exists()
 
 
-def test_a_test_split_of_one_member_has_no_floor(tmp_path):
-    simulation = settings()["simulation"]
-    simulation["block"] = simulation["splits"]["test"]["members"] = 1
-    rollouts = {**settings()["rollouts"], "members": 1}
-    config, paths = prepared(tmp_path, simulation=simulation, rollouts=rollouts)
+def test_a_truth_of_one_member_has_no_floor():
     with pytest.raises(UserError, match="diagnostics need two test members"):
-        run(config, paths)
+        halves_of(field_of(trajectory(flow(0, 1, FRAMES), channel=0)))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import typer
 
 from thermalize.configfile import load_experiment, schema_text, write_experiment
 from thermalize.errors import UserError
+from thermalize.estimates import core_hours, duration, refuse_impossible
 from thermalize.grants import device_of, processes_of, take
 from thermalize.paths import Results
 from thermalize.workflow import simulation_gpus_of, training_gpus_of
@@ -47,7 +48,9 @@ RESULTS = Path("results")
 def resolve(config: Config, root: Root = RESULTS) -> None:
     """Check a configuration (- reads it from standard input) and write it out in full beside its results."""
     experiment = load_experiment(Path("/dev/stdin") if config == Path("-") else config)
+    refuse_impossible(experiment, root, notes=True)
     write_experiment(experiment, Results(experiment.name, root).config)
+    typer.echo(f"{experiment.name}: at least {duration(3600 * core_hours(experiment))} of one core")
 
 
 @app.command()
@@ -262,6 +265,7 @@ def main() -> None:
 
 def _load(config: Path, root: Path) -> tuple[Experiment, Results]:
     experiment = load_experiment(config)
+    refuse_impossible(experiment, root)
     return experiment, Results(experiment.name, root)
 
 

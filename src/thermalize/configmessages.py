@@ -26,6 +26,7 @@ LISTS = ("tuple_type", "list_type")
 WRONG_TYPES = (*LISTS, "int_type", "float_type", "string_type", "bool_type", "literal_error")
 NAME_RULE = "use letters, digits, '.', '_' and '-', beginning with a letter or digit"
 LONGEST_VALUE = 60
+LONGEST_SENTENCE = 600
 NEAR_KEY = 0.6
 NEAR_VALUE = 0.75
 
@@ -57,7 +58,13 @@ def sentences(error: ValidationError, root: type[BaseModel]) -> list[str]:
     faults = [min(group, key=lambda fault: fault.type in WRONG_TYPES) for group in groups.values()]
     meant = {(*fault.place.keys[:-1], _nearest(fault.place)) for fault in faults if fault.type == "extra_forbidden"}
     faults = [fault for fault in faults if fault.type != "missing" or fault.place.keys not in meant]
-    return [_sentence(fault) for fault in sorted(faults, key=lambda fault: -len(fault.place.keys))]
+    return [_bounded(_sentence(fault)) for fault in sorted(faults, key=lambda fault: -len(fault.place.keys))]
+
+
+def _bounded(sentence: str) -> str:
+    """One line that fits on a screen, whatever the file holds."""
+    line = " ".join(sentence.split())
+    return line if len(line) <= LONGEST_SENTENCE else f"{line[:LONGEST_SENTENCE]}…"
 
 
 def _sentence(fault: Fault) -> str:

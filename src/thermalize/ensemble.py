@@ -42,7 +42,6 @@ __all__ = [
 ]
 
 FIRST_MEMBER = {"train": 0, "valid": 1_000_000, "test": 2_000_000}
-MOST_MEMBERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,6 @@ class Ensemble:
 def member_ids(simulation: SimulationConfig, split: str) -> np.ndarray:
     """Identifiers of the rows of a split's store: no two splits share one, and none changes when members are added."""
     chosen = split_of(simulation, split)
-    if chosen.stored_members > MOST_MEMBERS:
-        raise UserError(
-            f"simulation.splits.{split} has {chosen.stored_members} members and windows, more than a split can hold "
-            f"({MOST_MEMBERS})"
-        )
     blocks = np.arange(chosen.members).reshape(-1, 1, simulation.block)
     return np.asarray(FIRST_MEMBER[split] + blocks * chosen.windows + np.arange(chosen.windows)[:, None]).reshape(-1)
 

@@ -92,7 +92,10 @@ def analysis_memory_of(experiment: Experiment) -> int:
 
 
 def _shard_mb(experiment: Experiment) -> float:
-    return experiment.simulation.block * experiment.simulation.shard_frames * frame_mb(experiment)
+    """A shard holds no more frames than the windows of a member have together."""
+    simulation = experiment.simulation
+    longest = max(split.frames * split.stored_members // split.members for split in simulation.splits.values())
+    return simulation.block * min(simulation.shard_frames, longest) * frame_mb(experiment)
 
 
 def _data_mb(experiment: Experiment) -> float:

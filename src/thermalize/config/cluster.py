@@ -20,14 +20,20 @@ class JobQueueConfig(Strict):
     """Workers as jobs of a batch system; what is left out here may stand in Dask's own `jobqueue.yaml`."""
 
     kind: Literal["slurm", "pbs", "lsf"] = Field(description="the batch system")
-    cores: int = quantity("1", "cores of a job, each with a worker process; divides `workers`", 1, gt=0, le=MOST_WORKERS)
+    cores: int = quantity(
+        "1", "cores of a job, each with a worker process; divides `workers`", 1, gt=0, le=MOST_WORKERS
+    )
     memory: str = Field(description="memory of a job, such as 4 GB")
     walltime: str = Field(description='longest run of a job in quotes, hours:minutes:seconds, such as "02:00:00"')
     queue: Line | None = Field(None, description="queue or partition")
     account: Line | None = Field(None, description="account or project that is charged")
     interface: Line | None = Field(None, description="network over which workers are reached, such as ib0")
-    directives: tuple[Line, ...] = Field((), max_length=100, description="further options for the head of the job script")
-    prologue: tuple[Line, ...] = Field((), max_length=100, description="shell commands before a worker starts, such as module load")
+    directives: tuple[Line, ...] = Field(
+        (), max_length=100, description="further options for the head of the job script"
+    )
+    prologue: tuple[Line, ...] = Field(
+        (), max_length=100, description="shell commands before a worker starts, such as module load"
+    )
     log_directory: Line | None = Field(None, description="folder for the output of the jobs, which all nodes see")
 
     @field_validator("memory", mode="before")
@@ -47,7 +53,9 @@ class JobQueueConfig(Strict):
 
 
 class DaskConfig(Strict):
-    workers: int = quantity("1", "single-threaded worker processes, here or in the jobs of `jobqueue`", 2, gt=0, le=MOST_WORKERS)
+    workers: int = quantity(
+        "1", "single-threaded worker processes, here or in the jobs of `jobqueue`", 2, gt=0, le=MOST_WORKERS
+    )
     scheduler: Line | None = Field(None, description="address of a running Dask scheduler instead of processes here")
     jobqueue: JobQueueConfig | None = Field(None, description="jobs of a batch system instead of processes here")
 

@@ -38,7 +38,11 @@ class LinearScheduleConfig(Levels):
 
     kind: Literal["linear"]
     beta_min: float = quantity(
-        "1", "variance that the first of 1000 levels adds; scaled by 1000/levels where there are others", 1e-4, ge=1e-8, lt=1
+        "1",
+        "variance that the first of 1000 levels adds; scaled by 1000/levels where there are others",
+        1e-4,
+        ge=1e-8,
+        lt=1,
     )
     beta_max: float = quantity("1", "variance that the last of 1000 levels adds, scaled likewise", 0.02, gt=0, lt=1)
 
@@ -108,7 +112,9 @@ class DiffusionConfig(Strict):
     level_head: Literal["classifier", "regressor"] = Field(
         "classifier", description="read the level as the most probable class, or as the expected logarithm of the noise"
     )
-    level_weight: float = quantity("1", "weight of the level head's loss beside that of the prediction", 1.0, ge=0, le=1e6)
+    level_weight: float = quantity(
+        "1", "weight of the level head's loss beside that of the prediction", 1.0, ge=0, le=1e6
+    )
     level_distribution: Literal["uniform", "low"] = Field(
         "uniform",
         description="levels drawn for training: all equally often, or low ones more often, uniform in log(level + 1)",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from thermalize.config.base import Line, Name, Seed, Strict, by_kind
+from thermalize.config.base import Name, Seed, Strict, by_kind
+from thermalize.config.collisions import name_fault, number_fault
 from thermalize.config.diffusion import DiffusionConfig
 from thermalize.config.foreign import ExportedEmulatorConfig, ImportedEmulatorConfig
 from thermalize.config.imported import ImportConfig
@@ -45,6 +47,9 @@ AnyEmulator = Annotated[
     by_kind("residual"),
 ]
 
+AnyStabilizer = NoStabilizerConfig | ThermalizerConfig
+LEAST_TEST_MEMBERS = 2
+
 
 class Experiment(Strict):
     """A whole experiment: one results folder, every artifact in it."""
@@ -53,15 +58,18 @@ class Experiment(Strict):
     seed: Seed = Field(0, description="root of every random stream")
     seeds: tuple[Seed, ...] = Field((0,), min_length=1, max_length=10_000, description="rollout seeds")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where networks run")
-    storage: Line | None = Field(
+    storage: str | None = Field(
         None,
+        max_length=1000,
         description="URL below which trajectories are stored, such as s3://bucket/prefix; beside the manifests without",
     )
     simulation: Simulation = Field(
         description="the truth: simulated, or with `import` read from files", json_schema_extra=_by_import
     )
     emulators: dict[Name, AnyEmulator] = Field(min_length=1, max_length=100, description="named emulators")
-    diffusion: dict[Name, DiffusionConfig] = Field(default_factory=dict, max_length=100, description="named diffusion models")
+    diffusion: dict[Name, DiffusionConfig] = Field(
+        default_factory=dict, max_length=100, description="named diffusion models"
+    )
     rollouts: RolloutsConfig
     diagnostics: DiagnosticsConfig = DiagnosticsConfig()
 
@@ -81,12 +89,37 @@ class Experiment(Strict):
             )
         if fault := self.grid_fault(self.simulation.grid):
             raise ValueError(fault)
-        for label, stabilizer in self.named.items():
-            if isinstance(stabilizer, ThermalizerConfig) and (fault := self._thermalizer_fault(stabilizer)):
+        named = self.named
+        for label, stabilizer in named.items():
+            if isinstance(stabilizer, ThermalizerConfig) and (fault := self._thermalizer_fault(stabilizer, named)):
                 raise ValueError(f"rollouts.stabilizers.{label}.{fault}")
-        assert self.sweeps is not None  # which it says itself where it cannot be expanded
+        stabilizers = self.stabilizers  # sweeps say themselves where they cannot be expanded
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds holds a number twice")
+        names: dict[str, Iterable[str]] = {
+            "emulators": self.emulators,
+            "diffusion": self.diffusion,
+            "rollouts.stabilizers": stabilizers,
+        }
+        if fault := name_fault(names) or number_fault(len(self.emulators), len(stabilizers), len(self.seeds)):
+            raise ValueError(fault)
+        return self
+
+    @model_validator(mode="after")
+    def _data_suffice(self) -> Experiment:
+        """What stages would miss only once everything before them is computed."""
+        splits = self.simulation.splits
+        if splits["test"].stored_members < LEAST_TEST_MEMBERS:
+            raise ValueError(
+                "simulation.splits.test.members = 1 leaves diagnostics no second half of the truth for a noise floor; "
+                f"write at least {LEAST_TEST_MEMBERS}"
+            )
+        for name, emulator in self.emulators.items():
+            if isinstance(emulator, EmulatorConfig) and (unrolled := emulator.longest_unroll) >= splits["train"].frames:
+                raise ValueError(
+                    f"emulators.{name}.unroll: {unrolled} unrolled steps need {unrolled + 1} frames in a row, but "
+                    f"simulation.splits.train.frames = {splits['train'].frames}; lower unroll.maximum, or raise frames"
+                )
         return self
 
     @property
@@ -106,7 +139,7 @@ class Experiment(Strict):
                     return fault
         return None
 
-    def _thermalizer_fault(self, stabilizer: ThermalizerConfig) -> str | None:
+    def _thermalizer_fault(self, stabilizer: ThermalizerConfig, named: Mapping[str, AnyStabilizer]) -> str | None:
         """What does not fit between a stabilizer and the diffusion models, beginning with the key."""
         if stabilizer.diffusion not in self.diffusion:
             known = ", ".join(self.diffusion) or "none is configured"
@@ -114,11 +147,13 @@ class Experiment(Strict):
         top = self.diffusion[stabilizer.diffusion].train_levels
         if isinstance(stabilizer.start, int) and stabilizer.start >= top - 1:
             return f"start = {stabilizer.start} is not below train_levels − 1 = {top - 1}"
-        return None if stabilizer.like is None else self._like_fault(stabilizer)
+        if isinstance(stabilizer.stop, int) and stabilizer.stop >= top - 1:
+            return f"stop = {stabilizer.stop} is not below train_levels − 1 = {top - 1}"
+        return None if stabilizer.like is None else self._like_fault(stabilizer, named)
 
-    def _like_fault(self, stabilizer: ThermalizerConfig) -> str | None:
+    def _like_fault(self, stabilizer: ThermalizerConfig, named: Mapping[str, AnyStabilizer]) -> str | None:
         """Work can be copied from a stabilizer that looks at levels, with the same way down from them."""
-        model = self.named.get(stabilizer.like or "")
+        model = named.get(stabilizer.like or "")
         if not isinstance(model, ThermalizerConfig) or model.trigger not in ("member", "batch"):
             return f"like = {stabilizer.like!r} is not among the stabilizers that look at noise levels"
         for key in ("diffusion", "stop", "sampler", "eta", "reverse_steps"):
@@ -127,9 +162,13 @@ class Experiment(Strict):
         return None
 
     @property
-    def named(self) -> dict[str, NoStabilizerConfig | ThermalizerConfig]:
-        """The stabilizers of the file with their diffusion model: one without a name stands for one of each model."""
-        resolved: dict[str, NoStabilizerConfig | ThermalizerConfig] = {}
+    def named(self) -> dict[str, AnyStabilizer]:
+        """The stabilizers of the file with their diffusion model: one without a name stands for one of each model.
+
+        Raises:
+            ValueError: one of each model would have the name of another stabilizer.
+        """
+        resolved: dict[str, AnyStabilizer] = {}
         for label, stabilizer in self.rollouts.stabilizers.items():
             if isinstance(stabilizer, NoStabilizerConfig) or stabilizer.diffusion is not None:
                 resolved[label] = stabilizer
@@ -137,6 +176,11 @@ class Experiment(Strict):
             names: list[str | None] = [*self.diffusion] or [None]
             for name in names:
                 key = label if len(names) == 1 else f"{label}-{name}"
+                if key in resolved or (key != label and key in self.rollouts.stabilizers):
+                    raise ValueError(
+                        f"rollouts.stabilizers.{label} names no diffusion model and stands for one of each, of which "
+                        f"{key!r} is named already; rename one of the two, or name its diffusion model"
+                    )
                 like = stabilizer.like if len(names) == 1 or stabilizer.like is None else f"{stabilizer.like}-{name}"
                 resolved[key] = stabilizer.model_copy(update={"diffusion": name, "like": like})
         return resolved
@@ -149,20 +193,21 @@ class Experiment(Strict):
             for label, stabilizer in self.rollouts.stabilizers.items()
             if isinstance(stabilizer, ThermalizerConfig)
         }
-        return expand(self.named, bases, self.rollouts.sweeps, self._with_model)
+        named = self.named
+        return expand(named, bases, self.rollouts.sweeps, lambda stabilizer: self._with_model(stabilizer, named))
 
-    def _with_model(self, stabilizer: ThermalizerConfig) -> ThermalizerConfig:
+    def _with_model(self, stabilizer: ThermalizerConfig, named: Mapping[str, AnyStabilizer]) -> ThermalizerConfig:
         """A point of a sweep with its diffusion model; ValueError where it does not fit to one."""
         if stabilizer.diffusion is None:
             if len(self.diffusion) > 1:
                 raise ValueError(f"diffusion is not named; name one of {', '.join(self.diffusion)}, or sweep it")
             stabilizer = stabilizer.model_copy(update={"diffusion": next(iter(self.diffusion))})
-        if fault := self._thermalizer_fault(stabilizer):
+        if fault := self._thermalizer_fault(stabilizer, named):
             raise ValueError(fault)
         return stabilizer
 
     @property
-    def stabilizers(self) -> dict[str, NoStabilizerConfig | ThermalizerConfig]:
+    def stabilizers(self) -> dict[str, AnyStabilizer]:
         """Every stabilizer that runs, by name: those of the file, then the further points of sweeps."""
         points = [point for points in self.sweeps.values() for point in points]
         return self.named | {point.stabilizer: point.config for point in points if point.config is not None}

@@ -27,7 +27,9 @@ class ImportedEmulatorConfig(Strict):
         description="function that returns the emulator, package.module:function; the working directory included",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of that function")
-    files: tuple[Line, ...] = Field((), max_length=1000, description="files that it reads; when they change, so does the emulator")
+    files: tuple[Line, ...] = Field(
+        (), max_length=1000, description="files that it reads; when they change, so does the emulator"
+    )
     units: Units = UNITS
 
 

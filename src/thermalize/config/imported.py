@@ -52,7 +52,9 @@ class PointsConfig(Strict):
 class ImportSplitConfig(Strict):
     """Members of a split, each a run of consecutive frames."""
 
-    members: int = quantity("1", "members of the files; with `split: time`, windows cut from them", gt=0, le=MOST_MEMBERS)
+    members: int = quantity(
+        "1", "members of the files; with `split: time`, windows cut from them", gt=0, le=MOST_MEMBERS
+    )
     frames: int = quantity("1", "stored frames per member", gt=1, le=MOST_FRAMES)
 
     @property
@@ -73,11 +75,16 @@ class ImportConfig(Strict):
     dims: DimsConfig
     variable: Name = Field(description="the variable in the files; with `channels`, the name of the field in the store")
     channels: dict[Name, Line] | None = Field(
-        None, min_length=1, max_length=1000, description="name of every channel and the variable in the files that holds it"
+        None,
+        min_length=1,
+        max_length=1000,
+        description="name of every channel and the variable in the files that holds it",
     )
     long_name: Words | None = Field(None, description="the variable in words; that of the files when left out")
     units: Units = Field(description="units of the variable, as in the files")
-    frame_interval: float = quantity("time_units", "time between stored frames, which is the emulator's step", ge=1e-9, le=1e12)
+    frame_interval: float = quantity(
+        "time_units", "time between stored frames, which is the emulator's step", ge=1e-9, le=1e12
+    )
     time_units: Units = Field(description="unit of time; seconds, minutes, hours or days where the files hold dates")
     length_units: Units | None = Field(None, description="units of x and y; those of the files when left out")
     every: int = quantity("1", "keep every n-th frame of the files", 1, gt=0, le=MOST_FRAMES)
@@ -89,9 +96,13 @@ class ImportConfig(Strict):
     split: Literal["member", "time"] = Field(
         description="splits are different members, or consecutive blocks of time with a gap between them"
     )
-    gap: float | None = quantity("time_units", "time left out between the splits, for `split: time`", None, ge=1e-9, le=1e15)
+    gap: float | None = quantity(
+        "time_units", "time left out between the splits, for `split: time`", None, ge=1e-9, le=1e15
+    )
     splits: dict[SplitName, ImportSplitConfig] = Field(description="train, valid and test, in this order")
-    block: int = quantity("1", "members that one Dask task copies and writes as its own shards", 1, gt=0, le=MOST_MEMBERS)
+    block: int = quantity(
+        "1", "members that one Dask task copies and writes as its own shards", 1, gt=0, le=MOST_MEMBERS
+    )
     shard_frames: int = quantity("1", "frames per shard file, the unit of streaming", 200, gt=0, le=MOST_FRAMES)
     dask: DaskConfig = DaskConfig()
 

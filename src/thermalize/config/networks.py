@@ -175,7 +175,11 @@ class Spectral(Own):
     modes: int = quantity("1", "wavenumbers 0 … modes−1 with weights of their own along each axis", 16, gt=0, le=10_000)
     blocks: int = quantity("1", "spectral layers", 4, gt=0, le=MOST_BLOCKS)
     padding: float = quantity(
-        "1", "points added for the transforms along an axis that is not periodic, as a fraction of its own", 0.25, gt=0, le=10
+        "1",
+        "points added for the transforms along an axis that is not periodic, as a fraction of its own",
+        0.25,
+        gt=0,
+        le=10,
     )
 
 

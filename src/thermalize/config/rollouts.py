@@ -35,7 +35,11 @@ class DriftConfig(Strict):
 
     memory: float = quantity("emulator steps", "over which band energies are averaged", 200.0, ge=1, le=1e9)
     threshold: float = quantity(
-        "standard deviations of the same average of the truth", "a band further off than this has drifted", 3.0, gt=0, le=1e6
+        "standard deviations of the same average of the truth",
+        "a band further off than this has drifted",
+        3.0,
+        gt=0,
+        le=1e6,
     )
     floor: float = quantity("1", "bands with a smaller share of the truth's variance are left alone", 1e-6, ge=0, lt=1)
 
@@ -81,7 +85,10 @@ class ThermalizerConfig(Strict):
     )
     like: Name | None = Field(None, description="the stabilizer whose work trigger: random spends at random times")
     guard: int | None = Field(
-        None, ge=0, le=MOST_LEVELS, description="a member above this noise level is recorded as lost, and not thermalized [levels]"
+        None,
+        ge=0,
+        le=MOST_LEVELS,
+        description="a member above this noise level is recorded as lost, and not thermalized [levels]",
     )
     conserve_mean: bool = Field(True, description="give a thermalized state the domain mean that it had before")
     drift: DriftConfig | None = Field(
@@ -130,14 +137,22 @@ StabilizerConfig = Annotated[NoStabilizerConfig | ThermalizerConfig, Field(discr
 class RolloutsConfig(Strict):
     members: int = quantity("1", "rollouts per seed, each from its own test member", 16, gt=0, le=MOST_MEMBERS)
     steps: int = quantity("emulator steps", "length of every rollout", gt=0, le=MOST_STEPS)
-    chunk: int = quantity("emulator steps", "steps per stored chunk, the unit of streaming and of resuming", 500, gt=0, le=MOST_FRAMES)
+    chunk: int = quantity(
+        "emulator steps", "steps per stored chunk, the unit of streaming and of resuming", 500, gt=0, le=MOST_FRAMES
+    )
     initial: Literal["first", "random"] = Field(
         "first", description="start at the first test frame, or at one drawn for every seed and member"
     )
     lost_above: float = quantity(
-        "standard deviations of the data", "a member whose largest value exceeds this is recorded as lost", 30.0, ge=5, le=1e6
+        "standard deviations of the data",
+        "a member whose largest value exceeds this is recorded as lost",
+        30.0,
+        ge=5,
+        le=1e6,
     )
-    stabilizers: dict[Name, StabilizerConfig] = Field(min_length=1, max_length=100, description="named ways to run the emulator")
+    stabilizers: dict[Name, StabilizerConfig] = Field(
+        min_length=1, max_length=100, description="named ways to run the emulator"
+    )
     sweeps: dict[Name, SweepConfig] = Field(
         default_factory=dict, max_length=100, description="named ablations: further ways, one per combination of values"
     )
@@ -148,14 +163,25 @@ class DiagnosticsConfig(Strict):
         "1", "share of the truth's variance in the energy-containing shells", 0.999, gt=0, lt=1
     )
     correlation_thresholds: tuple[Annotated[float, Field(gt=-1, lt=1)], ...] = Field(
-        (0.8, 0.9, 0.95), min_length=1, max_length=20, description="high-correlation thresholds [1]")
-    spectrum_window: int = quantity("frames", "frames averaged for a member's spectrum in the envelope", 50, gt=0, le=MOST_FRAMES)
-    frozen_steps: int = quantity("emulator steps", "consecutive motionless steps that count as frozen", 20, gt=0, le=MOST_FRAMES)
-    frozen_fraction: float = quantity("1", "motionless: increment below this share of the truth's median", 0.01, gt=0, lt=1)
+        (0.8, 0.9, 0.95), min_length=1, max_length=20, description="high-correlation thresholds [1]"
+    )
+    spectrum_window: int = quantity(
+        "frames", "frames averaged for a member's spectrum in the envelope", 50, gt=0, le=MOST_FRAMES
+    )
+    frozen_steps: int = quantity(
+        "emulator steps", "consecutive motionless steps that count as frozen", 20, gt=0, le=MOST_FRAMES
+    )
+    frozen_fraction: float = quantity(
+        "1", "motionless: increment below this share of the truth's median", 0.01, gt=0, lt=1
+    )
     pdf_bins: int = quantity("1", "bins of the probability densities", 100, gt=1, le=10_000)
     max_lag: int = quantity("emulator steps", "longest lag of the autocorrelation", 100, gt=0, le=100_000)
     samples: int = quantity(
-        "states", "states that every diffusion model makes, to be compared with as many true ones", 512, gt=0, le=1_000_000
+        "states",
+        "states that every diffusion model makes, to be compared with as many true ones",
+        512,
+        gt=0,
+        le=1_000_000,
     )
     resamples: int = quantity("1", "bootstrap resamples behind every interval", 1000, gt=0, le=100_000)
     confidence: float = quantity("1", "confidence of every interval", 0.95, gt=0, lt=1)

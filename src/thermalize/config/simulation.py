@@ -25,7 +25,9 @@ class SplitConfig(Strict):
 
     members: int = quantity("1", "integrated members", gt=0, le=MOST_MEMBERS)
     frames: int = quantity("1", "stored frames per member, or per window", gt=1, le=MOST_FRAMES)
-    windows: int = quantity("1", "windows per member, `window_interval` apart; each is stored as a member", 1, gt=0, le=MOST_MEMBERS)
+    windows: int = quantity(
+        "1", "windows per member, `window_interval` apart; each is stored as a member", 1, gt=0, le=MOST_MEMBERS
+    )
 
     @property
     def stored_members(self) -> int:
@@ -39,7 +41,9 @@ class SimulationConfig(Strict):
         "etdrk4", description="Runge–Kutta of order 4, or Adams–Bashforth of order 3 or 4; the linear part is exact"
     )
     dt: float = quantity("time units", "step of the solver", gt=0, le=1e9)
-    frame_interval: float = quantity("time units", "time between stored frames, which is the emulator's step", ge=1e-9, le=1e12)
+    frame_interval: float = quantity(
+        "time units", "time between stored frames, which is the emulator's step", ge=1e-9, le=1e12
+    )
     spin_up: float = quantity("time units", "time discarded before the first frame", 200.0, ge=0, le=1e15)
     window_interval: float | None = quantity(
         "time units", "time from the beginning of a window to that of the next, for states that are decorrelated",
@@ -47,7 +51,9 @@ class SimulationConfig(Strict):
     )  # fmt: skip
     precision: Literal["float32", "float64"] = Field("float64", description="arithmetic of the solver")
     device: Literal["auto", "cpu", "cuda"] = Field("cpu", description="where the solver runs")
-    block: int = quantity("1", "members that one Dask task integrates and writes as its own shards", 8, gt=0, le=MOST_MEMBERS)
+    block: int = quantity(
+        "1", "members that one Dask task integrates and writes as its own shards", 8, gt=0, le=MOST_MEMBERS
+    )
     shard_frames: int = quantity("1", "frames per shard file, the unit of streaming", 200, gt=0, le=MOST_FRAMES)
     splits: dict[SplitName, SplitConfig] = Field(description="train, valid and test; their members are different")
     dask: DaskConfig = DaskConfig()

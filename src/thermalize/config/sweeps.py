@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, create_model, model_serializer, model_validator
 
 from thermalize.config.base import Name, Strict
+from thermalize.config.collisions import MOST_STABILIZERS
 
 if TYPE_CHECKING:
     from thermalize.config.rollouts import ThermalizerConfig
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Point", "Sweep", "expand", "sweep_of"]
 
 MOST_KEYS = 2
+MOST_VALUES = 1000
 UNIT = re.compile(r" \[[^\]]+\]$")
 
 
@@ -61,7 +64,7 @@ def sweep_of(model: type[BaseModel]) -> type[Sweep]:
         if name == "kind":
             continue
         value = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-        values = Annotated[tuple[value, ...], Field(min_length=1)]  # type: ignore[valid-type]
+        values = Annotated[tuple[value, ...], Field(min_length=1, max_length=MOST_VALUES)]  # type: ignore[valid-type]
         unit = UNIT.search(field.description or "")
         described = f"values of `{name}`{unit.group() if unit else ''}"
         fields[name] = (values | None, Field(None, description=described))
@@ -107,14 +110,20 @@ def expand(
     Raises:
         ValueError: in the words of a configuration's faults.
     """
-    known, found = dict(named), {}
+    known, found = Known(named), {}
+    points = len(named) + sum(prod(map(len, sweep.swept.values())) for sweep in sweeps.values())
+    if points > MOST_STABILIZERS:
+        raise ValueError(
+            f"rollouts.stabilizers and the points of rollouts.sweeps are {points}, more than {MOST_STABILIZERS}; list "
+            "fewer values"
+        )
     for name, sweep in sweeps.items():
         where = f"rollouts.sweeps.{name}"
         if sweep.of not in bases:
             can = ", ".join(bases) or "there is none"
             raise ValueError(f"{where}.of = {sweep.of!r} is no stabilizer with keys to sweep ({can})")
-        points = [_point(bases[sweep.of], sweep.of, values, complete) for values in _combinations(sweep)]
-        found[name] = tuple(_labelled(point, sweep.of, known, where) for point in points)
+        combined = [_point(bases[sweep.of], sweep.of, values, complete) for values in _combinations(sweep)]
+        found[name] = tuple(_labelled(point, sweep.of, known, where) for point in combined)
         _check_values(sweep, found[name], where)
     return found
 
@@ -135,15 +144,29 @@ def _point(base: ThermalizerConfig, of: str, values: dict[str, Any], complete: C
         return Point(values, left_out=str(error))
 
 
-def _labelled(point: Point, of: str, known: dict[str, Any], where: str) -> Point:
+class Known:
+    """Names of stabilizers, and the first one of each that equals a configuration."""
+
+    def __init__(self, named: Mapping[str, Any]) -> None:
+        self.names: dict[Any, str] = {}
+        self.taken: set[str] = set()
+        for name, config in named.items():
+            self.add(name, config)
+
+    def add(self, name: str, config: Any) -> None:
+        self.names.setdefault(config, name)
+        self.taken.add(name)
+
+
+def _labelled(point: Point, of: str, known: Known, where: str) -> Point:
     """The point under the name of an equal stabilizer, or under a name of its own, which then is known."""
     if point.config is None:
         return point
-    equal = next((name for name, config in known.items() if config == point.config), None)
+    equal = known.names.get(point.config)
     label = equal or ".".join([of, *(f"{key}-{text}" for key, text in point.texts.items())])
-    if equal is None and label in known:
+    if equal is None and label in known.taken:
         raise ValueError(f"{where}: a point would be named {label!r} like another stabilizer; rename {of!r}")
-    known[label] = point.config
+    known.add(label, point.config)
     return Point(point.values, label, config=point.config)
 
 

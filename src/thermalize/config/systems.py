@@ -140,8 +140,17 @@ class KolmogorovConfig(Plane):
         return self
 
     def rest_fault(self) -> str | None:
-        """The force drives u = U sin(ny), U = A/(n²ν + μ), which is stable while U/(nν) < √2 (Meshalkin, Sinai 1961)."""
+        """The force drives u = U sin(ny), U = A/(n²ν + μ).
+
+        It attracts all flows for n = 1 (Marchioro, Commun. Math. Phys. 105 (1986) 99), and where U/(nν) < √2 long waves
+        do not grow on it either (Meshalkin, Sinai, J. Appl. Math. Mech. 25 (1961) 1700).
+        """
         n, amplitude = self.forcing_wavenumber, self.forcing_amplitude
+        if n == 1 and amplitude > 0:
+            return (
+                "forcing_wavenumber = 1 forces the longest wave, and such a flow comes to rest at any viscosity; "
+                "try forcing_wavenumber: 2 or more"
+            )
         critical = sqrt(2) * n * self.viscosity * (n**2 * self.viscosity + self.drag)
         if amplitude == 0 or amplitude > critical:
             return None
@@ -188,7 +197,9 @@ class QuasiGeostrophicConfig(Plane):
     length: float = quantity("m", "side of the domain", 1e6, ge=1e-3, le=1e9)
     beta: float = quantity("1/(m s)", "meridional gradient β of the Coriolis parameter", ge=0, le=1e6)
     bottom_drag: float = quantity("1/s", "linear drag r_ek of the lower layer", ge=0, le=1e6)
-    layer_ratio: float = quantity("1", "thickness of the upper over that of the lower layer, δ = H₁/H₂", ge=1e-6, le=1e6)
+    layer_ratio: float = quantity(
+        "1", "thickness of the upper over that of the lower layer, δ = H₁/H₂", ge=1e-6, le=1e6
+    )
     deformation_radius: float = quantity("m", "baroclinic deformation radius", 15e3, ge=1e-3, le=1e9)
     upper_thickness: float = quantity("m", "thickness H₁ of the upper layer", 500.0, ge=1e-3, le=1e6)
     upper_velocity: float = quantity("m/s", "mean zonal velocity U₁ of the upper layer", 0.025, ge=-1e4, le=1e4)
@@ -196,7 +207,9 @@ class QuasiGeostrophicConfig(Plane):
     filter: Literal["exponential", "none"] = Field(
         "exponential", description="small-scale dissipation applied after every step"
     )
-    smagorinsky: float = quantity("1", "coefficient C_S of Smagorinsky's eddy viscosity; 0 leaves it out", 0.0, ge=0, le=100)
+    smagorinsky: float = quantity(
+        "1", "coefficient C_S of Smagorinsky's eddy viscosity; 0 leaves it out", 0.0, ge=0, le=100
+    )
     dealias: bool = Field(True, description="cut products by the 2/3 rule")
 
     @model_validator(mode="before")

@@ -1,4 +1,4 @@
-"""Text in a configuration that becomes file names, labels of figures and attributes: what it may hold, and why not more.
+"""Text in a configuration that becomes file names, labels of figures and attributes: what it may hold.
 
 Names become folders and files beside those that are made on the way (`small.partial`, `seed0.zarr`): a name that ends
 like one of these could be taken for it, and is refused. Units and titles are drawn by Matplotlib and written into LaTeX
@@ -12,7 +12,7 @@ __all__ = ["name_of_ours", "plain_units", "plain_words"]
 OURS = (".partial", ".zarr", ".old", ".sent", ".blocks", ".outdated", ".lock", ".tmp", ".manifest.json", "zarr.json")
 """Endings of files and folders that are made beside results."""
 
-FORMULA = frozenset("$\\{}#&~\"`")
+FORMULA = frozenset('$\\{}#&~"`')
 """Signs that begin formulas, commands or comments in mathtext, LaTeX, or a shell."""
 
 
@@ -22,7 +22,9 @@ def name_of_ours(name: str) -> str:
         raise ValueError(f"{name!r} ends in a dot, which not every file system keeps; leave it out")
     for ending in OURS:
         if name.lower().endswith(ending):
-            raise ValueError(f"{name!r} ends in {ending!r} like files that are made beside results; choose another name")
+            raise ValueError(
+                f"{name!r} ends in {ending!r} like files that are made beside results; choose another name"
+            )
     return name
 
 

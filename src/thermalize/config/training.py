@@ -31,11 +31,18 @@ class TrainingConfig(Strict):
     )
     final_learning_rate: float = quantity("1", "final learning rate as a fraction of the peak", 0.01, ge=0, le=1)
     weight_decay: float = quantity("1", "decoupled weight decay of AdamW", 0.01, ge=0, le=100)
-    clip_norm: float = quantity("1", "largest global gradient norm; larger gradients are scaled down to it", 1.0, gt=0, le=1e12)
+    clip_norm: float = quantity(
+        "1", "largest global gradient norm; larger gradients are scaled down to it", 1.0, gt=0, le=1e12
+    )
     ema: float = quantity("1", "decay of the moving average of the weights per update", 0.995, ge=0, lt=1)
-    validate_every: int = quantity("updates", "updates between validations on held-out members", 100, gt=0, le=MOST_UPDATES)
+    validate_every: int = quantity(
+        "updates", "updates between validations on held-out members", 100, gt=0, le=MOST_UPDATES
+    )
     patience: int | None = Field(
-        None, gt=0, le=MOST_UPDATES, description="validations without a better one after which training stops; never when left out"
+        None,
+        gt=0,
+        le=MOST_UPDATES,
+        description="validations without a better one after which training stops; never when left out",
     )
     checkpoint_every: int = quantity("updates", "updates between checkpoints", 100, gt=0, le=MOST_UPDATES)
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -91,7 +98,11 @@ class EmulatorConfig(Strict):
         True, description="remove the domain mean of every increment: the equation conserves the mean of the state"
     )
     noise: float = quantity(
-        "standard deviations of the data", "noise added to the state from the second unrolled step on", 0.0, ge=0, le=100
+        "standard deviations of the data",
+        "noise added to the state from the second unrolled step on",
+        0.0,
+        ge=0,
+        le=100,
     )
     input_noise: float = quantity(
         "standard deviations of the data", "noise added to the state that the first step starts from", 0.0, ge=0, le=100
@@ -105,3 +116,9 @@ class EmulatorConfig(Strict):
         False, description="loss and gradient of the last unrolled step alone; the steps before only perturb its input"
     )
     training: TrainingConfig
+
+    @property
+    def longest_unroll(self) -> int:
+        """Steps that the last update unrolls."""
+        grown = self.unroll.start + (self.training.updates - 1) // self.unroll.grow_every
+        return min(self.unroll.maximum, grown)

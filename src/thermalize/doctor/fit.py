@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
 from thermalize.config import Experiment
 from thermalize.doctor.machine import Machine
+from thermalize.estimates import core_hours, works
 from thermalize.resources import (
     ARTIFACT_MB,
     analysis_memory_of,
@@ -19,31 +21,39 @@ from thermalize.workflow import simulation_threads_of
 
 __all__ = ["Fit", "fit"]
 
-THOUSAND = 1000
+MB_PER_GB = 1000
 BARELY = 0.9
 """Share of the free disk that may be filled."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Largest memory that a job asks for, size of all trajectories [GB], what is missing, and what is worth knowing."""
+    """What an experiment needs, what of it is missing, and what is worth knowing.
+
+    memory: the largest that a job asks for [GB].
+    disk: size of all trajectories [GB].
+    hours: of one core, at least, that all jobs take.
+    """
 
     name: str
     memory: float
     disk: float
+    hours: float
     missing: tuple[str, ...]
     notes: tuple[str, ...]
 
 
 def fit(experiment: Experiment, machine: Machine) -> Fit:
     """What `experiment` needs, held against `machine`."""
-    memory, disk = max(_asked(experiment)) / THOUSAND, store_mb(experiment) / THOUSAND
+    memory, disk = max(_asked(experiment)) / MB_PER_GB, store_mb(experiment) / MB_PER_GB
     missing = tuple(_missing(experiment, machine, memory, disk))
-    return Fit(experiment.name, memory, disk, missing, () if missing else tuple(_notes(experiment, machine)))
+    notes = () if missing else tuple(_notes(experiment, machine))
+    return Fit(experiment.name, memory, disk, core_hours(experiment), missing, notes)
 
 
 def _asked(experiment: Experiment) -> Iterator[int]:
     threads = simulation_threads_of(experiment)
+    yield from (ceil(MB_PER_GB * each.memory) for each in works(experiment))
     yield from (simulation_memory_of(experiment, split, threads) for split in experiment.simulation.splits)
     for section in ("emulators", "diffusion"):
         yield from (training_memory_of(experiment, section, name) for name in getattr(experiment, section))

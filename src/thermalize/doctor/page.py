@@ -11,6 +11,7 @@ from rich.table import Table
 
 from thermalize.doctor.fit import Fit
 from thermalize.doctor.machine import Machine
+from thermalize.estimates import duration
 
 __all__ = ["page"]
 
@@ -26,15 +27,22 @@ def page(machine: Machine, fits: Iterable[Fit]) -> str:
         facts.add_row(name, value)
     console.print(facts)
     configurations = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
-    for head in ("configuration", "memory", "disk"):
+    for head in ("configuration", "memory", "disk", "one core"):
         configurations.add_column(head, justify="left" if head == "configuration" else "right", no_wrap=True)
     configurations.add_column("here")
     for each in fits:
-        configurations.add_row(each.name, f"{each.memory:.1f} GB", f"{each.disk:.1f} GB", _verdict(each))
+        configurations.add_row(
+            each.name,
+            f"{each.memory:.1f} GB",
+            f"{each.disk:.1f} GB",
+            f"> {duration(3600 * each.hours)}",
+            _verdict(each),
+        )
     if configurations.row_count:
         console.print()
         console.print(configurations)
         console.print("\nMemory: of the largest job; two trainings may run side by side. Disk: trajectories, at most.")
+        console.print("One core: what all jobs would take of it at least; GPUs and many cores take less.")
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
