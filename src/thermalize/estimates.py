@@ -50,8 +50,8 @@ TOO_MUCH_DISK = 1e7
 
 POINT_SECONDS, SOLVER_CALL = 5e-9, 2e-5
 """Of the tendency at one grid point, and of one tendency however small."""
-PRODUCT_SECONDS, NETWORK_CALL = 2e-11, 5e-5
-"""Of a multiplication and an addition, and of one pass however small."""
+PRODUCT_SECONDS, STEP_CALL, UPDATE_CALL = 2e-11, 4e-4, 5e-4
+"""Of a multiplication and an addition, and of one step of a rollout or update of a training however small."""
 EVALUATIONS = {"etdrk4": 4, "etdab3": 1, "etdab4": 1}
 
 FASTER = {"cpu": 100, "cuda": 10_000, "mps": 10_000, "auto": 10_000}
@@ -191,7 +191,7 @@ def _training(experiment: Experiment, where: str, training: TrainingConfig, size
         f"training {where}",
         heavy,
         3 * passes * training.updates * training.batch_size * size.products * PRODUCT_SECONDS,
-        3 * passes * training.updates * NETWORK_CALL,
+        training.updates * UPDATE_CALL,
         memory,
         FASTER[experiment.device] * training.gpus,
     )
@@ -213,7 +213,7 @@ def _rollout(experiment: Experiment, name: str, config: EmulatorConfig) -> Work:
         f"a rollout of emulators.{name}",
         "rollouts.chunk or members" if memory > TOO_MUCH_MEMORY else "rollouts.steps",
         rollouts.steps * rollouts.members * size.products * PRODUCT_SECONDS,
-        rollouts.steps * NETWORK_CALL,
+        rollouts.steps * STEP_CALL,
         memory,
         FASTER[experiment.device],
     )

@@ -66,6 +66,8 @@ def _unet(config: UNetConfig, grid: tuple[int, ...], inputs: int, outputs: int) 
     yield Layer(kernel * widths[0] * (inputs + outputs), points[0])
     for before, width, here in zip([widths[0], *widths], widths, points, strict=False):
         yield from _blocks(before, width, config.blocks, kernel, here)
+    if config.attention:
+        yield Layer(4 * widths[-1] ** 2, points[-1])
     for (fine, coarse), (here, below) in zip(pairwise(widths), pairwise(points), strict=True):
         yield Layer(2**dims * fine * fine, below)
         yield Layer(coarse * fine, below)
