@@ -143,9 +143,9 @@ def _check(options: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore", message=".*deterministic.*")
     torch.use_deterministic_algorithms(True, warn_only=True)  # as every stage with networks does
     chosen = [part for part in parts() if not options.parts or part.name in options.parts.split(",")]
-    rows = [Row("libraries", "missing", ", ".join(lacking) or "none")]
+    rows = [Row("libraries", "missing", len(lacking), reason=", ".join(lacking))]
     rows += [Row("libraries", "replaced by a stand-in", name) for name in replaced]
-    with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gpu-check-", ignore_cleanup_errors=True) as folder:
         clock, size = Clock(60 * options.minutes), SIZES[options.size]()
         rows += run(chosen, Check(torch.device(options.device), size, clock, Path(folder), lacking, packages))
     return _told(rows, options)

@@ -10,6 +10,7 @@ import csv
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ LIBRARIES = (
 COMPARED = ("stable_fraction", "log_spectral_distance", "wasserstein_field", "wasserstein_increment")
 TABLE = "results/tiny/tables/summary.csv"
 TAIL = 500
+GRACE = 5.0
+"""Seconds for a run to end by itself when it is told to."""
 
 
 def rows(check: Check) -> Iterator[Row]:
@@ -39,7 +42,9 @@ def rows(check: Check) -> Iterator[Row]:
         return
     how = "snakemake" if find_spec("snakemake") else "stage by stage"
     yield measured("the tiny experiment is run", how)
-    runs = {device: _Run(check, device, how) for device in dict.fromkeys((check.device.type, "cpu"))}
+    devices = list(dict.fromkeys((check.device.type, "cpu")))
+    cores = max(1, len(os.sched_getaffinity(0)) // len(devices))
+    runs = {device: _Run(check, device, how, cores) for device in devices}
     try:
         while any(run.process.poll() is None for run in runs.values()):
             sleep(0.2)
@@ -57,11 +62,11 @@ def rows(check: Check) -> Iterator[Row]:
 class _Run:
     """The experiment on one device, in a folder of its own, as a process group that ends with this check."""
 
-    def __init__(self, check: Check, device: str, how: str) -> None:
+    def __init__(self, check: Check, device: str, how: str, cores: int) -> None:
         self.folder, self.device = check.folder / f"tiny-{device}", device
         self.folder.mkdir()
         config = _configured(self.folder, device)
-        lines = [shlex.join(command) for command in commands(config, device, how)]
+        lines = [shlex.join(command) for command in commands(config, device, how, cores)]
         script = self.folder / "run.sh"
         script.write_text("set -e\n" + "\n".join(lines) + "\n")
         self.began, self.log = monotonic(), self.folder / "log"
@@ -72,9 +77,22 @@ class _Run:
             )  # fmt: skip
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, 15)
-            self.process.wait()
+        """Ends whatever of it still runs, first with time to end by itself."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._send(number):
+                until = monotonic() + GRACE
+                while self._send(0) and monotonic() < until:
+                    self.process.poll()
+                    sleep(0.1)
+        self.process.wait()
+
+    def _send(self, number: int) -> bool:
+        """A signal to the whole group, if anything of it is left."""
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
 
     @property
     def seconds(self) -> float:
@@ -99,10 +117,10 @@ class _Run:
         return {json.loads((results / "device.json").read_text())["device"], str(cost["_"]["device"]).split(":")[0]}
 
 
-def commands(config: Path, device: str, how: str) -> list[list[str]]:
+def commands(config: Path, device: str, how: str, cores: int) -> list[list[str]]:
     """What makes the summary table of the tiny experiment."""
     if how == "snakemake":
-        where = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(config), "--cores", _cores()]
+        where = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(config), "--cores", str(cores)]
         profile = ["--workflow-profile", str(ROOT / "profiles" / "default"), "--resources", "gpu=1"]
         return [[sys.executable, "-m", "snakemake", TABLE, *where, *profile]]
     granted = ["--gpus", str(int(device == "cuda"))]
@@ -133,10 +151,6 @@ def _configured(folder: Path, device: str) -> Path:
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
-
-
-def _cores() -> str:
-    return str(max(1, len(os.sched_getaffinity(0)) // 2))
 
 
 def _environment(check: Check, folder: Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ __all__ = [
 OK, FAILED, NOT_RUN, MEASURED = "ok", "FAILED", "not run", ""
 WIDTHS = (11, 50, 11, 10, 8)
 """Of the columns part, what, value, unit, verdict: with what is between them at most 100 of the 120 columns."""
-WIDEST = 120
+WIDEST, LONGEST = 120, 30
 SIGNS = str.maketrans({"²": "2", "³": "3", "µ": "u", "×": "x", "–": "-", "−": "-", "…": "...", "‖": "|", "ν": "nu"})
 
 
@@ -80,11 +80,14 @@ def table(rows: Iterable[Row]) -> str:
     before = None
     for row in rows:
         what, *more = wrap(_ascii(row.what), WIDTHS[1]) or [""]
-        lines.append(_line((row.part if row.part != before else "", what, _value(row.value), row.unit, row.verdict)))
+        value = _ascii(_value(row.value))
+        shown, below = (
+            (value, row.reason) if len(value) <= LONGEST else ("", "; ".join(filter(None, (value, row.reason))))
+        )
+        lines.append(_line((row.part if row.part != before else "", what, shown, row.unit, row.verdict)))
         lines += [_line(("", text, "", "", "")) for text in more]
-        if row.reason:
-            indent = " " * (WIDTHS[0] + 4)
-            lines += wrap(_ascii(row.reason), WIDEST, initial_indent=indent, subsequent_indent=indent)
+        indent = " " * (WIDTHS[0] + 4)
+        lines += wrap(_ascii(below), WIDEST, initial_indent=indent, subsequent_indent=indent)
         before = row.part
     return "\n".join(lines)
 
