@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from gpu import check as command
-from gpu import leases, machine, networks, report, running, sampling, solvers, stepping, training
+from gpu import experiment, leases, machine, networks, report, running, sampling, solvers, stepping, training
 from gpu.learning import truth_of
 from gpu.report import FAILED, NOT_RUN, OK, Row
 from gpu.running import CPU, Check, Clock, Part, run
@@ -121,8 +123,7 @@ def test_published_sizes_are_those_of_the_configurations():
     assert published.data.system.stored_grid == flow.simulation.grid
     thermalized = flow.rollouts.stabilizers["thermalized"]
     assert (thermalized.start, thermalized.stop) == (stepping.START, stepping.STOP)
-    for place, experiment in ((1, flow), (2, eddy)):
-        simulation, found = experiment.simulation, published.flows[place]
+    for simulation, found in ((flow.simulation, published.flows[1]), (eddy.simulation, published.flows[2])):
         assert (found.system, found.stepper, found.dt) == (simulation.system, simulation.stepper, simulation.dt)
 
 
@@ -167,6 +168,50 @@ def test_statistics_of_two_samples_are_told_from_those_of_another_system(check: 
     ):
         assert expected <= verdicts(sampling._statistics("x", found, states[:8], truth)), label
     assert verdicts(sampling._statistics("x", states[8:], states[:8], truth)) == {OK}
+
+
+def summary(**changes: float) -> dict[str, dict[str, str]]:
+    row = {"seconds_per_step": "0.01"}
+    for name in experiment.COMPARED:
+        centre = changes.get(name, 1.0)
+        row |= {name: str(centre), f"{name}_low": str(centre - 0.1), f"{name}_high": str(centre + 0.1)}
+    return {"raw": row}
+
+
+@pytest.mark.parametrize(
+    ("changes", "devices", "wrong"),
+    [
+        ({}, {"cuda"}, set()),
+        ({"log_spectral_distance": 1.15}, {"cuda"}, set()),
+        ({"log_spectral_distance": 1.3}, {"cuda"}, {"raw: log spectral distance"}),
+        ({"stable_fraction": float("nan")}, {"cuda"}, {"raw: stable fraction"}),
+        ({}, {"cuda", "cpu"}, {"device that the results name"}),
+    ],
+)
+def test_experiments_of_two_devices_are_compared(changes: dict[str, float], devices: set[str], wrong: set[str]):
+    found = SimpleNamespace(device="cuda", devices=lambda: devices, summary=lambda: summary(**changes))
+    rows = experiment._findings(found, SimpleNamespace(summary=summary))  # type: ignore[arg-type]
+    assert {row.what for row in rows if row.verdict == FAILED} == wrong
+
+
+def running_in(group: int, process: psutil.Process) -> bool:
+    """Whether a process of that group is more than an entry that nobody has collected yet."""
+    try:
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, psutil.Error):
+        return False
+
+
+def test_an_experiment_that_fails_or_is_stopped_leaves_nothing_running(check: Check, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(experiment, "commands", lambda *_: [["sh", "-c", "echo no such GPU >&2; exit 3"]])
+    (found,) = (row for row in experiment.rows(check) if row.verdict == FAILED)
+    assert found.reason == "status 3: no such GPU"
+    monkeypatch.setattr(experiment, "commands", lambda *_: [["sh", "-c", "trap '' TERM; sleep 600 & sleep 600"]])
+    monkeypatch.setattr(experiment, "GRACE", 0.3)
+    slow = experiment._Run(replace(check, folder=check.folder / "slow"), "cpu", "stage by stage", 1)
+    slow.stop()
+    assert slow.process.returncode is not None
+    assert not [each for each in psutil.process_iter() if running_in(slow.process.pid, each)]
 
 
 @pytest.mark.slow

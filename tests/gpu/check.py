@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu only tries the check itself")
     parser.add_argument("--size", choices=("published", "tiny"), default="published", help="of what is trained and run")
     parser.add_argument("--parts", default="", help="names of the parts to run, with commas between; all when left out")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="for everything")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help="for everything; parts may take more in proportion"
+    )
     parser.add_argument(
         "--out", type=Path, default=os.environ.get("OUT"), help="folder for the table as Markdown and JSON"
     )
@@ -142,7 +145,9 @@ def _check(options: argparse.Namespace) -> int:
 
     warnings.filterwarnings("ignore", message=".*deterministic.*")
     torch.use_deterministic_algorithms(True, warn_only=True)  # as every stage with networks does
-    chosen = [part for part in parts() if not options.parts or part.name in options.parts.split(",")]
+    longer = options.minutes / MINUTES
+    names = options.parts.split(",") if options.parts else [part.name for part in parts()]
+    chosen = [replace(part, limit=longer * part.limit) for part in parts() if part.name in names]
     rows = [Row("libraries", "missing", len(lacking), reason=", ".join(lacking))]
     rows += [Row("libraries", "replaced by a stand-in", name) for name in replaced]
     with tempfile.TemporaryDirectory(prefix="gpu-check-", ignore_cleanup_errors=True) as folder:

@@ -42,6 +42,7 @@ def rows(check: Check) -> Iterator[Row]:
         return
     how = "snakemake" if find_spec("snakemake") else "stage by stage"
     yield measured("the tiny experiment is run", how)
+    check.forget()  # what this process keeps of the GPU's memory
     devices = list(dict.fromkeys((check.device.type, "cpu")))
     cores = max(1, len(os.sched_getaffinity(0)) // len(devices))
     runs = {device: _Run(check, device, how, cores) for device in devices}
@@ -64,7 +65,7 @@ class _Run:
 
     def __init__(self, check: Check, device: str, how: str, cores: int) -> None:
         self.folder, self.device = check.folder / f"tiny-{device}", device
-        self.folder.mkdir()
+        self.folder.mkdir(parents=True)
         config = _configured(self.folder, device)
         lines = [shlex.join(command) for command in commands(config, device, how, cores)]
         script = self.folder / "run.sh"

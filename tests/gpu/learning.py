@@ -51,7 +51,13 @@ class Truth:
 
 
 def truth_of(check: Check, flow: Any, windows: tuple[int, int, int, int]) -> Truth:
-    """Frames of a flow, integrated on the device in float32."""
+    """Frames of a flow, integrated on the device in float32, once."""
+    if flow.label not in check.kept:
+        check.kept[flow.label] = _simulated(check, flow, windows)
+    return check.kept[flow.label]
+
+
+def _simulated(check: Check, flow: Any, windows: tuple[int, int, int, int]) -> Truth:
     members, length, spin_up, between = windows
     system = build(flow.system, torch.float32, check.device)
     start = torch.stack([system.initial_condition(stream(SEED, "gpu", m)) for m in range(members)])

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -59,6 +59,7 @@ class Check:
         folder: for files.
         missing: libraries of the package that this Python lacks.
         packages: folders with further libraries.
+        kept: what one part has made and another may use.
     """
 
     device: torch.device
@@ -67,6 +68,7 @@ class Check:
     folder: Path
     missing: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def cuda(self) -> bool:

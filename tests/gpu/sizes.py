@@ -84,7 +84,7 @@ def published() -> Size:
             Flow("QG 256^2", QuasiGeostrophicConfig(**eddies), "etdab3", 3600.0, 40),
         ),
         block=50,
-        data=Flow("data", KolmogorovConfig(points=128, viscosity=2e-3, **flow), "etdrk4", 5e-3, 0),
+        data=Flow("data", KolmogorovConfig(points=128, viscosity=5e-3, **flow), "etdrk4", 5e-3, 0),
         windows=(50, 12, 1500, 10),
         networks={
             "U-Net": unet,
