@@ -424,9 +424,17 @@ def test_the_exit_status_tells_whether_all_is_right(monkeypatch, capsys, tmp_pat
     assert f"{int(not right)} of 1 verdicts FAILED on a CPU in place of a GPU" in printed
 
 
+def test_a_part_that_does_not_exist_is_refused(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **__: None)
+    assert command.main(["--device", "cpu", "--parts", "machine,solvers", "--out", str(tmp_path)]) == 2
+    assert "there is no part solvers; there is machine, training" in capsys.readouterr().err
+
+
 def test_the_parts_fit_into_eight_minutes():
     parts = command.parts()
-    assert sum(part.least for part in parts) < 60 * command.MINUTES
+    *short, experiment = parts
+    assert sum(part.limit for part in short) + experiment.least + running.SLACK < 60 * command.MINUTES
     assert len({part.name for part in parts}) == len(parts)
     assert parts[1].name == "training"
 

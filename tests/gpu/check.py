@@ -68,6 +68,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--install", action="store_true", help="fetch missing libraries with pip into OUT/packages")
     options = parser.parse_args(arguments)
+    options.parts = [name for name in options.parts.split(",") if name]
     options.out = Path(options.out or tempfile.mkdtemp(prefix="gpu-check-"))
     return options
 
@@ -115,20 +116,20 @@ def _install(folder: Path) -> None:
 
 
 def parts() -> list[Part]:
-    """The parts with the seconds that each may take, the most valuable first."""
+    """The parts with the seconds that each may take; the longest comes last and has what the others leave."""
     from gpu.running import Part
 
     return [
-        Part("machine", "machine", 30),
-        Part("training", "training", 100, least=20),
-        Part("step", "stepping", 60, least=15),
-        Part("networks", "networks", 60, least=10),
-        Part("solver", "solvers", 60, least=10),
-        Part("experiment", "experiment", 240, least=60),
-        Part("resume", "resuming", 60, least=15),
-        Part("rollouts", "sampling", 80, least=20),
-        Part("memory", "limits", 40, least=10),
-        Part("leases", "leases", 60, least=15),
+        Part("machine", "machine", 10),
+        Part("training", "training", 80, least=20),
+        Part("step", "stepping", 50, least=15),
+        Part("networks", "networks", 40, least=10),
+        Part("solver", "solvers", 40, least=10),
+        Part("rollouts", "sampling", 60, least=20),
+        Part("resume", "resuming", 50, least=15),
+        Part("memory", "limits", 30, least=10),
+        Part("leases", "leases", 40, least=15),
+        Part("experiment", "experiment", 300, least=60),
     ]
 
 
@@ -146,8 +147,10 @@ def _check(options: argparse.Namespace) -> int:
     warnings.filterwarnings("ignore", message=".*deterministic.*")
     torch.use_deterministic_algorithms(True, warn_only=True)  # as every stage with networks does
     longer = options.minutes / MINUTES
-    names = options.parts.split(",") if options.parts else [part.name for part in parts()]
-    chosen = [replace(part, limit=longer * part.limit) for part in parts() if part.name in names]
+    available = {part.name: replace(part, limit=longer * part.limit) for part in parts()}
+    if unknown := [name for name in options.parts if name not in available]:
+        return _refuse(f"there is no part {', '.join(unknown)}; there is {', '.join(available)}")
+    chosen = [available[name] for name in options.parts or available]
     rows = [Row("libraries", "missing", len(lacking), reason=", ".join(lacking))]
     rows += [Row("libraries", "replaced by a stand-in", name) for name in replaced]
     with tempfile.TemporaryDirectory(prefix="gpu-check-", ignore_cleanup_errors=True) as folder:
