@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -30,6 +31,7 @@ LIBRARIES = (
 """What the stages import; Snakemake itself is not needed."""
 COMPARED = ("stable_fraction", "log_spectral_distance", "wasserstein_field", "wasserstein_increment")
 TABLE = "results/tiny/tables/summary.csv"
+TRAINED_ON = re.compile(r"process\(es\), (\w+)")
 TAIL = 500
 GRACE = 5.0
 """Seconds for a run to end by itself when it is told to."""
@@ -112,10 +114,11 @@ class _Run:
             return {row["stabilizer"]: row for row in csv.DictReader(file)}
 
     def devices(self) -> set[str]:
-        """On which devices networks ran, as the results say."""
+        """On which devices networks were trained and timed, as the results say."""
         results = self.folder / "results" / "tiny"
         cost = json.loads((results / "cost" / "small.json").read_text())
-        return {json.loads((results / "device.json").read_text())["device"], str(cost["_"]["device"]).split(":")[0]}
+        pages = [(results / kind / "small" / "README.md").read_text() for kind in ("emulators", "diffusion")]
+        return {str(cost["_"]["device"]).split(":")[0], *(name for page in pages for name in TRAINED_ON.findall(page))}
 
 
 def commands(config: Path, device: str, how: str, cores: int) -> list[list[str]]:

@@ -22,7 +22,7 @@ from thermalize.systems import build as system_of
 __all__ = ["exact_float32", "rows"]
 
 SAFETY = 4.0
-FLOOR = 1e-5
+FLOOR = 1e-4
 """Of a tolerance that is a multiple of the CPU's own error."""
 TF32, BFLOAT16 = 2e-2, 1e-1
 """Relative errors: some 20 layers, each with a few units of 2^-11 or 2^-9; gradients twice as many."""
