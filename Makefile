@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+MACHINE_PATH := $(PATH)
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.peers
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -12,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv test test-slow test-all test-peers test-slurm verification bench-solvers lint format lock envs schema clean
+.PHONY: help demo venv test test-slow test-all test-peers test-slurm verification bench-solvers gpu-check lint format lock envs schema clean
 .PHONY: lint-format lint-style lint-types lint-imports lint-generated lint-workflow
 
 help: ## this list
@@ -46,6 +47,11 @@ verification: $(STAMP) ## write docs/verification.md from a run of the solvers' 
 
 bench-solvers: $(PEERS) ## time the solvers against exponax, jax-cfd and pyqg-jax; writes docs/performance.md
 	$(BIN)/python -m benchmarks.solvers
+
+# With the Python and the torch of the machine, never those of the lock, which are for CPUs; GPU_CHECK_INSTALL=1 fetches what
+# else is missing into a folder of its own. Further options: GPU_CHECK="--device cpu --size tiny".
+gpu-check: ## compare this machine's GPU with its CPU, in eight minutes
+	@PATH="$(MACHINE_PATH)" $(PYTHON) tests/gpu/check.py $(if $(GPU_CHECK_INSTALL),--install) $(GPU_CHECK)
 
 lint: lint-format lint-style lint-types lint-imports lint-generated lint-workflow ## all linters and generated files
 
