@@ -2,27 +2,47 @@
 
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+# Where the files of the workflow lie, whichever Snakefile includes them.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+SRC = ROOT / "src"
+sys.path.insert(0, str(SRC))
 
-from thermalize.configfile import parse_experiment, write_experiment
+from thermalize.configmerge import merged_experiment
+from thermalize.configyaml import read_mapping
 from thermalize.errors import UserError
 from thermalize.paths import MODEL_FILES, Results
 from thermalize.requisites import stores_for
+from thermalize.resolved import hold_experiment
 from thermalize.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of
 from thermalize.resources import training_memory_of
 from thermalize.sources import sources
 from thermalize.workflow import emulator_files_of, figures_of, gpus_of, settings_of, simulation_gpus_of
 from thermalize.workflow import simulation_threads_of, source_files_of, source_stamp_of, training_gpus_of
 
-shell.executable("bash")
+if __name__:  # of the module as which these files are imported
+    sys.exit("Error: thermalize cannot be imported with `module:` yet; run its Snakefile by itself, with --snakefile")
+if os.pathsep in str(SRC):
+    sys.exit(f"Error: Python finds no modules in {SRC}, whose name holds {os.pathsep!r}; give the folder another name")
+
 # Rules run the package of this checkout, also inside conda environments that do not have it installed.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/src${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
+THERMALIZE = f"PYTHONPATH={shlex.quote(str(SRC))}${{PYTHONPATH:+:$PYTHONPATH}} python -m thermalize"
+
+# Read strictly before Snakemake reads it; of files that were given with --configfile, it has read them already.
+if not workflow.overwrite_configfiles:
+    try:
+        read_mapping("config.yaml")
+    except UserError as error:
+        sys.exit(f"Error: {error}")
+
+    configfile: "config.yaml"
+
 
 try:
-    EXPERIMENT = parse_experiment(config, workflow.configfiles[-1])
+    EXPERIMENT, SOURCE = merged_experiment(workflow.configfiles, workflow.config_settings.config)
 except UserError as error:
     sys.exit(f"Error: {error}")
 
@@ -51,7 +71,7 @@ wildcard_constraints:
 
 def code(stage):
     """The modules that a stage runs, as input: a change of code reruns what it touches."""
-    return [os.path.relpath(path) for path in sources(stage)]
+    return [os.path.relpath(path).replace("{", "{{").replace("}", "}}") for path in sources(stage)]
 
 
 def settings(stage):

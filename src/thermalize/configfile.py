@@ -22,7 +22,6 @@ from thermalize.configpage import configuration_page, json_schema, schema_text
 from thermalize.configplaces import locate
 from thermalize.configyaml import read_mapping
 from thermalize.errors import UserError
-from thermalize.store.atomic import explaining, write_text
 
 __all__ = [
     "configuration_page",
@@ -31,7 +30,6 @@ __all__ = [
     "parse_experiment",
     "resolved_yaml",
     "schema_text",
-    "write_experiment",
 ]
 
 
@@ -60,13 +58,6 @@ def resolved_yaml(experiment: Experiment) -> str:
     """The experiment with every default written out; reading it gives the same experiment."""
     values = experiment.model_dump(by_alias=True)
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-
-
-def write_experiment(experiment: Experiment, path: Path) -> None:
-    """Write a configuration in full to the file `path`."""
-    with explaining(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, resolved_yaml(experiment))
 
 
 def _validate(data: dict[str, Any]) -> Experiment:

@@ -117,7 +117,8 @@ def source_stamp_of(experiment: Experiment) -> str:
 def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]) -> str:
     """Digest of the part of the configuration that `stage` depends on, for the result named by `wildcards`.
 
-    Worker counts, scheduler addresses and the device are left out: they are no reason to compute anything again.
+    Worker counts, scheduler addresses and the device are left out: they are no reason to compute anything again. What
+    comes after the truth depends on all settings of it, since a change of any makes it again.
     """
     whole = experiment.model_dump(mode="json", exclude=COSMETIC)
     simulation = whole["simulation"]
@@ -128,10 +129,10 @@ def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]
         "simulate": lambda: (physics, _split(experiment, simulation["splits"], wildcards), experiment.seed),
         "emulator": lambda: (simulation, whole["emulators"][wildcards["emulator"]], experiment.seed),
         "diffusion": lambda: (simulation, whole["diffusion"][wildcards["diffusion"]], experiment.seed),
-        "rollout": lambda: (rollouts, _stabilizer(experiment, wildcards["stabilizer"]), experiment.seed),
+        "rollout": lambda: (simulation, rollouts, _stabilizer(experiment, wildcards["stabilizer"]), experiment.seed),
         "cost": lambda: whole,
-        "sample": lambda: (simulation["splits"]["test"], whole["diagnostics"], experiment.seed),
-        "diagnose": lambda: (simulation["splits"]["test"], rollouts, diagnostics, experiment.seed),
+        "sample": lambda: (simulation, whole["diagnostics"], experiment.seed),
+        "diagnose": lambda: (simulation, rollouts, diagnostics, experiment.seed),
         "ensemble": lambda: (choose["diagnose"](), experiment.seeds),
         "artifacts": lambda: whole,
     }
