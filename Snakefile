@@ -32,3 +32,5 @@ rule all:
         str(RESULTS.movie),
         str(RESULTS.movie_in_report),
         expand(str(RESULTS.table("{suffix}", "{table}")), suffix=("csv", "tex"), table=TABLES),
+        LOST_SIMULATIONS,
+        LOST_ROLLOUTS,

@@ -20,8 +20,9 @@ from thermalize.resolved import hold_experiment
 from thermalize.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of
 from thermalize.resources import training_memory_of
 from thermalize.sources import sources
-from thermalize.workflow import emulator_files_of, figures_of, gpus_of, settings_of, simulation_gpus_of
-from thermalize.workflow import simulation_threads_of, source_files_of, source_stamp_of, training_gpus_of
+from thermalize.workflow import emulator_files_of, figures_of, gpus_of, lost_metadata, settings_of
+from thermalize.workflow import simulation_gpus_of, simulation_threads_of, source_files_of, source_stamp_of
+from thermalize.workflow import training_gpus_of
 
 if __name__:  # of the module as which these files are imported
     sys.exit("Error: thermalize cannot be imported with `module:` yet; run its Snakefile by itself, with --snakefile")
@@ -93,6 +94,19 @@ def model_files(folder):
     return [str(folder / name) for name in MODEL_FILES]
 
 
+def lost(manifests):
+    """Metadata of stores that have gone while their manifests were kept: outputs that are missing, so they are made again.
+
+    Only these: Snakemake deletes outputs before it runs a rule, and a finished store is handed back whole.
+    """
+    return [str(path) for path in map(lost_metadata, map(Path, manifests)) if path is not None]
+
+
+def with_metadata(manifest, lost):
+    """The manifest of a store, and its metadata where those of any such store are lost."""
+    return [str(manifest), *([str(manifest).replace(".manifest.json", ".zarr/zarr.json")] if lost else [])]
+
+
 def diffusion_of(wildcards):
     """Files of the diffusion model that a stabilizer needs, if any."""
     model = getattr(STABILIZERS[wildcards.stabilizer], "diffusion", None)
@@ -104,6 +118,10 @@ def stores_of(wildcards):
     return [
         str(path) for path in stores_for(STABILIZERS[wildcards.stabilizer], RESULTS, wildcards.emulator, wildcards.seed)
     ]
+
+
+LOST_SIMULATIONS = lost(RESULTS.simulation(split) for split in ("train", "valid", "test"))
+LOST_ROLLOUTS = lost(expand(str(RESULTS.rollout("{emulator}", "{stabilizer}", "{seed}")), **ROLLOUTS))
 
 
 localrules:

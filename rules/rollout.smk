@@ -10,7 +10,7 @@ rule rollout:
         stores=stores_of,
         code=code("rollout"),
     output:
-        str(RESULTS.rollout(*ROLLOUT)),
+        with_metadata(RESULTS.rollout(*ROLLOUT), LOST_ROLLOUTS),
     log:
         log_of(RESULTS.rollout(*ROLLOUT)),
     benchmark:

@@ -7,7 +7,7 @@ rule simulate:
         code=code("simulate"),
         source=lambda wildcards: source_files_of(EXPERIMENT),
     output:
-        str(RESULTS.simulation("{split}")),
+        with_metadata(RESULTS.simulation("{split}"), LOST_SIMULATIONS),
     log:
         log_of(RESULTS.simulation("{split}")),
     benchmark:
