@@ -26,8 +26,10 @@ from thermalize.workflow import training_gpus_of
 
 if __name__:  # of the module as which these files are imported
     sys.exit("Error: thermalize cannot be imported with `module:` yet; run its Snakefile by itself, with --snakefile")
-if os.pathsep in str(SRC):
-    sys.exit(f"Error: Python finds no modules in {SRC}, whose name holds {os.pathsep!r}; give the folder another name")
+if found := {os.pathsep, "{", "}"} & {*str(ROOT)}:
+    sys.exit(
+        f"Error: Python or Snakemake mistakes {' and '.join(sorted(found))} in {ROOT}; give the folder another name"
+    )
 
 # Rules run the package of this checkout, also inside conda environments that do not have it installed.
 THERMALIZE = f"PYTHONPATH={shlex.quote(str(SRC))}${{PYTHONPATH:+:$PYTHONPATH}} python -m thermalize"
@@ -72,7 +74,7 @@ wildcard_constraints:
 
 def code(stage):
     """The modules that a stage runs, as input: a change of code reruns what it touches."""
-    return [os.path.relpath(path).replace("{", "{{").replace("}", "}}") for path in sources(stage)]
+    return [os.path.relpath(path) for path in sources(stage)]
 
 
 def settings(stage):
