@@ -5,11 +5,6 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-if not workflow.overwrite_configfiles:
-
-    configfile: "config.yaml"
-
-
 report: "report/workflow.rst"
 
 
@@ -24,7 +19,8 @@ include: "rules/artifacts.smk"
 
 onstart:
     try:
-        write_experiment(EXPERIMENT, RESULTS.config)
+        # Held until this process ends.
+        RUN = hold_experiment(EXPERIMENT, RESULTS.config, SOURCE)
     except UserError as error:
         sys.exit(f"Error: {error}")
 
@@ -36,3 +32,5 @@ rule all:
         str(RESULTS.movie),
         str(RESULTS.movie_in_report),
         expand(str(RESULTS.table("{suffix}", "{table}")), suffix=("csv", "tex"), table=TABLES),
+        LOST_SIMULATIONS,
+        LOST_ROLLOUTS,

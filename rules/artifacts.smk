@@ -54,7 +54,7 @@ for figure in FIGURES:
         message:
             "figure {params.figure}"
         shell:
-            "python -m thermalize figure {params.config} --name {params.figure} > {log} 2>&1"
+            "{THERMALIZE} --settings {params.settings} figure {params.config:q} --name {params.figure} > {log:q} 2>&1"
 
 
 # Twice the same: a report shows PNGs in place, also animated ones, but offers GIFs for download only.
@@ -85,7 +85,7 @@ rule movie:
     message:
         "movie"
     shell:
-        "python -m thermalize movie {params.config} > {log} 2>&1"
+        "{THERMALIZE} --settings {params.settings} movie {params.config:q} > {log:q} 2>&1"
 
 
 # One row per emulator and stabilizer.
@@ -113,7 +113,7 @@ rule summary:
     message:
         "summary table"
     shell:
-        "python -m thermalize summary {params.config} > {log} 2>&1"
+        "{THERMALIZE} --settings {params.settings} summary {params.config:q} > {log:q} 2>&1"
 
 
 if EXPERIMENT.sweeps:
@@ -146,4 +146,4 @@ if EXPERIMENT.sweeps:
         message:
             "table of the sweeps"
         shell:
-            "python -m thermalize ablation {params.config} > {log} 2>&1"
+            "{THERMALIZE} --settings {params.settings} ablation {params.config:q} > {log:q} 2>&1"

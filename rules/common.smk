@@ -2,28 +2,51 @@
 
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+# Where the files of the workflow lie, whichever Snakefile includes them.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+SRC = ROOT / "src"
+sys.path.insert(0, str(SRC))
 
-from thermalize.configfile import parse_experiment, write_experiment
+from thermalize.configmerge import merged_experiment
+from thermalize.configyaml import read_mapping
 from thermalize.errors import UserError
 from thermalize.estimates import refuse_impossible
 from thermalize.paths import MODEL_FILES, Results
 from thermalize.requisites import stores_for
+from thermalize.resolved import hold_experiment
 from thermalize.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of
 from thermalize.resources import training_memory_of
 from thermalize.sources import sources
-from thermalize.workflow import emulator_files_of, figures_of, gpus_of, settings_of, simulation_gpus_of
-from thermalize.workflow import simulation_threads_of, source_files_of, source_stamp_of, training_gpus_of
+from thermalize.workflow import emulator_files_of, figures_of, gpus_of, lost_metadata, settings_of
+from thermalize.workflow import simulation_gpus_of, simulation_threads_of, source_files_of, source_stamp_of
+from thermalize.workflow import training_gpus_of
 
-shell.executable("bash")
+if __name__:  # of the module as which these files are imported
+    sys.exit("Error: thermalize cannot be imported with `module:` yet; run its Snakefile by itself, with --snakefile")
+if found := {os.pathsep, "{", "}"} & {*str(ROOT)}:
+    sys.exit(
+        f"Error: Python or Snakemake mistakes {' and '.join(sorted(found))} in {ROOT}; give the folder another name"
+    )
+
 # Rules run the package of this checkout, also inside conda environments that do not have it installed.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/src${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
+THERMALIZE = f"PYTHONPATH={shlex.quote(str(SRC))}${{PYTHONPATH:+:$PYTHONPATH}} python -m thermalize"
+
+# Read strictly before Snakemake reads it; of files that were given with --configfile, it has read them already.
+if not workflow.overwrite_configfiles:
+    try:
+        read_mapping("config.yaml")
+    except UserError as error:
+        sys.exit(f"Error: {error}")
+
+    configfile: "config.yaml"
+
 
 try:
-    EXPERIMENT = parse_experiment(config, workflow.configfiles[-1])
+    EXPERIMENT, SOURCE = merged_experiment(workflow.configfiles, workflow.config_settings.config)
     refuse_impossible(EXPERIMENT, notes=not workflow.remote_exec)
 except UserError as error:
     sys.exit(f"Error: {error}")
@@ -75,6 +98,19 @@ def model_files(folder):
     return [str(folder / name) for name in MODEL_FILES]
 
 
+def lost(manifests):
+    """Metadata of stores that have gone while their manifests were kept: outputs that are missing, so they are made again.
+
+    Only these: Snakemake deletes outputs before it runs a rule, and a finished store is handed back whole.
+    """
+    return [str(path) for path in map(lost_metadata, map(Path, manifests)) if path is not None]
+
+
+def with_metadata(manifest, lost):
+    """The manifest of a store, and its metadata where those of any such store are lost."""
+    return [str(manifest), *([str(manifest).replace(".manifest.json", ".zarr/zarr.json")] if lost else [])]
+
+
 def diffusion_of(wildcards):
     """Files of the diffusion model that a stabilizer needs, if any."""
     model = getattr(STABILIZERS[wildcards.stabilizer], "diffusion", None)
@@ -86,6 +122,10 @@ def stores_of(wildcards):
     return [
         str(path) for path in stores_for(STABILIZERS[wildcards.stabilizer], RESULTS, wildcards.emulator, wildcards.seed)
     ]
+
+
+LOST_SIMULATIONS = lost(RESULTS.simulation(split) for split in ("train", "valid", "test"))
+LOST_ROLLOUTS = lost(expand(str(RESULTS.rollout("{emulator}", "{stabilizer}", "{seed}")), **ROLLOUTS))
 
 
 localrules:

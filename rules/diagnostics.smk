@@ -22,8 +22,8 @@ rule diagnose:
     message:
         "diagnose {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed}"
     shell:
-        "python -m thermalize diagnose {params.config} --emulator {wildcards.emulator}"
-        " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed} > {log} 2>&1"
+        "{THERMALIZE} --settings {params.settings} diagnose {params.config:q} --emulator {wildcards.emulator}"
+        " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed} > {log:q} 2>&1"
 
 
 # Score all seeds of an emulator under a stabilizer as one ensemble forecast of held-out truth.
@@ -50,5 +50,5 @@ rule ensemble:
     message:
         "ensemble of {wildcards.emulator}, {wildcards.stabilizer}"
     shell:
-        "python -m thermalize ensemble {params.config} --emulator {wildcards.emulator}"
-        " --stabilizer {wildcards.stabilizer} > {log} 2>&1"
+        "{THERMALIZE} --settings {params.settings} ensemble {params.config:q} --emulator {wildcards.emulator}"
+        " --stabilizer {wildcards.stabilizer} > {log:q} 2>&1"

@@ -25,8 +25,8 @@ rule train_diffusion:
     message:
         "train diffusion model {wildcards.diffusion} (progress: {log})"
     shell:
-        "python -m thermalize train-diffusion {params.config} --diffusion {wildcards.diffusion}"
-        " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
+        "{THERMALIZE} --settings {params.settings} train-diffusion {params.config:q} --diffusion {wildcards.diffusion}"
+        " --threads {threads} --gpus {resources.gpu} > {log:q} 2>&1"
 
 
 # Let a diffusion model make states, from noise or from noised truth, and compare them with held-out truth.
@@ -54,5 +54,5 @@ rule sample:
     message:
         "samples of diffusion model {wildcards.diffusion} (progress: {log})"
     shell:
-        "python -m thermalize sample {params.config} --diffusion {wildcards.diffusion}"
-        " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
+        "{THERMALIZE} --settings {params.settings} sample {params.config:q} --diffusion {wildcards.diffusion}"
+        " --threads {threads} --gpus {resources.gpu} > {log:q} 2>&1"

@@ -10,7 +10,7 @@ rule rollout:
         stores=stores_of,
         code=code("rollout"),
     output:
-        str(RESULTS.rollout(*ROLLOUT)),
+        with_metadata(RESULTS.rollout(*ROLLOUT), LOST_ROLLOUTS),
     log:
         log_of(RESULTS.rollout(*ROLLOUT)),
     benchmark:
@@ -28,9 +28,9 @@ rule rollout:
     message:
         "rollout of {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed} (progress: {log})"
     shell:
-        "python -m thermalize rollout {params.config} --emulator {wildcards.emulator}"
+        "{THERMALIZE} --settings {params.settings} rollout {params.config:q} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed}"
-        " --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
+        " --threads {threads} --gpus {resources.gpu} > {log:q} 2>&1"
 
 
 # Time every stabilizer of an emulator side by side; takes all cores so that nothing else runs meanwhile.
@@ -63,5 +63,5 @@ rule cost:
     message:
         "cost of {wildcards.emulator}, side by side"
     shell:
-        "python -m thermalize cost {params.config} --emulator {wildcards.emulator}"
-        " --threads 1 --gpus {resources.gpu} > {log} 2>&1"
+        "{THERMALIZE} --settings {params.settings} cost {params.config:q} --emulator {wildcards.emulator}"
+        " --threads 1 --gpus {resources.gpu} > {log:q} 2>&1"

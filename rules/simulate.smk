@@ -7,7 +7,7 @@ rule simulate:
         code=code("simulate"),
         source=lambda wildcards: source_files_of(EXPERIMENT),
     output:
-        str(RESULTS.simulation("{split}")),
+        with_metadata(RESULTS.simulation("{split}"), LOST_SIMULATIONS),
     log:
         log_of(RESULTS.simulation("{split}")),
     benchmark:
@@ -27,5 +27,5 @@ rule simulate:
     message:
         "simulate {wildcards.split}"
     shell:
-        "python -m thermalize simulate {params.config} --split {wildcards.split}"
-        " --workers {threads} --gpus {resources.gpu} > {log} 2>&1"
+        "{THERMALIZE} --settings {params.settings} simulate {params.config:q} --split {wildcards.split}"
+        " --workers {threads} --gpus {resources.gpu} > {log:q} 2>&1"

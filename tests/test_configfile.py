@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,7 @@ ONE_FAULT = [
     ({"seeds": [0, -1]}, "seeds[1]: -1 is out of bounds; it must be at least 0"),
     ({"seeds": []}, "seeds: [] is too short; write at least 1 entry"),
     ({"emulators": {}}, "emulators: {} is too short; write at least 1 entry"),
+    ({"name": "a" * 101}, f"name: '{'a' * 59}… is too long; write at most 100 characters"),
     ({"name": "my run"}, f"name: 'my run' is not a name; {NAMES}"),
     ({"emulators": {"a b": {"training": {"updates": 1}}}}, f"emulators: 'a b' is not a name; {NAMES}"),
     # unknown words
@@ -222,7 +224,7 @@ def test_several_faults_are_all_named_the_deepest_first():
 
 
 def test_a_long_value_is_shortened():
-    assert complaint(changed(name="a " * 40)).split(" is not")[0] == f"my.yaml: name: '{'a ' * 29}a…"
+    assert complaint(changed(device="a " * 100)).split(" is unknown")[0] == f"my.yaml: device: '{'a ' * 29}a…"
 
 
 @pytest.mark.parametrize(
@@ -270,6 +272,13 @@ def test_a_file_is_read_with_yaml_1_2_numbers(tmp_path: Path):
     assert load_experiment(written(tmp_path, text)).simulation.dt == 0.1
 
 
+LETTERS = "bcdefghi"
+LAUGHS = "a: &a [x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("a" + LETTERS)
+)
+MERGED = "a: &a {x: 1, y: 2}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 9)}]}}\n" for before, name in pairwise("a" + LETTERS)
+)
 BAD_FILES = [
     ("", "{path} is empty; begin with one of the files in configs/"),
     ("# only a comment\n", "{path} is empty; begin with one of the files in configs/"),
@@ -289,8 +298,33 @@ BAD_FILES = [
         "{path}, line 1: a tag such as !name is not allowed here; write a plain value",
     ),
     ("name: *other\n", "{path}, line 1: an alias (*name) has no anchor (&name); write the value out"),
-    ("a: &a [*a]\n", "{path}: a YAML alias (*name) refers to itself; write the values out"),
+    ("a: &a [*a]\n", "{path}, line 1: a YAML alias (*name) refers to itself; write the values out"),
     ("name: a\x00b\n", "{path}: it is not text that YAML allows; save it as plain UTF-8 text"),
+    ("name: !!int abc\n", "{path}, line 1: a tag such as !name is not allowed here; write a plain value"),
+    ("name: !!set {a, b}\n", "{path}, line 1: a tag such as !name is not allowed here; write a plain value"),
+    (
+        "name: a\n--- \nname: b\n",
+        "{path}, line 2: a second document begins here ('---'); keep one experiment in a file",
+    ),
+    ("? [a, b]\n: 1\n", "{path}, line 1: a key is a list or a section; write one word"),
+    ("{a: b}: 1\n", "{path}, line 1: a key is a list or a section; write one word"),
+    ('name: "a\\0b"\n', "{path}, line 1: the text holds a character that no file can hold; leave it out"),
+    ('name: "a\\ud800b"\n', "{path}, line 1: the text holds a character that no file can hold; leave it out"),
+    ("a: " + "[" * 500 + "]" * 500, "{path}, line 1: sections or lists are nested more than 40 deep here"),
+    (
+        "".join(f"{' ' * depth}a:\n" for depth in range(500)),
+        "{path}, line 40: sections or lists are nested more than 40 deep here",
+    ),
+    (LAUGHS, "{path}, line 5: more than 5,000 values stand up to here, aliases written out"),
+    (MERGED, "{path}, line 5: more than 5,000 values stand up to here, aliases written out"),
+    (
+        "".join(f"key{n}: 1\n" for n in range(15_000)),
+        "{path}, line 2500: more than 5,000 values stand up to here, aliases written out",
+    ),
+    (
+        "".join(f"key{n}: 1\n" for n in range(50_000)),
+        "{path} has more than 200,000 bytes; a configuration is shorter, name the right file",
+    ),
 ]
 
 
@@ -300,6 +334,54 @@ def test_a_bad_file_gives_one_sentence(tmp_path: Path, text: str, sentence: str)
     with pytest.raises(UserError) as caught:
         load_experiment(path)
     assert str(caught.value) == sentence.format(path=path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("dt: 0.1", "dt: 2024-13-45", f"simulation.dt: '2024-13-45' is not a plain number; {UNITS}"),
+        ("dt: 0.1", "dt: 1:30", f"simulation.dt: '1:30' is not a plain number; {UNITS}"),
+        ("dt: 0.1", "dt: 0b_", f"simulation.dt: '0b_' is not a plain number; {UNITS}"),
+        ("dt: 0.1", "dt: 1e999", f"simulation.dt: Infinity is not a finite number; {UNITS}"),
+        ("dt: 0.1", "dt: .nan", f"simulation.dt: NaN is not a finite number; {UNITS}"),
+        ("dt: 0.1", f"dt: {'9' * 5000}", f"simulation.dt: '{'9' * 59}… is not a plain number; {UNITS}"),
+        ("name: demo", "name: =", f"name: '=' is not a name; {NAMES}"),
+        (
+            "name: demo",
+            "name: 2001-12-14t21:59:43.10-05:00",
+            f"name: '2001-12-14t21:59:43.10-05:00' is not a name; {NAMES}",
+        ),
+        ("steps: 100", "steps: 0x10", "rollouts.steps: '0x10' is not a whole number; it is in emulator steps"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_words_that_yaml_makes_more_of_stay_text(tmp_path: Path, old: str, new: str, sentence: str):
+    text = yaml.safe_dump(VALID)
+    assert old in text
+    path = written(tmp_path, text.replace(old, new))
+    with pytest.raises(UserError) as caught:
+        load_experiment(path)
+    assert str(caught.value) == f"{path}: {sentence}"
+
+
+def test_keys_are_text_as_it_stands_in_the_file(tmp_path: Path):
+    text = yaml.safe_dump(VALID).replace("raw:", "no:").replace("snapshot:", "010:")
+    experiment = load_experiment(written(tmp_path, text))
+    assert list(experiment.stabilizers) == ["no", "thermalized"]
+    assert list(experiment.diffusion) == ["010"]
+    again = load_experiment(written(tmp_path, resolved_yaml(experiment)))
+    assert again == experiment
+
+
+def test_of_many_faults_the_first_are_named(tmp_path: Path):
+    unknown = "".join(f'"key{n}\\e[2J": 1\n' for n in range(2000))
+    with pytest.raises(UserError) as caught:
+        load_experiment(written(tmp_path, yaml.safe_dump(VALID) + unknown))
+    first, *faults, last = str(caught.value).splitlines()
+    assert first.endswith("has 2,000 faults:")
+    assert len(faults) == 20
+    assert last == "  and 1,980 more"
+    assert str(caught.value).replace("\n", "").isprintable()
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path):

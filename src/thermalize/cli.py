@@ -6,16 +6,18 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thermalize.configfile import load_experiment, schema_text, write_experiment
+from thermalize.configfile import load_experiment, schema_text
 from thermalize.errors import UserError
 from thermalize.estimates import core_hours, duration, refuse_impossible
 from thermalize.grants import device_of, processes_of, take
 from thermalize.paths import Results
+from thermalize.resolved import check_settings, write_experiment
 from thermalize.workflow import simulation_gpus_of, training_gpus_of
 
 if TYPE_CHECKING:
@@ -42,14 +44,27 @@ Seed = Annotated[int, typer.Option("--seed", help="one of `seeds`")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the networks")]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs that the scheduler granted")]
 RESULTS = Path("results")
+SETTINGS: ContextVar[str | None] = ContextVar("settings", default=None)
+
+
+@app.callback()
+def common(
+    settings: Annotated[
+        str | None, typer.Option("--settings", help="fingerprint of the settings that the workflow planned a job with")
+    ] = None,
+) -> None:
+    """Long, stable rollouts of neural emulators: simulate, train, thermalize, diagnose."""
+    SETTINGS.set(settings)
 
 
 @app.command()
 def resolve(config: Config, root: Root = RESULTS) -> None:
     """Check a configuration (- reads it from standard input) and write it out in full beside its results."""
-    experiment = load_experiment(Path("/dev/stdin") if config == Path("-") else config)
+    source = Path("/dev/stdin") if config == Path("-") else config
+    experiment = load_experiment(source)
     refuse_impossible(experiment, root, notes=True)
-    write_experiment(experiment, Results(experiment.name, root).config)
+    if changed := write_experiment(experiment, Results(experiment.name, root).config, str(source)):
+        typer.echo(f"{changed}; results that are there already were made with those.", err=True)
     typer.echo(f"{experiment.name}: at least {duration(3600 * core_hours(experiment))} of one core")
 
 
@@ -59,7 +74,7 @@ def device(config: Config, gpus: Gpus = None, root: Root = RESULTS) -> None:
     from thermalize.device import resolve as resolve_device
     from thermalize.store.atomic import explaining, write_text
 
-    experiment, paths = _load(config, root)
+    experiment, paths = _load(config, root, None)
     found = resolve_device(experiment.device, gpus)
     with explaining(paths.device):
         paths.device.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +94,7 @@ def simulate(
     """Integrate the ensemble of one split into a Zarr store through Dask."""
     from thermalize.simulate import simulate as run
 
-    experiment, paths = _load(config, root)
+    experiment, paths = _load(config, root, "simulate", split=split)
     take(gpus, simulation_gpus_of(experiment))
     run(experiment, split, paths.simulation(split), workers, gpus=gpus)
 
@@ -89,7 +104,7 @@ def train_emulator(
     config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
 ) -> None:
     """Train an emulator, or take one in that was trained elsewhere; continues an interrupted training."""
-    experiment, paths = _load(config, root)
+    experiment, paths = _load(config, root, "emulator", emulator=emulator)
     _known("emulators", emulator, experiment.emulators)
     with processes_of(experiment, threads, gpus, training_gpus_of(experiment, "emulators", emulator)) as processes:
         from thermalize.stages.emulator import train_emulator as run
@@ -102,7 +117,7 @@ def train_diffusion(
     config: Config, diffusion: DiffusionName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
 ) -> None:
     """Train and calibrate a diffusion model; continues an interrupted training."""
-    experiment, paths = _load(config, root)
+    experiment, paths = _load(config, root, "diffusion", diffusion=diffusion)
     _known("diffusion", diffusion, experiment.diffusion)
     with processes_of(experiment, threads, gpus, training_gpus_of(experiment, "diffusion", diffusion)) as processes:
         from thermalize.stages.diffusion import train_diffusion as run
@@ -115,7 +130,7 @@ def sample(
     config: Config, diffusion: DiffusionName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
 ) -> None:
     """Let a diffusion model make states and compare them with held-out truth."""
-    experiment, paths = _load(config, root)
+    experiment, paths = _load(config, root, "sample", diffusion=diffusion)
     _known("diffusion", diffusion, experiment.diffusion)
     device = device_of(experiment, threads, gpus)
     from thermalize.stages.samples import sample_diffusion as run
@@ -135,7 +150,7 @@ def rollout(
     root: Root = RESULTS,
 ) -> None:
     """Run an emulator under a stabilizer; continues an interrupted rollout."""
-    experiment, paths = _load(config, root)
+    experiment, paths = _load(config, root, "rollout", emulator=emulator, stabilizer=stabilizer, seed=seed)
     _known("emulators", emulator, experiment.emulators)
     _known("rollouts.stabilizers", stabilizer, experiment.stabilizers)
     device = device_of(experiment, threads, gpus)
@@ -148,7 +163,7 @@ def rollout(
 @app.command()
 def cost(config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS) -> None:
     """Time every stabilizer of an emulator side by side."""
-    experiment, paths = _load(config, root)
+    experiment, paths = _load(config, root, "cost", emulator=emulator)
     _known("emulators", emulator, experiment.emulators)
     device = device_of(experiment, threads, gpus)
     from thermalize.stages.cost import measure_cost
@@ -163,7 +178,7 @@ def diagnose(
     """Compare a rollout with held-out truth and write the diagnostics as NetCDF."""
     from thermalize.stages.diagnose import diagnose_rollout
 
-    experiment, paths = _load(config, root)
+    experiment, paths = _load(config, root, "diagnose", emulator=emulator, stabilizer=stabilizer, seed=seed)
     where = (emulator, stabilizer, seed)
     diagnose_rollout(experiment, paths.rollout(*where), paths.simulation("test"), paths.diagnostics(*where))
 
@@ -173,7 +188,7 @@ def ensemble(config: Config, emulator: EmulatorName, stabilizer: StabilizerName,
     """Score the seeds of a rollout as an ensemble forecast of held-out truth."""
     from thermalize.stages.ensemble import score_ensemble
 
-    experiment, paths = _load(config, root)
+    experiment, paths = _load(config, root, "ensemble", emulator=emulator, stabilizer=stabilizer)
     _known("emulators", emulator, experiment.emulators)
     _known("rollouts.stabilizers", stabilizer, experiment.stabilizers)
     score_ensemble(experiment, emulator, stabilizer, paths)
@@ -186,7 +201,7 @@ def figure(
     """Draw one figure as PDF and PNG."""
     from thermalize.stages.artifacts import draw_figure
 
-    draw_figure(*_load(config, root), name)
+    draw_figure(*_load(config, root, "artifacts"), name)
 
 
 @app.command()
@@ -194,7 +209,7 @@ def movie(config: Config, root: Root = RESULTS) -> None:
     """Make a short movie of truth, raw and stabilised rollout as GIF."""
     from thermalize.stages.artifacts import make_movie
 
-    make_movie(*_load(config, root))
+    make_movie(*_load(config, root, "artifacts"))
 
 
 @app.command()
@@ -202,7 +217,7 @@ def summary(config: Config, root: Root = RESULTS) -> None:
     """Write the summary table as CSV and LaTeX."""
     from thermalize.stages.artifacts import tabulate
 
-    tabulate(*_load(config, root))
+    tabulate(*_load(config, root, "artifacts"))
 
 
 @app.command()
@@ -210,7 +225,7 @@ def ablation(config: Config, root: Root = RESULTS) -> None:
     """Write the table of the sweeps as CSV and LaTeX."""
     from thermalize.stages.artifacts import tabulate_sweeps
 
-    tabulate_sweeps(*_load(config, root))
+    tabulate_sweeps(*_load(config, root, "artifacts"))
 
 
 @app.command()
@@ -263,8 +278,11 @@ def main() -> None:
         sys.exit(2)
 
 
-def _load(config: Path, root: Path) -> tuple[Experiment, Results]:
-    experiment = load_experiment(config)
+def _load(config: Path, root: Path, stage: str | None, **wildcards: object) -> tuple[Experiment, Results]:
+    """The experiment of a job, which is the one that it was planned with, and where its results lie."""
+    experiment, asked = load_experiment(config), SETTINGS.get()
+    if stage is not None and asked is not None:
+        check_settings(experiment, asked, config, stage, wildcards)
     refuse_impossible(experiment, root)
     return experiment, Results(experiment.name, root)
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from thermalize.configplaces import Place, bare, choices, fields_of, kinds, locate, members, unit_of, words
 
-__all__ = ["sentences"]
+__all__ = ["refusal", "sentences"]
 
 NON_DIMENSIONAL = ("time units", "length units")
 RELATIONS = {
@@ -27,6 +27,7 @@ WRONG_TYPES = (*LISTS, "int_type", "float_type", "string_type", "bool_type", "li
 NAME_RULE = "use letters, digits, '.', '_' and '-', beginning with a letter or digit"
 LONGEST_VALUE = 60
 LONGEST_SENTENCE = 600
+MOST_FAULTS = 20
 NEAR_KEY = 0.6
 NEAR_VALUE = 0.75
 
@@ -48,17 +49,33 @@ class Fault:
         return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
+def refusal(source: str, error: ValidationError, root: type[BaseModel]) -> str:
+    """What is said of a file with faults: of one in a sentence, of several on a line each, of many only the first."""
+    found = _faults(error, root)
+    shown = [_bounded(_sentence(fault)) for fault in found[:MOST_FAULTS]]
+    if len(found) == 1:
+        return f"{source}: {shown[0]}"
+    more = [f"and {len(found) - MOST_FAULTS:,} more"] if len(found) > MOST_FAULTS else []
+    return f"{source} has {len(found):,} faults:\n  " + "\n  ".join([*shown, *more])
+
+
 def sentences(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """One sentence per faulty key, the deepest keys first."""
+    return [_bounded(_sentence(fault)) for fault in _faults(error, root)]
+
+
+def _faults(error: ValidationError, root: type[BaseModel]) -> list[Fault]:
+    """One per faulty key, the deepest keys first; a missing key is none where an unknown one was meant to be it."""
     groups: dict[tuple[str | int, ...], list[Fault]] = {}
     for each in error.errors(include_url=False):
         fault = Fault(locate(root, each["loc"]), each["type"], each["input"], each.get("ctx", {}))
         groups.setdefault(fault.place.keys, []).append(fault)
     # Of a union's alternatives, the one whose type was right says most.
     faults = [min(group, key=lambda fault: fault.type in WRONG_TYPES) for group in groups.values()]
-    meant = {(*fault.place.keys[:-1], _nearest(fault.place)) for fault in faults if fault.type == "extra_forbidden"}
+    unknown = [fault.place for fault in faults if fault.type == "extra_forbidden"]
+    meant = {(*place.keys[:-1], _nearest(place)) for place in unknown} if len(unknown) <= MOST_FAULTS else set()
     faults = [fault for fault in faults if fault.type != "missing" or fault.place.keys not in meant]
-    return [_bounded(_sentence(fault)) for fault in sorted(faults, key=lambda fault: -len(fault.place.keys))]
+    return sorted(faults, key=lambda fault: -len(fault.place.keys))
 
 
 def _bounded(sentence: str) -> str:

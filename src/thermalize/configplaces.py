@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 __all__ = ["Place", "bare", "choices", "fields_of", "kinds", "locate", "members", "unit_of", "words"]
 
+LONGEST_KEY = 60
 WORDS = {
     float: "a plain number",
     int: "a whole number",
@@ -41,7 +42,7 @@ class Place:
     def path(self) -> str:
         """The dotted key, such as `rollouts.stabilizers.raw.kind` or `seeds[1]`; of a bad key, the section it is in."""
         keys = self.keys[:-1] if self.is_key else self.keys
-        return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+        return "".join(f"[{key}]" if isinstance(key, int) else f".{_printed(key)}" for key in keys).removeprefix(".")
 
     @property
     def is_item(self) -> bool:
@@ -53,6 +54,12 @@ class Place:
         if self.is_item:
             return get_args(self.section)[0]
         return self.field.annotation if self.field else self.expected
+
+
+def _printed(key: str) -> str:
+    """A key as a terminal can show it: short, on one line, without control characters."""
+    shown = key if key.isprintable() else repr(key)
+    return shown if len(shown) <= LONGEST_KEY else f"{shown[:LONGEST_KEY]}…"
 
 
 def locate(root: type[BaseModel], loc: Sequence[str | int]) -> Place:

@@ -46,7 +46,7 @@ CODE = (
     "thermalize.store",
     "thermalize.systems",
 )
-IMPORT_CODE = ("thermalize.importing", "thermalize.simulate", "thermalize.store")
+IMPORT_CODE = ("thermalize.ensemble", "thermalize.importing", "thermalize.simulate", "thermalize.store")
 
 
 class Source(Protocol):

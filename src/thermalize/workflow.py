@@ -24,6 +24,7 @@ __all__ = [
     "emulator_files_of",
     "figures_of",
     "gpus_of",
+    "lost_metadata",
     "settings_of",
     "simulation_gpus_of",
     "simulation_threads_of",
@@ -114,10 +115,26 @@ def source_stamp_of(experiment: Experiment) -> str:
     return stamp([path for path in paths if path.exists()])
 
 
+def lost_metadata(manifest: Path) -> Path | None:
+    """Metadata of the store beside a manifest, where they ought to be and are not: the store has gone.
+
+    A manifest that is damaged, or names a URL, is no reason to look for a store here.
+    """
+    metadata = manifest.with_name(f"{manifest.name.removesuffix('.manifest.json')}.zarr") / "zarr.json"
+    if metadata.exists() or not manifest.exists():
+        return None
+    try:
+        record = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return metadata if isinstance(record, dict) and record.get("url") is None else None
+
+
 def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]) -> str:
     """Digest of the part of the configuration that `stage` depends on, for the result named by `wildcards`.
 
-    Worker counts, scheduler addresses and the device are left out: they are no reason to compute anything again.
+    Worker counts, scheduler addresses and the device are left out: they are no reason to compute anything again. What
+    comes after the truth depends on all settings of it, since a change of any makes it again.
     """
     whole = experiment.model_dump(mode="json", exclude=COSMETIC)
     simulation = whole["simulation"]
@@ -128,10 +145,10 @@ def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]
         "simulate": lambda: (physics, _split(experiment, simulation["splits"], wildcards), experiment.seed),
         "emulator": lambda: (simulation, whole["emulators"][wildcards["emulator"]], experiment.seed),
         "diffusion": lambda: (simulation, whole["diffusion"][wildcards["diffusion"]], experiment.seed),
-        "rollout": lambda: (rollouts, _stabilizer(experiment, wildcards["stabilizer"]), experiment.seed),
+        "rollout": lambda: (simulation, rollouts, _stabilizer(experiment, wildcards["stabilizer"]), experiment.seed),
         "cost": lambda: whole,
-        "sample": lambda: (simulation["splits"]["test"], whole["diagnostics"], experiment.seed),
-        "diagnose": lambda: (simulation["splits"]["test"], rollouts, diagnostics, experiment.seed),
+        "sample": lambda: (simulation, whole["diagnostics"], experiment.seed),
+        "diagnose": lambda: (simulation, rollouts, diagnostics, experiment.seed),
         "ensemble": lambda: (choose["diagnose"](), experiment.seeds),
         "artifacts": lambda: whole,
     }

@@ -23,6 +23,7 @@ from thermalize.training.processes import Processes
 
 __all__ = ["load_diffusion", "train_diffusion"]
 
+CODE = ("thermalize.diffusion", "thermalize.stages.diffusion")
 CALIBRATION_STATES = 4096
 
 
@@ -33,7 +34,7 @@ def train_diffusion(experiment: Experiment, name: str, paths: Results, processes
     data = read_data(experiment, config.training, paths, folder, processes)
     seed = torch_seed(experiment.seed, "diffusion", name)
     events = paths.tensorboard("diffusion", name)
-    run = Run("diffusion", name, experiment, config, data, seed, folder, processes, "thermalize.diffusion", events)
+    run = Run("diffusion", name, experiment, config, data, seed, folder, processes, CODE, events)
     run(
         lambda: Denoiser(config, data.dims, data.channels),
         DiffusionObjective(config, schedules.build(config.schedule), data.train, data.valid, seed),

@@ -22,6 +22,8 @@ from thermalize.training.processes import Processes
 
 __all__ = ["load_emulator", "train_emulator"]
 
+CODE = ("thermalize.emulators", "thermalize.stages.emulator")
+
 
 def train_emulator(experiment: Experiment, name: str, paths: Results, processes: Processes) -> None:
     """Trains `emulators.{name}` into its folder, from the checkpoints of an interrupted training where there are any.
@@ -35,7 +37,7 @@ def train_emulator(experiment: Experiment, name: str, paths: Results, processes:
     data = read_data(experiment, config.training, paths, folder, processes)
     seed = torch_seed(experiment.seed, "emulator", name)
     events = paths.tensorboard("emulators", name)
-    run = Run("emulator", name, experiment, config, data, seed, folder, processes, "thermalize.emulators", events)
+    run = Run("emulator", name, experiment, config, data, seed, folder, processes, CODE, events)
     return run(
         lambda: ResidualEmulator(config, data.dims, data.channels, data.normalization),
         EmulatorObjective(config, data.train, data.valid, seed),

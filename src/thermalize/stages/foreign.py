@@ -36,7 +36,14 @@ __all__ = ["adopt_emulator", "load_foreign"]
 
 ForeignConfig = ImportedEmulatorConfig | ExportedEmulatorConfig
 PROGRAM = "program.pt2"
-CODE = ("thermalize.stages.foreign", "thermalize.emulators")
+CODE = (
+    "thermalize.device",
+    "thermalize.emulators",
+    "thermalize.models",
+    "thermalize.stages.data",
+    "thermalize.stages.foreign",
+    "thermalize.training",
+)
 HELD_OUT = TrainingConfig(updates=1, data="stream")  # nothing is trained; errors are those of trained emulators
 
 

@@ -51,6 +51,17 @@ CODE = (
     "thermalize.diffusion",
     "thermalize.emulators",
     "thermalize.models",
+    "thermalize.device",
+    "thermalize.seeds",
+    "thermalize.stages.diffusion",
+    "thermalize.stages.emulator",
+    "thermalize.stages.foreign",
+    "thermalize.stages.rollouts",
+    "thermalize.stages.stabilizing",
+    "thermalize.stages.streaming",
+    "thermalize.store.layout",
+    "thermalize.training.data",
+    "thermalize.training.folder",
 )
 
 

@@ -31,7 +31,14 @@ from thermalize.training.processes import Processes
 
 __all__ = ["Run"]
 
-CODE = ("thermalize.training", "thermalize.models", "thermalize.seeds", "thermalize.stages.training")
+CODE = (
+    "thermalize.device",
+    "thermalize.models",
+    "thermalize.seeds",
+    "thermalize.stages.data",
+    "thermalize.stages.training",
+    "thermalize.training",
+)
 COSMETIC: Any = {"training": COMPUTED_HOW}
 
 
@@ -47,7 +54,7 @@ class Run:
     seed: int
     folder: Path
     processes: Processes
-    code: str
+    code: tuple[str, ...]
     events: Path
 
     def __call__(
@@ -132,7 +139,7 @@ class Run:
             "data": self.data.fingerprints,
             "seed": self.seed,
             "device": self.processes.device.type,
-            "code": code_digest(self.code, *CODE),
+            "code": code_digest(*self.code, *CODE),
             "order": {"train": self.data.train.settings},
         }
 

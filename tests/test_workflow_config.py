@@ -1,0 +1,172 @@
+"""What `thermalize resolve` refuses of a configuration, the workflow refuses in the same words."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from test_configfile import BAD_FILES
+from workflow_run import ROOT, TINY, environment, snakemake, thermalize
+
+from thermalize.configfile import load_experiment
+from thermalize.configmerge import merged_experiment
+from thermalize.errors import UserError
+
+DUPLICATE = TINY.read_text().replace("name: tiny\n", "name: tiny\nname: other\n")
+ODD = "a (b) 'c' \"d\" $HOME `e` é; & [f] *"
+
+
+def refusal(*files: Path, **overrides: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        merged_experiment(files, overrides)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "sentence"), BAD_FILES, ids=[sentence[7:40] for _, sentence in BAD_FILES])
+def test_a_bad_file_is_refused_in_the_words_of_resolve(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert refusal(path) == sentence.format(path=path)
+    assert refusal(TINY, path) == sentence.format(path=path), "on top of another file too"
+
+
+@pytest.mark.parametrize("content", [TINY.read_text().encode("utf-16"), b"name: \xff\n"])
+def test_files_that_cannot_be_read_are_refused_in_the_words_of_resolve(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_bytes(content)
+    for bad in (path, tmp_path / "missing.yaml", tmp_path, tmp_path / ("a" * 300), tmp_path / "null\0.yaml"):
+        with pytest.raises(UserError) as caught:
+            load_experiment(bad)
+        assert refusal(bad) == str(caught.value)
+
+
+def test_two_whole_experiments_are_not_merged(tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text(TINY.read_text().replace("name: tiny", "name: other"))
+    assert refusal(TINY, path) == (
+        f"{TINY} and {path} both describe a whole experiment; give one of them, and others only what they change"
+    )
+    path.write_text("name: variant\nrollouts: {steps: 60}\n")
+    experiment, source = merged_experiment([TINY, path], {})
+    assert (experiment.name, experiment.rollouts.steps, experiment.rollouts.chunk) == ("variant", 60, 20)
+    assert source == f"{TINY} with {path}"
+
+
+def test_keys_of_the_command_line_change_a_file_and_are_named(tmp_path: Path) -> None:
+    experiment, source = merged_experiment(
+        [TINY],
+        # as the command line parses them: numbers where the whole value is one, text within sections and lists
+        {
+            "seed": 8,
+            "seeds": ["2", "3"],
+            "storage": None,
+            "rollouts": {"steps": "1e2", "stabilizers": {"thermalized": {"conserve_mean": "false", "drift": "null"}}},
+        },
+    )
+    assert (experiment.seed, experiment.seeds, experiment.rollouts.steps) == (8, (2, 3), 100)
+    assert list(experiment.stabilizers) == ["raw", "thermalized"]
+    assert experiment.stabilizers["thermalized"].model_dump()["conserve_mean"] is False
+    assert source == f"{TINY} with --config seed, seeds, storage, rollouts"
+    said = refusal(TINY, sed=8, device="gpu")
+    assert said.splitlines()[0] == f"{TINY} with --config sed, device has 2 faults:"
+    assert "sed: this key is unknown; did you mean 'seed'?" in said
+
+
+def test_the_command_line_of_the_page_on_the_workflow_is_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "workflow.md").read_text()
+    (given,) = re.findall(r"^snakemake .*--config (.*)$", page, re.MULTILINE)
+    words = subprocess.run(["bash", "-c", f"printf '%s\\n' {given}"], capture_output=True, text=True, check=True).stdout
+    done = snakemake(tmp_path, "--dry-run", "--config", *words.splitlines())
+    assert "results/variant/rollouts/small/raw/seed5.manifest.json" in done.stdout + done.stderr
+
+
+def test_a_key_twice_stops_the_workflow(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(DUPLICATE)
+    done = snakemake(tmp_path, "--dry-run", config=path, check=False)
+    assert done.returncode != 0
+    assert "Error: my.yaml, line 4: the key 'name' stands here and in line 3; keep one of the two\n" in done.stderr
+    assert thermalize("resolve", "my.yaml", cwd=tmp_path).stderr in done.stderr
+
+
+def workflow(folder: Path, *arguments: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    parts = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--cores", "1", *arguments]
+    return subprocess.run(parts, cwd=folder, capture_output=True, text=True, env=environment(), check=False)
+
+
+@pytest.mark.parametrize("text", ["name: a\n\tseed: 1\n", None], ids=["tab", "missing"])
+def test_the_default_file_is_refused_before_snakemake_reads_it(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "config.yaml").write_text(text)
+    done = workflow(tmp_path, "--dry-run")
+    assert done.returncode != 0
+    assert done.stderr.endswith(thermalize("resolve", "config.yaml", cwd=tmp_path).stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_snakemake_has_words_of_its_own_for_files_on_its_command_line(tmp_path: Path) -> None:
+    """It reads them before anything of ours runs; the page on the workflow says so."""
+    (tmp_path / "tab.yaml").write_text("name: a\n\tseed: 1\n")
+    done = workflow(tmp_path, "--dry-run", "--configfile", "tab.yaml")
+    assert done.returncode != 0
+    assert "Config file is not valid JSON or YAML" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("given", ["yaml.safe_load(open({path!r}))", "config"])
+def test_a_module_is_refused_in_one_sentence(tmp_path: Path, given: str) -> None:
+    (tmp_path / "mine.smk").write_text(
+        f"import yaml\nconfigfile: {str(TINY)!r}\n"
+        f"module th:\n    snakefile: {str(ROOT / 'Snakefile')!r}\n    config: {given.format(path=str(TINY))}\n"
+        "use rule * from th as th_*\n"
+    )
+    done = workflow(tmp_path, "--snakefile", "mine.smk", "--dry-run")
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1] == (
+        "Error: thermalize cannot be imported with `module:` yet; run its Snakefile by itself, with --snakefile"
+    )
+
+
+def checkout(folder: Path) -> Path:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(
+        lambda name: name.split("/")[0] in {"Snakefile", "rules", "src", "envs", "report"}, listed.split("\0")
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_checkout_and_a_folder_of_any_name_run_a_rule(tmp_path: Path) -> None:
+    """Also a configuration there, and a working folder with braces, which Snakemake takes for wildcards elsewhere."""
+    root, here = checkout(tmp_path / ODD), tmp_path / f"{ODD} {{x}}"
+    here.mkdir()
+    (here / f"{ODD}.yaml").write_text(TINY.read_text())
+    target = "results/tiny/simulation/valid.manifest.json"
+    done = workflow(here, target, "--configfile", f"{ODD}.yaml", root=root)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (here / target).is_file()
+    assert not {path.name for path in here.iterdir()} - {"results", "logs", ".snakemake", f"{ODD}.yaml"}
+
+
+@pytest.mark.parametrize("name", ["a:b", "a{b}c"])
+def test_a_checkout_whose_name_nothing_can_quote_is_refused(tmp_path: Path, name: str) -> None:
+    done = workflow(tmp_path, "--dry-run", "--configfile", str(TINY), root=checkout(tmp_path / name))
+    assert done.returncode != 0
+    assert f"in {tmp_path / name}; give the folder another name" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_settings_of_every_kind_of_the_command_line_reach_the_jobs(tmp_path: Path) -> None:
+    done = snakemake(tmp_path, "results/tiny/device.json", "--config", "seed=9", "device=cpu")
+    assert done.returncode == 0
+    written = yaml.safe_load((tmp_path / "results" / "tiny" / "config.yaml").read_text())
+    assert (written["seed"], written["device"]) == (9, "cpu")
+    assert "--config seed, device, with every default." in (tmp_path / "results/tiny/config.yaml").read_text()
