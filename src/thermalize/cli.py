@@ -15,6 +15,7 @@ from thermalize.configfile import load_experiment, schema_text, write_experiment
 from thermalize.errors import UserError
 from thermalize.grants import device_of, processes_of, take
 from thermalize.paths import Results
+from thermalize.store.ours import refuse_links
 from thermalize.workflow import simulation_gpus_of, training_gpus_of
 
 if TYPE_CHECKING:
@@ -262,7 +263,9 @@ def main() -> None:
 
 def _load(config: Path, root: Path) -> tuple[Experiment, Results]:
     experiment = load_experiment(config)
-    return experiment, Results(experiment.name, root)
+    paths = Results(experiment.name, root)
+    refuse_links(paths.folder, root)
+    return experiment, paths
 
 
 def _known(section: str, name: str, available: Mapping[str, object]) -> None:

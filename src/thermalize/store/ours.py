@@ -25,6 +25,7 @@ __all__ = [
     "discard",
     "is_folder",
     "part_of_store",
+    "refuse_links",
     "refuse_strangers",
     "strangers",
     "unlink_links",
@@ -81,6 +82,24 @@ def refuse_strangers(path: Path, form: re.Pattern[str] = STORE) -> None:
         raise UserError(
             f"{min(foreign)} is nothing that a run keeps there; move it away, then run the same command again"
         )
+
+
+def refuse_links(folder: Path, root: Path) -> None:
+    """Refuse a results folder that leads elsewhere, where files of others would be written over.
+
+    Args:
+        folder: of one experiment; it may be a link itself, like `root`.
+        root: of all results; links from one experiment to another stay in it.
+    """
+    within = folder.resolve(), root.resolve()
+    for where, folders, _ in os.walk(folder):
+        folders[:] = [name for name in folders if ".zarr" not in name]
+        for path in (Path(where, name) for name in folders):
+            if path.is_symlink() and not any(path.resolve().is_relative_to(each) for each in within):
+                raise UserError(
+                    f"{path} is a link that leads out of the results; put a folder in its place (large stores lie "
+                    "elsewhere with `storage: file:///…`)"
+                )
 
 
 def unlink_links(root: Path) -> None:
