@@ -66,8 +66,9 @@ def test_a_store_at_a_url_is_imported_like_one_on_disk(tmp_path: Path, url: str)
 def test_imported_from_one_place_and_stored_at_another(tmp_path: Path, bucket: Storage, url: str) -> None:
     manifest = run(tmp_path, experiment(url, storage=f"{bucket.url}/stores"))
     assert str(read_manifest(manifest).url).startswith(f"{bucket.url}/stores/mine/simulation/train-")
-    np.testing.assert_array_equal(open_store(manifest)["q"], waves().astype(np.float32)[:30].reshape(3, 10, 2, 8, 8))
-    verify(manifest)
+    found = open_store(manifest, storage=f"{bucket.url}/stores")["q"]
+    np.testing.assert_array_equal(found, waves().astype(np.float32)[:30].reshape(3, 10, 2, 8, 8))
+    verify(manifest, f"{bucket.url}/stores")
 
 
 @pytest.mark.slow

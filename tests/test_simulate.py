@@ -28,6 +28,7 @@ from thermalize.store.fingerprint import code_digest
 from thermalize.store.layout import write as write_shards
 from thermalize.store.ledger import Ledger
 from thermalize.store.manifest import check_system, open_store, partial_path, read_manifest, store_path
+from thermalize.store.shards import within
 
 
 @pytest.fixture(autouse=True)
@@ -369,7 +370,8 @@ def test_when_the_disk_refuses_nothing_is_lost(
     with files_limited_to(2000), pytest.raises(UserError, match=r"block 1 .*Cannot write .*larger than this system"):
         run(tmp_path)
     ledger = Ledger(tmp_path / "train.zarr.partial", read_fingerprint(tmp_path))
-    assert [ledger.done(block) for block in range(3)] == [True, False, False]
+    shards = [within(ledger.partial, "velocity", (slice(2 * block, 2 * block + 2),)) for block in range(3)]
+    assert [ledger.done(block, names) for block, names in enumerate(shards)] == [True, False, False]
     run(tmp_path)
     assert tree(tmp_path) == expected
 

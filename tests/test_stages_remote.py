@@ -27,6 +27,7 @@ from thermalize.stages.data import read_data
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.store import draft
+from thermalize.store.home import FURTHER
 from thermalize.store.manifest import open_store, partial_path, read_manifest, verify
 from thermalize.store.place import elsewhere, upload
 from thermalize.training.processes import ALONE
@@ -149,8 +150,9 @@ def test_an_interrupted_rollout_continues_and_ends_with_the_same_bits(
     manifest = run(job)
     assert begun == continued
     here = local[1].rollout("persistence", "raw", 0)
-    assert verify(manifest).digests == read_manifest(here).digests
-    np.testing.assert_array_equal(open_store(manifest)["velocity"], open_store(here)["velocity"])
+    there = job.experiment.storage
+    assert verify(manifest, there).digests == read_manifest(here).digests
+    np.testing.assert_array_equal(open_store(manifest, storage=there)["velocity"], open_store(here)["velocity"])
     assert sorted(path.name for path in manifest.parent.iterdir() if path.suffix != ".lock") == [
         ".seed0.manifest.json",
         "seed0.manifest.json",
@@ -159,22 +161,30 @@ def test_an_interrupted_rollout_continues_and_ends_with_the_same_bits(
     assert begun == continued
 
 
-def test_a_chunk_that_was_lost_meanwhile_is_noticed(job: Job, bucket: Storage) -> None:
+def test_a_chunk_that_was_lost_meanwhile_is_made_again(
+    job: Job, bucket: Storage, local: tuple[Experiment, Results], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(Killed):
         interrupted(job, 15, die)
-    (chunk,) = [name for name in bucket.fs.find(f"{bucket.path}/small/rollouts") if name.endswith("velocity/c/0/0/0/0")]
+    (chunk,) = [name for name in bucket.fs.find(f"{bucket.path}/small/rollouts") if name.endswith("velocity/c/0/1/0/0")]
     bucket.fs.rm_file(chunk)
-    with pytest.raises(UserError, match="velocity/c/0/0/0/0 is missing"):
-        run(job)
-    verify(run(job))
+    manifest = run(job)
+    assert "block-0001.json, or a file that it tells of, is damaged" in capsys.readouterr().err
+    expected = read_manifest(local[1].rollout("persistence", "raw", 0))
+    assert verify(manifest, bucket.url).digests == expected.digests
 
 
-def test_a_rollout_begins_anew_where_the_storage_changed(job: Job, bucket: Storage, tmp_path: Path) -> None:
+def test_a_rollout_begins_anew_where_the_storage_changed(
+    job: Job, bucket: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FURTHER, bucket.url)
     with pytest.raises(Killed):
         interrupted(job, 10, die)
     moved = job.experiment.model_copy(update={"storage": f"file://{tmp_path}/disk"})
     manifest = run(Job(moved, job.paths, "persistence", "raw", 0))
-    assert str(verify(manifest).url).startswith(f"file://{tmp_path}/disk/small/rollouts/persistence/raw/seed0-")
+    assert str(verify(manifest, moved.storage).url).startswith(
+        f"file://{tmp_path}/disk/small/rollouts/persistence/raw/seed0-"
+    )
     assert bucket.objects("/small/rollouts") == {}
     assert not partial_path(manifest).exists()
 
@@ -183,7 +193,8 @@ def test_diagnostics_of_stores_at_urls_are_those_of_a_disk(job: Job, local: tupl
     run(job)
     found = []
     for experiment, paths in (local, (job.experiment, job.paths)):
-        truth, run_ = open_store(paths.simulation("test")), open_store(paths.rollout("persistence", "raw", 0))
+        manifests = paths.simulation("test"), paths.rollout("persistence", "raw", 0)
+        truth, run_ = (open_store(manifest, storage=experiment.storage) for manifest in manifests)
         labels = {"emulator": "persistence", "stabilizer": "raw", "seed": 0}
         found.append(diagnose(truth, run_, experiment, labels, run_.attrs))
     assert found[0].identical(found[1])
@@ -210,5 +221,9 @@ def test_commands_say_in_one_sentence_what_is_wrong(
     assert error.count("\n") == 1
     config.write_text(yaml.safe_dump(content(bucket.url)))
     assert said("simulate", config, "--split", "train", "--workers", 1)[0] == "0: "
+    code, error = said("verify", manifest)
+    assert (code, error.count("\n")) == ("2: ", 1)
+    assert "but no storage is configured; if you trust that place, name it" in error
+    monkeypatch.setenv(FURTHER, bucket.url)
     assert said("verify", manifest) == (f"0: {manifest}: 12 files match their digests\n", "")
     assert SECRET not in manifest.read_text()

@@ -81,7 +81,7 @@ def test_other_errors_pass_unchanged(tmp_path: Path) -> None:
     assert errno.ENOENT not in atomic.REASONS
 
 
-def test_remove_takes_files_folders_links_and_nothing(tmp_path: Path) -> None:
+def test_remove_takes_files_links_and_nothing_but_no_folder(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     (folder / "inner").mkdir(parents=True)
     (folder / "inner" / "file").touch()
@@ -89,9 +89,11 @@ def test_remove_takes_files_folders_links_and_nothing(tmp_path: Path) -> None:
     link.symlink_to(folder)
     remove(link)
     assert (folder / "inner" / "file").exists()
-    remove(folder)
-    remove(folder)
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match="a folder stands in the place of the file"), explaining(folder):
+        remove(folder)
+    remove(folder / "inner" / "file")
+    remove(folder / "inner" / "file")
+    assert list((folder / "inner").iterdir()) == []
 
 
 def test_the_second_job_waits_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

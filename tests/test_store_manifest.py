@@ -286,7 +286,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    for name in ("remove", "write_text", "sync"):
+    for name in ("remove", "discard", "write_text", "sync"):
         monkeypatch.setattr(commit, name, guarded(getattr(commit, name)))
     monkeypatch.setattr(Path, "rename", guarded(Path.rename))
 

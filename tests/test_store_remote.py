@@ -22,6 +22,7 @@ from thermalize.config import Experiment
 from thermalize.errors import UserError
 from thermalize.simulate import Block, integrate, simulate
 from thermalize.store import commit, draft, outdated
+from thermalize.store.home import FURTHER
 from thermalize.store.manifest import check_system, completed, open_store, partial_path, read_manifest, verify
 from thermalize.store.place import UnreachableError
 
@@ -32,6 +33,12 @@ __all__ = ["bucket", "disk", "server"]
 def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def _places_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for somebody who looks into stores without their configuration, or changes `storage`."""
+    monkeypatch.setenv(FURTHER, f"s3://data/some/prefix file://{tmp_path}/disk")
 
 
 def experiment(storage: str | None, **simulation: Any) -> Experiment:
@@ -283,8 +290,9 @@ def killed_at(step: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         places = (
             (commit, "remove"),
+            (commit, "discard"),
             (commit, "write_text"),
-            (draft, "remove"),
+            (draft, "discard"),
             (outdated, "write_text"),
             (outdated, "delete"),
         )

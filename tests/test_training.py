@@ -109,14 +109,35 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path):
     assert same(resumed.run(), straight)
 
 
-def test_checkpoints_of_another_training_are_refused_with_what_differs(tmp_path):
-    trainer = emulator_trainer(tmp_path)
-    trainer.checkpoints.save(1, {"update": 1})
-    emulator_trainer(tmp_path)
-    with pytest.raises(UserError, match=r"\(config\.training\.batch_size: 8 there, 4 here\); move or delete"):
-        emulator_trainer(tmp_path, TRAINING.model_copy(update={"batch_size": 4}))
-    with pytest.raises(UserError, match=r"another training \(code\); move or delete"):
-        Checkpoints(tmp_path / "p", {**trainer.checkpoints.identity, "code": "b" * 64})
+def stopped(tmp_path, update: int, **options) -> None:
+    """A training that is killed at an update; a checkpoint is written at every fifth."""
+    trainer = emulator_trainer(tmp_path, **options)
+    kill_after(trainer, update)
+    with pytest.raises(Killed):
+        trainer.run()
+
+
+def names(tmp_path) -> list[str]:
+    return sorted(path.name[:9] for path in (tmp_path / "p").iterdir())
+
+
+def test_checkpoints_of_another_training_are_not_used_and_it_says_what_differs(tmp_path, capsys):
+    other = TRAINING.model_copy(update={"batch_size": 4})
+    straight = emulator_trainer(tmp_path / "straight", other).run()
+    stopped(tmp_path, 17)
+    trainer = emulator_trainer(tmp_path, other)
+    kill_after(trainer, 3)
+    with pytest.raises(Killed):
+        trainer.run()
+    assert "is of another training (config.training.batch_size: 8 there, 4 here); it is not used" in (
+        capsys.readouterr().err
+    )
+    assert names(tmp_path) == ["000000010", "000000015"], "whoever made a mistake may still go back"
+    assert same(emulator_trainer(tmp_path, other).run(), straight)
+    assert names(tmp_path) == ["000000020", "000000024"]
+    checkpoints = Checkpoints(tmp_path / "p", {**trainer.checkpoints.identity, "code": "b" * 64})
+    assert list(checkpoints.states()) == []
+    assert "is of another training (code)" in capsys.readouterr().err
 
 
 def test_training_learns_and_reports(tmp_path):

@@ -56,10 +56,10 @@ def test_a_killed_workflow_with_stores_at_urls_ends_with_the_numbers_of_a_local_
     interrupted(there, config, "results/tiny/rollouts/*/*/*.partial.sent/velocity/c/0/1/0/0")
     done = snakemake(there, *wanted, config=config)
     for mine, theirs in zip(manifests(there), manifests(here), strict=True):
-        record = verify(mine)
+        record = verify(mine, bucket.url)
         assert str(record.url).startswith(bucket.url)
         assert record.digests == read_manifest(theirs).digests
-        with open_store(mine) as found, open_store(theirs) as expected:
+        with open_store(mine, storage=bucket.url) as found, open_store(theirs) as expected:
             for name in expected.variables:
                 np.testing.assert_array_equal(found[name], expected[name])
     kept = {path.relative_to(there).as_posix() for path in (there / "results").rglob("*") if path.is_file()}

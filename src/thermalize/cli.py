@@ -18,6 +18,7 @@ from thermalize.estimates import core_hours, duration, refuse_impossible
 from thermalize.grants import device_of, processes_of, take
 from thermalize.paths import Results
 from thermalize.resolved import check_settings, write_experiment
+from thermalize.store.ours import refuse_links
 from thermalize.workflow import simulation_gpus_of, training_gpus_of
 
 if TYPE_CHECKING:
@@ -283,8 +284,10 @@ def _load(config: Path, root: Path, stage: str | None, **wildcards: object) -> t
     experiment, asked = load_experiment(config), SETTINGS.get()
     if stage is not None and asked is not None:
         check_settings(experiment, asked, config, stage, wildcards)
+    paths = Results(experiment.name, root)
+    refuse_links(paths.folder, root)
     refuse_impossible(experiment, root)
-    return experiment, Results(experiment.name, root)
+    return experiment, paths
 
 
 def _known(section: str, name: str, available: Mapping[str, object]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import reduce
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,12 +30,13 @@ from thermalize.paths import Results
 from thermalize.progress import track_blocks
 from thermalize.store.atomic import exclusive, explaining
 from thermalize.store.fingerprint import code_digest
+from thermalize.store.home import Home
 from thermalize.store.layout import Layout, write
 from thermalize.store.ledger import Ledger
-from thermalize.store.manifest import Manifest, completed, final_place, partial_path, seal, store_path
+from thermalize.store.manifest import Manifest, completed, partial_path, seal, store_path
 from thermalize.store.moments import Moments
 from thermalize.store.place import Place
-from thermalize.store.shards import read_back
+from thermalize.store.shards import read_back, within
 
 __all__ = ["CODE", "Block", "integrate", "simulate"]
 
@@ -116,14 +118,15 @@ def simulate(
     manifest = manifest.absolute()
     source, modules = source_of(experiment, split, manifest.parent, gpus)
     layout, fingerprint = source.layout, source.made_from(code or code_digest(*modules))
-    final = final_place(manifest, experiment.storage, Results(experiment.name, Path()).simulation(split), fingerprint)
+    home = Home(experiment.storage, Results(experiment.name, Path()).simulation(split))
+    final = home.place(fingerprint) or store_path(manifest)
     ledger = Ledger(partial_path(manifest), fingerprint, final)
     with stopping_on_sigterm(), explaining(manifest), exclusive(store_path(manifest)):
-        record = completed(manifest, fingerprint)
+        record = completed(manifest, fingerprint, home)
         if record is None:
             ledger.begin(layout)
             entries = _integrate_missing(experiment, split, source, ledger, workers)
-            record = _seal(ledger, final, manifest, layout, entries)
+            record = _seal(ledger, home, manifest, layout, entries)
         ledger.discard()
     return record
 
@@ -147,10 +150,10 @@ def integrate(block: Block) -> int:
     if not block.partial.is_dir():
         raise UserError(f"A Dask worker does not see {block.partial}; all workers need the file system of this machine")
     moments, names = Moments(), list[str]()
-    ledger = Ledger(block.partial, block.fingerprint, block.final)
-    if ledger.done(block.index):  # by a worker that was lost before it could say so
+    ledger, layout = Ledger(block.partial, block.fingerprint, block.final), block.source.layout
+    if _is_done(ledger, layout, block.index, block.rows):  # by a worker that was lost before it could say so
         return block.index
-    variable = block.source.layout.variable
+    variable = layout.variable
     with _naming(block), explaining(block.partial), _one_thread():
         for rows, time, values in block.source.shards(block.index):
             for frame in range(values.shape[1]):
@@ -166,8 +169,8 @@ def _integrate_missing(
     experiment: Experiment, split: str, source: Source, ledger: Ledger, workers: int | None
 ) -> list[dict[str, Any]]:
     """Integrate the blocks that are not done; the ledger's entries of all blocks in order."""
-    dask, count = experiment.simulation.dask, source.blocks
-    missing = [index for index in range(count) if not ledger.done(index)]
+    dask, count, layout = experiment.simulation.dask, source.blocks, source.layout
+    missing = [index for index in range(count) if not _is_done(ledger, layout, index, source.rows(index))]
     files, device, steps = (None, source.device, source.steps) if isinstance(source, Ensemble) else (source, "cpu", 1)
     common = (ledger.partial, ledger.fingerprint, files, device, ledger.final)
     tasks = [Block(experiment, split, index, *common) for index in missing]
@@ -180,6 +183,20 @@ def _integrate_missing(
     return [ledger.entry(index) for index in range(count)]
 
 
+def _is_done(ledger: Ledger, layout: Layout, block: int, rows: slice) -> bool:
+    """Whether the record of a block tells of just its shards and of moments that its numbers may have."""
+    values = (rows.stop - rows.start) * layout.shape[1] * prod(layout.shape[3:])
+
+    def fits(notes: dict[str, Any]) -> bool:
+        try:
+            moments = Moments.from_json(notes["moments"])
+        except (KeyError, TypeError, ValueError):
+            return False
+        return moments.count == values and np.shape(moments.mean) == (len(layout.channels),)
+
+    return ledger.done(block, within(ledger.partial, layout.variable, (rows,)), fits)
+
+
 def _workers(dask: DaskConfig, device: str, wanted: int | None) -> int:
     """A GPU of this machine has one process; how many are free here does not concern other machines."""
     if dask.elsewhere:
@@ -187,12 +204,13 @@ def _workers(dask: DaskConfig, device: str, wanted: int | None) -> int:
     return 1 if device == "cuda" else wanted or dask.workers
 
 
-def _seal(ledger: Ledger, final: Place, manifest: Path, layout: Layout, entries: list[dict[str, Any]]) -> Manifest:
+def _seal(ledger: Ledger, home: Home, manifest: Path, layout: Layout, entries: list[dict[str, Any]]) -> Manifest:
     moments = reduce(Moments.merge, (Moments.from_json(entry["notes"]["moments"]) for entry in entries))
     statistics = moments.statistics()
     _refuse_constant(layout, statistics)
     digests = {name: digest for entry in entries for name, digest in entry["digests"].items()}
-    return seal(ledger.partial, final, manifest, ledger.fingerprint, statistics=statistics, digests=digests)
+    final = ledger.final or store_path(manifest)
+    return seal(ledger.partial, final, manifest, ledger.fingerprint, statistics, digests=digests, home=home)
 
 
 def _refuse_constant(layout: Layout, statistics: dict[str, list[float]]) -> None:

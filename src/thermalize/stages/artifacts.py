@@ -50,8 +50,8 @@ def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
     keys = _keys(experiment, experiment.named)
     return FigureInputs(
         experiment=experiment,
-        truth=open_store(paths.simulation("test"), verify=False),
-        rollouts={key: open_store(paths.rollout(*key), verify=False) for key in keys},
+        truth=open_store(paths.simulation("test"), verify=False, storage=experiment.storage),
+        rollouts={key: open_store(paths.rollout(*key), verify=False, storage=experiment.storage) for key in keys},
         diagnostics=_diagnostics(paths, keys),
         ensembles=_ensembles(experiment, paths, keys),
         histories={
@@ -68,7 +68,7 @@ def _sweep_inputs(experiment: Experiment, paths: Results) -> FigureInputs:
     """What the figure of the sweeps reads, of every stabilizer."""
     return FigureInputs(
         experiment=experiment,
-        truth=open_store(paths.simulation("test"), verify=False),
+        truth=open_store(paths.simulation("test"), verify=False, storage=experiment.storage),
         diagnostics=_diagnostics(paths, _keys(experiment, experiment.stabilizers)),
         costs=_costs(experiment, paths),
     )

@@ -98,19 +98,19 @@ def _runs(
 def _start(experiment: Experiment, emulator: str, model: Emulator, paths: Results, label: str) -> torch.Tensor:
     u = None
     if label != BASELINE:
-        u = _last_frame(paths.rollout(emulator, label, experiment.seeds[0]))
+        u = _last_frame(paths.rollout(emulator, label, experiment.seeds[0]), experiment.storage)
     if u is None or not np.isfinite(u).all():
-        u = _first_frame(paths.simulation("test"), experiment.rollouts.members)
+        u = _first_frame(paths.simulation("test"), experiment.rollouts.members, experiment.storage)
     return model.normalize(torch.from_numpy(u).to(model.mean.device))
 
 
-def _last_frame(manifest: Path) -> np.ndarray:
-    dataset = open_store(manifest, verify=False)
+def _last_frame(manifest: Path, storage: str | None) -> np.ndarray:
+    dataset = open_store(manifest, verify=False, storage=storage)
     return dataset[dataset.attrs["variable"]].isel(time=-1).values
 
 
-def _first_frame(manifest: Path, members: int) -> np.ndarray:
-    dataset = open_store(manifest, verify=False)
+def _first_frame(manifest: Path, members: int, storage: str | None) -> np.ndarray:
+    dataset = open_store(manifest, verify=False, storage=storage)
     return dataset[dataset.attrs["variable"]].isel(time=0, member=slice(members)).values
 
 

@@ -46,25 +46,40 @@ def read_data(
         check_system(manifest, experiment)
     statistics, shape = manifests["train"].statistics, manifests["train"].shape
     normalization = Normalization(tuple(statistics["mean"]), tuple(statistics["std"]))
-    begun = Checkpoints.owner(partial(folder)).get("order", {})
+    prints = {name: manifest.fingerprint for name, manifest in manifests.items()}
+    begun = Checkpoints.begun(partial(folder))
+    then = begun.get("order") if begun.get("data") == prints else None
     windows = {}
     for name, path in splits.items():
-        store, variable = zarr_store(path), open_store(path).attrs["variable"]
-        order = processes.agreed(_order(store, variable, training, begun.get(name, {}), processes.device))
+        store = zarr_store(path, experiment.storage)
+        variable = open_store(path, storage=experiment.storage).attrs["variable"]
+        order = processes.agreed(_order(store, variable, training, _part(then, name), processes.device))
         windows[name] = open_windows(store, variable, normalization, processes.device, **order)
-    prints = {name: manifest.fingerprint for name, manifest in manifests.items()}
     return TrainingData(windows["train"], windows["valid"], normalization, tuple(shape[3:]), shape[2], prints)
 
 
 def _order(
-    store: ZarrStore, variable: str, training: TrainingConfig, begun: dict[str, Any], device: torch.device
+    store: ZarrStore, variable: str, training: TrainingConfig, begun: Any, device: torch.device
 ) -> dict[str, Any]:
     """How the windows are read, on which their order depends: as an interrupted training began, else as it fits now."""
-    if begun and training.data in ("auto", begun["mode"]):
+    if _is_order(begun) and training.data in ("auto", begun["mode"]):
         return begun
     return decide(
         store, variable, device, training.data, None if training.memory is None else int(training.memory * 1e9)
     )
+
+
+def _part(values: Any, name: str) -> Any:
+    return values.get(name) if isinstance(values, dict) else None
+
+
+def _is_order(begun: Any) -> bool:
+    """Whether it is what `decide` gives, and not something else that stood in a checkpoint."""
+    if not isinstance(begun, dict):
+        return False
+    memory = begun.get("memory_bytes")
+    stream = begun.keys() == {"mode", "memory_bytes"} and type(memory) is int and memory > 0
+    return begun == {"mode": "memory"} or (begun.get("mode") == "stream" and stream)
 
 
 def partial(folder: Path) -> Path:

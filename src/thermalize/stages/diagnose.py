@@ -19,7 +19,8 @@ def diagnose_rollout(experiment: Experiment, rollout: Path, test: Path, output: 
         check_system(manifest, experiment)
     attributes = manifests[0].attributes
     labels = {name: attributes[name] for name in ("emulator", "stabilizer", "seed")}
-    result = diagnose(open_store(test), open_store(rollout), experiment, labels, attributes)
+    truth, run = (open_store(path, storage=experiment.storage) for path in (test, rollout))
+    result = diagnose(truth, run, experiment, labels, attributes)
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as path:
         result.to_netcdf(path, engine="netcdf4")

@@ -18,8 +18,11 @@ def score_ensemble(experiment: Experiment, emulator: str, stabilizer: str, paths
         raise UserError(
             "an ensemble needs two `seeds` or more that share their initial states, `rollouts.initial: first`"
         )
-    truth = open_store(paths.simulation("test"))
-    rollouts = {seed: open_store(paths.rollout(emulator, stabilizer, seed)) for seed in experiment.seeds}
+    truth = open_store(paths.simulation("test"), storage=experiment.storage)
+    rollouts = {
+        seed: open_store(paths.rollout(emulator, stabilizer, seed), storage=experiment.storage)
+        for seed in experiment.seeds
+    }
     for dataset in (truth, *rollouts.values()):
         check_system(dataset, experiment)
     result = score(truth, rollouts, experiment, {"emulator": emulator, "stabilizer": stabilizer})

@@ -1,7 +1,7 @@
 """Rollouts streamed to a store, chunk of time by chunk of time, resumable after any of them.
 
 After each chunk the state of the rollout is saved beside the unfinished store; an interrupted rollout continues from
-there and ends bit-identically. Memory does not depend on the length.
+the last one up to which nothing is damaged, and ends bit-identically. Memory does not depend on the length.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from thermalize.progress import track
 from thermalize.seeds import stream
 from thermalize.stages.emulator import load_emulator
 from thermalize.stages.stabilizing import Parts
-from thermalize.stages.streaming import SERIES, Behind, Unfinished, frozen, saved_state
+from thermalize.stages.streaming import SERIES, Behind, Unfinished, frozen
 from thermalize.store.atomic import exclusive, explaining
-from thermalize.store.draft import Draft
 from thermalize.store.fingerprint import code_digest, fingerprint
+from thermalize.store.home import Home
 from thermalize.store.layout import Layout
+from thermalize.store.ledger import Ledger
 from thermalize.store.manifest import (
     check_system,
     completed,
-    final_place,
     open_store,
     partial_path,
     read_manifest,
     seal,
+    store_path,
 )
-from thermalize.store.place import UnreachableError
 from thermalize.training.folder import read_card
 
 __all__ = ["Job", "initial_frames", "rollout"]
@@ -93,6 +93,10 @@ class Job:
         return Results(self.experiment.name, Path()).rollout(self.emulator, self.stabilizer, self.seed)
 
     @property
+    def home(self) -> Home:
+        return Home(self.experiment.storage, self.name)
+
+    @property
     def test(self) -> Path:
         return self.paths.simulation("test")
 
@@ -119,10 +123,9 @@ def rollout(job: Job, manifest: Path, device: torch.device) -> None:
     check_system(read_manifest(job.test), job.experiment)
     key = job.fingerprint()
     with exclusive(manifest), explaining(manifest):
-        if completed(manifest, key) is None:
+        if completed(manifest, key, job.home) is None:
             _Stream(job, manifest, key, device).run()
-        saved_state(manifest).unlink(missing_ok=True)
-        Draft(partial_path(manifest)).discard()
+        Ledger(partial_path(manifest), key).discard()
 
 
 class _Stream:
@@ -132,15 +135,16 @@ class _Stream:
         self.job, self.manifest, self.key, self.device = job, manifest, key, device
         self.settings = job.experiment.rollouts
         self.emulator = load_emulator(job.emulator_folder, job.system, device)
-        self.truth = open_store(job.test)
+        self.truth = open_store(job.test, storage=job.experiment.storage)
         self.variable = self.truth.attrs["variable"]
-        self.final = final_place(manifest, job.experiment.storage, job.name, key)
-        self.unfinished = Unfinished(manifest, key, self.variable, self.final)
+        self.final = job.home.place(key) or store_path(manifest)
+        self.unfinished = Unfinished(manifest, key, self._layout(), self.final)
 
     def run(self) -> None:
-        state = self.unfinished.resume(self.device) or self._begin()
-        keys = member_keys(self.job.experiment.seed, self.job.seed, self.settings.members)
         stabilizer = self.job.parts.build(self.emulator, self.device)
+        begin = State(self._initial(), memory=stabilizer.memory(self.settings.members))
+        state = self.unfinished.resume(begin)
+        keys = member_keys(self.job.experiment.seed, self.job.seed, self.settings.members)
         run = Rollout(self.emulator, stabilizer, keys, self.settings.lost_above)
         label = f"rollout {self.job.emulator}/{self.job.stabilizer}/seed{self.job.seed}"
         with track(self.settings.steps, label, initial=state.step) as bar, Behind() as behind:
@@ -155,10 +159,6 @@ class _Stream:
         """Steps to the end of the current chunk of frames; frame 0 is the initial condition."""
         boundary = (step + 1) // self.settings.chunk * self.settings.chunk + self.settings.chunk - 1
         return min(boundary, self.settings.steps) - step
-
-    def _begin(self) -> State:
-        self.unfinished.begin(self._layout())
-        return State(self._initial())
 
     def _initial(self) -> torch.Tensor:
         member, frame = (xr.DataArray(index, dims="member") for index in self._starts())
@@ -227,19 +227,13 @@ class _Stream:
 
     def _seal(self, state: State) -> None:
         lost = {"lost_step": state.lost_step.tolist(), "lost_cause": state.lost_cause}
-        attributes = {**self._attributes(), **lost}
-        try:
-            seal(
-                self.unfinished.partial,
-                self.final,
-                self.manifest,
-                self.key,
-                attributes=attributes,
-                allow_nan=True,
-            )
-        except UnreachableError:
-            raise
-        except UserError:
-            # What is stored is damaged, so there is nothing to continue: the next run begins anew.
-            self.unfinished.saved.unlink(missing_ok=True)
-            raise
+        seal(
+            self.unfinished.partial,
+            self.final,
+            self.manifest,
+            self.key,
+            attributes={**self._attributes(), **lost},
+            allow_nan=True,
+            digests=self.unfinished.digests(),
+            home=self.job.home,
+        )

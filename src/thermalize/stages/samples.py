@@ -35,7 +35,7 @@ def sample_diffusion(
     experiment: Experiment, name: str, folder: Path, test: Path, output: Path, device: torch.device
 ) -> None:
     """Lets the model `diffusion.{name}` in `folder` make states and writes how they compare to `output`, atomically."""
-    truth = open_store(test)
+    truth = open_store(test, storage=experiment.storage)
     check_system(truth, experiment)
     result = _sample(experiment, name, folder, truth, device)
     output.parent.mkdir(parents=True, exist_ok=True)

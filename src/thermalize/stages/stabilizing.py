@@ -62,7 +62,9 @@ class Parts:
     def _random(self) -> Random:
         assert isinstance(self.config, ThermalizerConfig)
         assert self.config.like is not None
-        rollout = open_store(self.paths.rollout(self.emulator, self.config.like, self.seed))
+        rollout = open_store(
+            self.paths.rollout(self.emulator, self.config.like, self.seed), storage=self.experiment.storage
+        )
         level, reverse = (rollout[name].transpose("member", "time").values for name in ("level", "reverse_steps"))
         return shuffled(
             level, reverse, [stream(self.experiment.seed, "times", self.seed, m) for m in range(len(level))]
@@ -70,7 +72,7 @@ class Parts:
 
     def _true(self, emulator: Emulator) -> Tensor:
         """Whole members, spread evenly, or the beginning of one."""
-        dataset = open_store(self.paths.simulation("train"))
+        dataset = open_store(self.paths.simulation("train"), storage=self.experiment.storage)
         field = dataset[dataset.attrs["variable"]].transpose("member", "time", "channel", ...)
         frame = field[0, 0].size
         frames = min(field.shape[1], VALUES // frame)

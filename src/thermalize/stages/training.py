@@ -71,7 +71,7 @@ class Run:
         with self._alone(), explaining(self.folder):
             if self.processes.agreed(is_complete(self.folder, self._fingerprint)):
                 return
-            checkpoints = Checkpoints(partial(self.folder), self._identity)
+            checkpoints = Checkpoints(partial(self.folder), self._identity, quiet=not self.processes.first)
             model, result = self._train(build, objective, checkpoints)
             if self.processes.first:
                 self._save(model, result, more)

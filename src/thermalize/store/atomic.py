@@ -7,18 +7,33 @@ atomic within a file system, and the folder is synced so that the rename itself 
 from __future__ import annotations
 
 import errno
+import json
 import os
-import shutil
+import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from thermalize.errors import UserError
 
-__all__ = ["exclusive", "explaining", "remove", "replacing", "sync", "write_bytes", "write_text"]
+__all__ = [
+    "exclusive",
+    "explaining",
+    "read_bytes",
+    "read_json",
+    "remove",
+    "replacing",
+    "sync",
+    "write_bytes",
+    "write_text",
+]
+
+MOST = 1 << 26
+"""Bytes of the largest file of ours that is read as a whole: a record of a hundred thousand shards has a tenth."""
 
 REASONS = {
     errno.ENOSPC: "no space is left on the device; free some and run the same command again, finished work is kept",
@@ -28,6 +43,8 @@ REASONS = {
     errno.EACCES: "permission denied; make the folder writable or choose another one",
     errno.EPERM: "the operation is not permitted here; make the folder writable or choose another one",
     errno.ENOTDIR: "a part of the path is a file, not a folder; move it away or choose another folder",
+    errno.EISDIR: "a folder stands in the place of the file; move it away and run the same command again",
+    errno.ELOOP: "a link stands in the place of the file; delete it and run the same command again",
     errno.EIO: "the disk reports an input/output error; check it and run the same command again",
 }
 
@@ -36,6 +53,8 @@ REASONS = {
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path with the same suffix; what is written there takes the place of `path` if no error occurs."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    # whatever waits there under this name, a link above all, is not to be written through
+    remove(temporary)
     try:
         yield temporary
         sync(temporary)
@@ -56,6 +75,30 @@ def write_text(path: Path, data: str) -> None:
     write_bytes(path, data.encode())
 
 
+def read_bytes(path: Path, most: int = MOST) -> bytes | None:
+    """The contents of a plain file of ours; None where there is none, or a link, a pipe, a folder or what is larger.
+
+    Raises:
+        UserError: the file is there but cannot be read, so that nobody can tell what it holds.
+    """
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode) or path.stat().st_size > most:
+            return None
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; give yourself permission, or delete it") from None
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a plain file of ours; None where there is none."""
+    data = read_bytes(path)
+    with suppress(ValueError, RecursionError):
+        return None if data is None else json.loads(data)
+    return None
+
+
 def sync(path: Path) -> None:
     """Return once a file, or the names within a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -66,11 +109,8 @@ def sync(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a folder with all it holds, or nothing where there is none."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Delete a file or a link, or nothing where there is none; never a folder."""
+    path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -92,7 +132,10 @@ def exclusive(path: Path) -> Iterator[None]:
     The lock belongs to the process, so the system drops it when the process is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    name = path.with_name(f".{path.name}.lock")
+    if os.path.lexists(name) and not stat.S_ISREG(name.lstat().st_mode):
+        raise UserError(f"{name} is no plain file, as a lock must be; delete it, then run the same command again")
+    lock = FileLock(name)
     try:
         lock.acquire(timeout=0)
     except Timeout:

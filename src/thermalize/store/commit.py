@@ -16,6 +16,7 @@ manifest was deleted, as Snakemake does with declared outputs before it runs a r
 
 from __future__ import annotations
 
+import os
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ from thermalize.errors import UserError
 from thermalize.store import outdated, shards
 from thermalize.store.atomic import remove, sync, write_text
 from thermalize.store.draft import draft_at
+from thermalize.store.home import Home, StrangerError
+from thermalize.store.ours import discard
 from thermalize.store.place import Place, UnreachableError
 from thermalize.store.record import Manifest, look, partial_path, read_manifest, store_path
 
@@ -44,6 +47,7 @@ def seal(
     attributes: dict[str, Any] | None = None,
     allow_nan: bool = False,
     digests: dict[str, str] | None = None,
+    home: Home | None = None,
 ) -> Manifest:
     """Verify the unfinished store `partial`, make it the store `final` and write its manifest.
 
@@ -57,6 +61,7 @@ def seal(
         allow_nan: accept NaN in the data, as in rollouts that lost a member.
         digests: of shards that were read after they were written, to be compared with what is found; the others are
             read now.
+        home: where stores of this manifest lie at URLs, and outdated ones may be deleted.
 
     Raises:
         UserError: a shard is missing, broken, changed since it was written, or not finite.
@@ -75,29 +80,30 @@ def seal(
     sizes = draft.secure()
     described = _describe(partial, final.name, fingerprint, statistics or {}, found)
     record = described.model_copy(update={"url": draft.url, "sizes": sizes})
-    _publish(partial, final, manifest, record)
+    _publish(partial, final, manifest, record, home)
     return record
 
 
-def completed(manifest: Path, fingerprint: str) -> Manifest | None:
+def completed(manifest: Path, fingerprint: str, home: Home | None = None) -> Manifest | None:
     """The manifest of the finished, intact store of this fingerprint, if there is one; restores it from its copy.
 
     Raises:
         UnreachableError: it lies at a URL that does not answer, so that nobody can tell.
+        StrangerError: it is said to lie at a URL that the user never named.
     """
     for path in (manifest, _copy(manifest)):
         try:
             record = read_manifest(path)
             if record.fingerprint != fingerprint:
                 continue
-            look(record, manifest.parent)
-        except UnreachableError:
+            look(record, manifest.parent, home.storage if home else None)
+        except (UnreachableError, StrangerError):
             raise
         except UserError:
             continue
         if path != manifest:
             write_text(manifest, record.text())
-        _tidy(manifest, record)
+        _tidy(manifest, record, home)
         return record
     return None
 
@@ -141,31 +147,31 @@ def _describe(
     )
 
 
-def _publish(partial: Path, final: Place, manifest: Path, record: Manifest) -> None:
+def _publish(partial: Path, final: Place, manifest: Path, record: Manifest, home: Home | None) -> None:
     outdated.note(store_path(manifest), _urls(manifest) - {record.url})
     remove(manifest)
     write_text(_copy(manifest), record.text())
     if isinstance(final, Path):
         _move(partial, final)
     write_text(manifest, record.text())
-    _tidy(manifest, record)
+    _tidy(manifest, record, home)
 
 
 def _move(partial: Path, final: Path) -> None:
-    if final.exists():
-        remove(_aside(final))
+    if os.path.lexists(final):
+        discard(_aside(final))
         final.rename(_aside(final))
     partial.rename(final)
     sync(final.parent)
 
 
-def _tidy(manifest: Path, record: Manifest) -> None:
+def _tidy(manifest: Path, record: Manifest, home: Home | None) -> None:
     """Delete the stores that a manifest named before, and the receipts of the one that it names now."""
     draft_at(partial_path(manifest)).settle(record.url)
-    remove(_aside(store_path(manifest)))
+    discard(_aside(store_path(manifest)))
     if record.url is not None:
-        remove(store_path(manifest))
-    outdated.clear(store_path(manifest), record.url)
+        discard(store_path(manifest))
+    outdated.clear(store_path(manifest), record.url, home)
 
 
 def _urls(manifest: Path) -> set[str]:

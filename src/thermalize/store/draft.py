@@ -21,7 +21,8 @@ from upath import UPath
 
 from thermalize.errors import UserError
 from thermalize.store import outdated, shards
-from thermalize.store.atomic import remove, write_text
+from thermalize.store.atomic import read_bytes, read_json, remove, write_text
+from thermalize.store.ours import RECEIPTS, discard, is_folder, unlink_links
 from thermalize.store.place import Place, delete, listing, upload
 from thermalize.store.shards import Region
 
@@ -86,20 +87,21 @@ class Draft:
     def settle(self, url: str | None) -> None:
         """The store at this URL is finished: what was sent there belongs to it."""
         if url is not None and self._marked() == url:
-            remove(self.receipts)
+            discard(self.receipts, RECEIPTS)
 
     def discard(self) -> None:
         """Delete the unfinished store; what was sent is deleted once the next store is finished."""
         self._forget()
-        remove(self.partial)
+        discard(self.partial)
 
     def _forget(self) -> None:
         outdated.note(self.partial, [url for url in (self._marked(),) if url])
-        remove(self.receipts)
+        discard(self.receipts, RECEIPTS)
 
     def _marked(self) -> str | None:
-        with suppress(FileNotFoundError):
-            return self._mark.read_text(encoding="utf-8")
+        marked = read_bytes(self._mark) if is_folder(self.receipts) else None
+        with suppress(UnicodeDecodeError):
+            return None if marked is None else marked.decode()
         return None
 
 
@@ -123,12 +125,12 @@ class RemoteDraft(Draft):
         """The same; the first file is sent, so that a place that takes none is noticed before anything is computed."""
         super().begin()
         self.receipts.mkdir(exist_ok=True)
+        unlink_links(self.receipts)
         write_text(self._mark, self.url)
         upload(self.partial / "zarr.json", self.final / "zarr.json")
 
     def keep(self, array: str, within: Region) -> None:
-        """The shards of the array in a region are read back, sent, and deleted here."""
-        shards.read_back(self.partial, array, within, allow_nan=True)
+        """The shards of the array in a region are sent, and deleted here."""
         for name in shards.within(self.partial, array, within):
             self._send(name)
             remove(self.partial / name)
@@ -171,15 +173,15 @@ class RemoteDraft(Draft):
     def _send(self, name: str) -> None:
         source, receipt = self.partial / name, self.receipts / name
         entry = {"digest": shards.digests(self.partial, [name])[name], "size": source.stat().st_size}
-        receipt.unlink(missing_ok=True)
+        remove(receipt)
         upload(source, self.final / name)
         receipt.parent.mkdir(parents=True, exist_ok=True)
         write_text(receipt, json.dumps(entry))
 
     def _receipt(self, name: str) -> dict[str, Any]:
         path = self.receipts / name
+        entry = read_json(path)
         with suppress(ValueError, TypeError, KeyError):
-            entry = json.loads(path.read_text(encoding="utf-8"))
             return {"digest": str(entry["digest"]), "size": int(entry["size"])}
         raise FileNotFoundError(f"{path} is damaged")
 

@@ -22,6 +22,7 @@ from zarr.codecs import ZstdCodec
 
 from thermalize.errors import UserError
 from thermalize.store.atomic import remove, sync
+from thermalize.store.ours import discard
 from thermalize.store.shards import shards
 
 __all__ = ["PARTIAL", "Layout", "create", "inner_chunk", "write"]
@@ -95,7 +96,7 @@ def create(path: Path, layout: Layout) -> None:
     """
     if path.exists() and path.suffix != PARTIAL:
         raise UserError(f"{path} exists already; move it away or choose another name")
-    remove(path)
+    discard(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     group = zarr.create_group(path, zarr_format=3, attributes={"variable": layout.variable, **layout.attributes})
     _create_arrays(group, layout)

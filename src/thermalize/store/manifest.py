@@ -21,7 +21,6 @@ from thermalize.store.record import (
     METADATA,
     Manifest,
     compare,
-    final_place,
     look,
     partial_path,
     read_manifest,
@@ -33,7 +32,6 @@ __all__ = [
     "Manifest",
     "check_system",
     "completed",
-    "final_place",
     "open_store",
     "partial_path",
     "read_manifest",
@@ -44,20 +42,22 @@ __all__ = [
 ]
 
 
-def open_store(manifest: Path | str, verify: bool = True) -> xr.Dataset:
+def open_store(manifest: Path | str, verify: bool = True, storage: str | None = None) -> xr.Dataset:
     """The store of a manifest, lazily: dims (member, time, channel, …space), coordinates and attributes with units.
 
     Args:
         manifest: the manifest file.
         verify: compare every file with its digest first (at a URL: with its size), else only the metadata.
+        storage: URL below which a store elsewhere must lie: a manifest alone, which may be somebody else's, is no
+            reason to contact the place that it names.
     """
     manifest = Path(manifest)
     record = read_manifest(manifest)
     if verify:
-        look(record, manifest.parent)
+        look(record, manifest.parent, storage)
     else:
-        compare(record, manifest.parent, [METADATA])
-    store = zarr_store(manifest)
+        compare(record, manifest.parent, storage, [METADATA])
+    store = zarr_store(manifest, storage)
     dataset: xr.Dataset = xr.open_zarr(store, consolidated=True, chunks=None, decode_times=False)
     dataset.encoding["source"] = str(store)
     channel = dataset["channel"]
@@ -65,10 +65,10 @@ def open_store(manifest: Path | str, verify: bool = True) -> xr.Dataset:
     return dataset.assign_coords(channel=("channel", np.array(channel.to_numpy().tolist()), channel.attrs))
 
 
-def zarr_store(manifest: Path) -> Path | Watched:
+def zarr_store(manifest: Path, storage: str | None = None) -> Path | Watched:
     """The store of a manifest as Zarr takes it, without a look at the files."""
     record = read_manifest(manifest)
-    return for_zarr(record.place(manifest.parent), record.digests)
+    return for_zarr(record.place(manifest.parent, storage), record.digests)
 
 
 def check_system(dataset: xr.Dataset | Manifest, experiment: Experiment) -> None:

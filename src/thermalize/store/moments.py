@@ -59,4 +59,10 @@ class Moments:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Moments:
-        return cls(values["count"], np.asarray(values["mean"]), np.asarray(values["squares"]))
+        """What `to_json` gave; a ValueError, KeyError or TypeError where it cannot have."""
+        count, mean, squares = values["count"], np.asarray(values["mean"]), np.asarray(values["squares"])
+        if type(count) is not int or count < 1 or not mean.dtype == squares.dtype == np.float64:
+            raise ValueError("no moments of a sample")
+        if mean.shape != squares.shape or mean.ndim != 1 or not np.isfinite([mean, squares]).all() or squares.min() < 0:
+            raise ValueError("no moments of a sample")
+        return cls(count, mean, squares)

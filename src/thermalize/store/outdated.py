@@ -1,7 +1,9 @@
 """Stores at URLs that no manifest names any more, or soon will not: a list beside the manifest, until they are deleted.
 
 A store is put on the list before its manifest is replaced and deleted once the new manifest is there, so that neither a
-kill in between nor a place that cannot be reached at that moment leaves data behind that nobody remembers.
+kill in between nor a place that cannot be reached at that moment leaves data behind that nobody remembers. The list is
+only a reminder: what it names is deleted where that is a place of stores of the same manifest and holds one of ours;
+anything else is left, and named once.
 """
 
 from __future__ import annotations
@@ -9,12 +11,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from thermalize.errors import UserError
-from thermalize.store.atomic import write_text
-from thermalize.store.place import delete, elsewhere
+from thermalize.store.atomic import read_json, remove, write_text
+from thermalize.store.home import Home, holds_store
+from thermalize.store.place import delete
 
 __all__ = ["clear", "note"]
 
@@ -27,21 +29,34 @@ def note(store: Path, urls: Iterable[str]) -> None:
         write_text(_list_of(store), json.dumps(merged))
 
 
-def clear(store: Path, current: str | None) -> None:
+def clear(store: Path, current: str | None, home: Home | None) -> None:
     """Delete all stores of the list but the current one; one that cannot be deleted now is tried again next time."""
     left = []
     for url in _read(_list_of(store)):
         if url == current:
             continue
         try:
-            delete(elsewhere(url))
+            _delete(url, home, _list_of(store))
         except UserError as error:
             left.append(url)
             print(f"The outdated store was not deleted: {error}", file=sys.stderr, flush=True)
     if left:
         write_text(_list_of(store), json.dumps(left))
     else:
-        _list_of(store).unlink(missing_ok=True)
+        remove(_list_of(store))
+
+
+def _delete(url: str, home: Home | None, named_by: Path) -> None:
+    place = None if home is None else home.owned(url)
+    if place is None or not holds_store(place):
+        print(
+            f"{named_by} names {url[:300]!r} to be deleted, which is no store of this manifest below the configured "
+            "storage; it was left where it is",
+            file=sys.stderr,
+            flush=True,
+        )
+        return
+    delete(place)
 
 
 def _list_of(store: Path) -> Path:
@@ -49,6 +64,5 @@ def _list_of(store: Path) -> Path:
 
 
 def _read(path: Path) -> list[str]:
-    with suppress(FileNotFoundError, ValueError):
-        return [str(url) for url in json.loads(path.read_text(encoding="utf-8"))]
-    return []
+    found = read_json(path)
+    return [url for url in found if isinstance(url, str)] if isinstance(found, list) else []

@@ -87,9 +87,15 @@ def upload(source: Path, target: UPath) -> None:
 
 
 def delete(root: UPath) -> None:
-    """Delete a file or all files below a folder, or nothing where there is none."""
+    """Delete a file or all files below a folder, or nothing where there is none.
+
+    What tells that a folder holds a store goes last, so that a deletion that was interrupted can be finished.
+    """
+    rest = [f"{root.path.rstrip('/')}/{name}" for name in listing(root) if name not in (root.path, "zarr.json")]
     with reaching(root):
         try:
+            if rest:
+                root.fs.rm(rest)
             root.fs.rm(root.path, recursive=True)
         except FileNotFoundError:
             return

@@ -12,18 +12,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 from upath import UPath
 
 from thermalize.errors import UserError
-from thermalize.store.place import Place, elsewhere, listing, reaching
+from thermalize.store.home import named_place
+from thermalize.store.ours import part_of_store
+from thermalize.store.place import Place, listing, reaching
 from thermalize.store.shards import digests
 
 __all__ = [
     "METADATA",
     "Manifest",
     "compare",
-    "final_place",
     "look",
     "partial_path",
     "read_manifest",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 SUFFIX = ".manifest.json"
+FileName = Annotated[str, AfterValidator(part_of_store)]
 METADATA = "zarr.json"
 
 
@@ -41,8 +43,8 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
-    store: Annotated[str, StringConstraints(pattern=r"^[^/\\]+$")]
-    variable: str
+    store: Annotated[str, StringConstraints(pattern=r"^[^/\\]+\.zarr$")]
+    variable: Annotated[str, StringConstraints(pattern=r"^[^/\\]+$")]
     dims: tuple[str, ...]
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
@@ -52,19 +54,19 @@ class Manifest(BaseModel):
     code_version: str
     statistics: dict[str, Any]
     attributes: dict[str, Any]
-    digests: dict[str, str]
+    digests: dict[FileName, str]
     url: str | None = None
     """Where the store lies; beside the manifest when there is none."""
-    sizes: dict[str, int] | None = None
+    sizes: dict[FileName, int] | None = None
     """Bytes of every file of a store at a URL."""
 
     def text(self) -> str:
         """The manifest file."""
         return self.model_dump_json(indent=1, exclude={"url", "sizes"} if self.url is None else None) + "\n"
 
-    def place(self, folder: Path) -> Place:
-        """Where the store lies, of a manifest in `folder`."""
-        return folder / self.store if self.url is None else elsewhere(self.url)
+    def place(self, folder: Path, storage: str | None) -> Place:
+        """Where the store lies, of a manifest in `folder`; one at a URL is refused unless below what the user named."""
+        return folder / self.store if self.url is None else named_place(self.url, storage, folder)
 
 
 def store_path(manifest: Path) -> Path:
@@ -79,25 +81,10 @@ def partial_path(manifest: Path) -> Path:
     return store_path(manifest).with_name(f"{store_path(manifest).name}.partial")
 
 
-def final_place(manifest: Path, storage: str | None, name: Path, fingerprint: str) -> Place:
-    """Where the store of a manifest is to lie: beside it, or below the URL `storage`.
-
-    There no store can take the place of another, so each has a place of its own, named by what it was made from.
-
-    Args:
-        manifest: the manifest to be.
-        storage: a URL, or None.
-        name: of the manifest below the folder of all results, `<experiment>/simulation/train.manifest.json`.
-        fingerprint: of everything the contents depend on.
-    """
-    if storage is None:
-        return store_path(manifest)
-    store = store_path(name)
-    return elsewhere(storage) / store.parent.as_posix() / f"{store.stem}-{fingerprint[:12]}{store.suffix}"
-
-
 def read_manifest(path: Path) -> Manifest:
     """The manifest in the file `path`, without a look at the store."""
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise UserError(f"{path} is no plain file; delete it and run the stage again")
     try:
         return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -108,11 +95,12 @@ def read_manifest(path: Path) -> Manifest:
         raise UserError(f"{path} is not a manifest of this version of thermalize; run the stage again") from error
 
 
-def verify(path: Path) -> Manifest:
+def verify(path: Path, storage: str | None = None) -> Manifest:
     """Compare every file of a store with its manifest.
 
     Args:
         path: the manifest or the store beside it.
+        storage: URL below which a store elsewhere must lie.
 
     Raises:
         UserError: names the first file that is missing or differs.
@@ -120,19 +108,19 @@ def verify(path: Path) -> Manifest:
     if path.suffix == ".zarr":
         path = path.with_name(f"{path.stem}{SUFFIX}")
     record = read_manifest(path)
-    compare(record, path.parent)
+    compare(record, path.parent, storage)
     return record
 
 
-def look(record: Manifest, folder: Path) -> None:
+def look(record: Manifest, folder: Path, storage: str | None) -> None:
     """What is compared before a store is read: everything on this machine; at a URL, where that would take as long as
     reading it, names and sizes as the provider lists them, and the metadata."""
-    compare(record, folder, None if record.url is None else [METADATA])
+    compare(record, folder, storage, None if record.url is None else [METADATA])
 
 
-def compare(record: Manifest, folder: Path, names: Iterable[str] | None = None) -> None:
+def compare(record: Manifest, folder: Path, storage: str | None, names: Iterable[str] | None = None) -> None:
     """Raise a `UserError` that names the first file of the store (of `names` only) that is not as it was."""
-    root = record.place(folder)
+    root = record.place(folder, storage)
     if isinstance(root, UPath):
         _compare_sizes(record, root)
     for name, digest in _digests(root, names or record.digests).items():

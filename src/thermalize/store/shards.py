@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from errno import ENOENT
 from hashlib import file_digest
 from itertools import product
 from pathlib import Path
@@ -19,6 +20,7 @@ import zarr
 
 from thermalize.errors import UserError
 from thermalize.store.atomic import remove, sync
+from thermalize.store.ours import refuse_strangers, unlink_links
 from thermalize.store.place import Place
 
 if TYPE_CHECKING:
@@ -94,12 +96,12 @@ def digests(root: Place, names: Iterable[str]) -> dict[str, str]:
 
 def sweep(root: Path) -> None:
     """Delete whatever does not belong to the store, such as temporary files of a writer that was killed."""
+    unlink_links(root)
+    refuse_strangers(root)
     wanted = set(files(root))
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = Path(folder) / name
-            if path.relative_to(root).as_posix() not in wanted:
-                remove(path)
+    found = [Path(folder, name).relative_to(root).as_posix() for folder, _, names in os.walk(root) for name in names]
+    for name in set(found) - wanted:
+        remove(root / name)
 
 
 def sync_tree(root: Path) -> None:
@@ -131,5 +133,7 @@ def _read(path: Path, array: zarr.Array[Any], region: Region) -> np.ndarray:
 
 
 def _digest(path: Place) -> str:
+    if isinstance(path, Path) and not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(ENOENT, "there is no such file", str(path))
     with path.open("rb") as file:
         return f"sha256:{file_digest(cast('BufferedReader', file), 'sha256').hexdigest()}"

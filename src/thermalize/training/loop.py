@@ -29,6 +29,7 @@ from thermalize.training.objective import Batch, Objective
 from thermalize.training.passes import Passes
 from thermalize.training.processes import ALONE, Processes
 from thermalize.training.rates import learning_rate, moving_average
+from thermalize.training.restoring import fits
 from thermalize.training.watch import Best, Events, Recent
 
 __all__ = ["Result", "Trainer"]
@@ -159,9 +160,15 @@ class Trainer:
         }
 
     def _restore(self) -> None:
-        state = self.checkpoints.load()
-        if state is None:
-            return
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        fresh = self._state()
+        for update, state in self.checkpoints.states():
+            if fits(state, fresh, parameters, update, self.config.updates):
+                self._take(state)
+                return
+            self.checkpoints.say(f"The checkpoint of update {update} does not fit this training; it is not used.")
+
+    def _take(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
