@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from thermalize.configfile import parse_experiment, write_experiment
 from thermalize.errors import UserError
-from thermalize.paths import MODEL_FILES, Results
+from thermalize.paths import MODEL_FILES, Results, digests_of, with_digest
 from thermalize.requisites import stores_for
 from thermalize.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of
 from thermalize.resources import training_memory_of

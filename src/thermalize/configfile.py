@@ -23,7 +23,7 @@ from thermalize.configmessages import sentences
 from thermalize.configpage import configuration_page, json_schema, schema_text
 from thermalize.configplaces import locate
 from thermalize.errors import UserError
-from thermalize.store.atomic import explaining, write_text
+from thermalize.store.atomic import write_text
 
 __all__ = [
     "configuration_page",
@@ -86,9 +86,7 @@ def resolved_yaml(experiment: Experiment) -> str:
 
 def write_experiment(experiment: Experiment, path: Path) -> None:
     """Write a configuration in full to the file `path`."""
-    with explaining(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, resolved_yaml(experiment))
+    write_text(path, resolved_yaml(experiment))
 
 
 def _validate(data: dict[str, Any]) -> Experiment:

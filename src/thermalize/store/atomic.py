@@ -11,14 +11,14 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from thermalize.errors import UserError
 
-__all__ = ["exclusive", "explaining", "remove", "replacing", "sync", "write_bytes", "write_text"]
+__all__ = ["exclusive", "explaining", "refused", "remove", "replacing", "sync", "write_bytes", "write_text"]
 
 REASONS = {
     errno.ENOSPC: "no space is left on the device; free some and run the same command again, finished work is kept",
@@ -29,20 +29,36 @@ REASONS = {
     errno.EPERM: "the operation is not permitted here; make the folder writable or choose another one",
     errno.ENOTDIR: "a part of the path is a file, not a folder; move it away or choose another folder",
     errno.EIO: "the disk reports an input/output error; check it and run the same command again",
+    errno.EEXIST: "a file stands where a folder is needed; move it away or choose another folder",
+    errno.EISDIR: "a folder stands where a file is needed; move it away or choose another folder",
+    errno.ENAMETOOLONG: "the name is too long for this file system; shorten the names in the configuration or the path",
+    errno.ELOOP: "links of the path lead in a circle; mend them or choose another folder",
+    errno.EMFILE: "too many files are open; raise the limit of this process (ulimit -n) and run the same command again",
+    errno.ENFILE: "too many files are open on this machine; close some programs and run the same command again",
+    errno.ESTALE: "the file server has lost the folder; mount it again and run the same command again",
 }
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path with the same suffix; what is written there takes the place of `path` if no error occurs."""
+    """A temporary path with the same suffix; what is written there takes the place of `path` if no error occurs.
+
+    Folders above it are made.
+
+    Raises:
+        UserError: the disk is full, the folder is read-only and so on.
+    """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with explaining(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
+            sync(path.parent)
+        finally:
+            with suppress(OSError):  # there is a better error to tell, or nothing to delete
+                temporary.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -74,15 +90,30 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def explaining(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only folder and their like into a `UserError` that names the file and what to do."""
+def explaining(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn a full disk, a read-only folder and their like into a `UserError` that names the file and what to do.
+
+    `path` is named where the error names no file, or names the `temporary` one that stands for it.
+    """
     try:
         yield
     except OSError as error:
         reason = REASONS.get(error.errno or 0)
         if reason is None:
             raise
-        raise UserError(f"Cannot write {error.filename or path}: {reason}") from error
+        named = path if error.filename in (None, str(temporary)) else error.filename
+        raise UserError(f"Cannot write {named}: {reason}") from error
+
+
+def refused(error: OSError) -> str:
+    """What any error of the disk comes to, in one sentence with the file and what to do."""
+    name = error.filename
+    if error.errno == errno.ENOENT:
+        return f"{name} does not exist; run the stage that writes it, or the workflow"
+    if error.errno == errno.EACCES and name is not None and Path(name).exists() and not os.access(name, os.R_OK):
+        return f"{name} may not be read; ask its owner for permission, or make it readable (chmod)"
+    reason = REASONS.get(error.errno or 0, error.strerror or str(error) or type(error).__name__)
+    return f"Cannot read or write {name}: {reason}" if name is not None else f"The system refused: {reason}"
 
 
 @contextmanager
@@ -91,13 +122,14 @@ def exclusive(path: Path) -> Iterator[None]:
 
     The lock belongs to the process, so the system drops it when the process is killed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"Another job is writing {path}; waiting for it.", file=sys.stderr, flush=True)
-        lock.acquire()
+    with explaining(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"Another job is writing {path}; waiting for it.", file=sys.stderr, flush=True)
+            lock.acquire()
     try:
         yield
     finally:

@@ -1,7 +1,8 @@
 """The manifest beside a store, and the store through it: only what has an intact manifest is ever read as data.
 
-`seal` makes a finished store of an unfinished one, `verify` compares every file with its digest, `open_store` looks
-at the store and opens it with xarray, and `check_system` refuses a store of another system than the experiment's.
+`seal` makes a finished store of an unfinished one, `verify` compares every file with its digest, `open_store` opens it
+with xarray so that every file is compared when it is first read, and `check_system` refuses a store of another system
+than the experiment's.
 """
 
 from __future__ import annotations
@@ -16,16 +17,14 @@ import xarray as xr
 from thermalize.config import Experiment
 from thermalize.errors import UserError
 from thermalize.store.commit import completed, seal
-from thermalize.store.reading import Watched, for_zarr
+from thermalize.store.reading import Checked, for_zarr
 from thermalize.store.record import (
-    METADATA,
     Manifest,
-    compare,
     final_place,
-    look,
     partial_path,
     read_manifest,
     store_path,
+    there,
     verify,
 )
 
@@ -39,24 +38,20 @@ __all__ = [
     "read_manifest",
     "seal",
     "store_path",
+    "there",
     "verify",
     "zarr_store",
 ]
 
 
-def open_store(manifest: Path | str, verify: bool = True) -> xr.Dataset:
+def open_store(manifest: Path | str) -> xr.Dataset:
     """The store of a manifest, lazily: dims (member, time, channel, …space), coordinates and attributes with units.
 
-    Args:
-        manifest: the manifest file.
-        verify: compare every file with its digest first (at a URL: with its size), else only the metadata.
+    All its files must be there, at a URL with their sizes. What is in them is compared with their digests when they are
+    first read, so that reading may raise a `UserError`.
     """
     manifest = Path(manifest)
-    record = read_manifest(manifest)
-    if verify:
-        look(record, manifest.parent)
-    else:
-        compare(record, manifest.parent, [METADATA])
+    there(read_manifest(manifest), manifest.parent)
     store = zarr_store(manifest)
     dataset: xr.Dataset = xr.open_zarr(store, consolidated=True, chunks=None, decode_times=False)
     dataset.encoding["source"] = str(store)
@@ -65,8 +60,8 @@ def open_store(manifest: Path | str, verify: bool = True) -> xr.Dataset:
     return dataset.assign_coords(channel=("channel", np.array(channel.to_numpy().tolist()), channel.attrs))
 
 
-def zarr_store(manifest: Path) -> Path | Watched:
-    """The store of a manifest as Zarr takes it, without a look at the files."""
+def zarr_store(manifest: Path) -> Path | Checked:
+    """The store of a manifest as Zarr takes it; its files are compared when they are read."""
     record = read_manifest(manifest)
     return for_zarr(record.place(manifest.parent), record.digests)
 
