@@ -62,4 +62,5 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
 
 
 def _decomposed(sign: str) -> str:
-    return unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode() or "?"
+    parts = unicodedata.normalize("NFKD", sign)
+    return "".join(SIGNS.get(part, part if part.isascii() else "") for part in parts) or "?"

@@ -37,9 +37,10 @@ class Audit:
 
     def summary(self) -> str:
         """One line."""
-        text = f"{self.path}: {self.files} files of {self.artifacts} artifacts match their digests"
+        several = f" of {self.artifacts} artifacts" if self.artifacts > 1 else ""
+        text = f"{self.path}: {self.files} files{several} match their digests"
         if self.faults:
-            text += f", {len(self.faults)} do not"
+            text += f"; {len(self.faults)} faults"
         if self.bare:
             names = [str(path) for path in self.bare[:MOST_NAMES]]
             more = len(self.bare) - len(names)
