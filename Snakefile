@@ -28,9 +28,9 @@ onstart:
 rule all:
     default_target: True
     input:
-        expand(f"{RESULTS.figure('{figure}')}.{{suffix}}", figure=FIGURES, suffix=("pdf", "png")),
-        str(RESULTS.movie),
-        str(RESULTS.movie_in_report),
-        expand(str(RESULTS.table("{suffix}", "{table}")), suffix=("csv", "tex"), table=TABLES),
+        expand(with_digest(f"{RESULTS.figure('{figure}')}.{{suffix}}"), figure=FIGURES, suffix=("pdf", "png")),
+        with_digest(RESULTS.movie),
+        with_digest(RESULTS.movie_in_report),
+        expand(with_digest(RESULTS.table("{suffix}", "{table}")), suffix=("csv", "tex"), table=TABLES),
         LOST_SIMULATIONS,
         LOST_ROLLOUTS,

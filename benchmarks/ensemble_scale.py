@@ -108,7 +108,7 @@ def measured(experiment: Experiment, folder: Path) -> dict[str, float]:
 
 def _reading(manifest: Path, count: int = 200) -> float:
     """Seconds to read one window at a random place, as a training does that does not hold all data in memory."""
-    dataset = open_store(manifest, verify=False)
+    dataset = open_store(manifest)
     values = dataset[dataset.attrs["variable"]]
     rows = np.random.default_rng(0).integers(values.sizes["member"], size=count)
     begin = time.perf_counter()

@@ -1,23 +1,25 @@
+# What has a digest beside it is needed and made together with it, so that a lost one is made again.
+#
 # Figures and movie show the stabilizers of the file, tables and the figure of the sweeps all points of sweeps too.
 NAMED = {**ROLLOUTS, "stabilizer": EXPERIMENT.named}
 ARTIFACT_INPUTS = dict(
     test=str(RESULTS.simulation("test")),
     rollouts=expand(str(RESULTS.rollout(*ROLLOUT)), **NAMED),
-    diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **NAMED),
+    diagnostics=expand(with_digest(RESULTS.diagnostics(*ROLLOUT)), **NAMED),
     ensembles=(
-        expand(str(RESULTS.ensemble(*ROLLOUT[:2])), emulator=EXPERIMENT.emulators, stabilizer=EXPERIMENT.named)
+        expand(with_digest(RESULTS.ensemble(*ROLLOUT[:2])), emulator=EXPERIMENT.emulators, stabilizer=EXPERIMENT.named)
         if EXPERIMENT.has_ensembles
         else []
     ),
     emulators=[path for name in EXPERIMENT.emulators for path in model_files(RESULTS.emulator(name))],
     diffusion=[path for name in EXPERIMENT.diffusion for path in model_files(RESULTS.diffusion(name))],
-    samples=[str(RESULTS.samples(name)) for name in EXPERIMENT.diffusion],
+    samples=[path for name in EXPERIMENT.diffusion for path in with_digest(RESULTS.samples(name))],
     code=code("artifacts"),
 )
 SWEEP_INPUTS = dict(
     test=str(RESULTS.simulation("test")),
-    diagnostics=expand(str(RESULTS.diagnostics(*ROLLOUT)), **ROLLOUTS),
-    cost=expand(str(RESULTS.cost("{emulator}")), emulator=EXPERIMENT.emulators),
+    diagnostics=expand(with_digest(RESULTS.diagnostics(*ROLLOUT)), **ROLLOUTS),
+    cost=expand(with_digest(RESULTS.cost("{emulator}")), emulator=EXPERIMENT.emulators),
     code=code("artifacts"),
 )
 
@@ -37,6 +39,7 @@ for figure in FIGURES:
                 category="Figures",
                 labels={"figure": figure},
             ),
+            digests=digests_of(f"{RESULTS.figure(figure)}.pdf", f"{RESULTS.figure(figure)}.png"),
         log:
             log_of(RESULTS.figure(figure)),
         benchmark:
@@ -69,6 +72,7 @@ rule movie:
             category="Movies",
             labels={"movie": "truth, raw and stabilised"},
         ),
+        digests=digests_of(RESULTS.movie, RESULTS.movie_in_report),
     log:
         log_of(RESULTS.figure("movie")),
     benchmark:
@@ -97,6 +101,7 @@ rule summary:
             str(RESULTS.table("csv")), caption="../report/summary.rst", category="Tables", labels={"table": "summary"}
         ),
         tex=str(RESULTS.table("tex")),
+        digests=digests_of(RESULTS.table("csv"), RESULTS.table("tex")),
     log:
         log_of(RESULTS.table("csv")),
     benchmark:
@@ -130,6 +135,7 @@ if EXPERIMENT.sweeps:
                 labels={"table": "ablation"},
             ),
             tex=str(RESULTS.table("tex", "ablation")),
+            digests=digests_of(RESULTS.table("csv", "ablation"), RESULTS.table("tex", "ablation")),
         log:
             log_of(RESULTS.table("csv", "ablation")),
         benchmark:

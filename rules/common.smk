@@ -15,7 +15,7 @@ from thermalize.configmerge import merged_experiment
 from thermalize.configyaml import read_mapping
 from thermalize.errors import UserError
 from thermalize.estimates import refuse_impossible
-from thermalize.paths import MODEL_FILES, Results
+from thermalize.paths import MODEL_FILES, Results, digests_of, with_digest
 from thermalize.requisites import stores_for
 from thermalize.resolved import hold_experiment
 from thermalize.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of

@@ -5,7 +5,7 @@ rule diagnose:
         rollout=str(RESULTS.rollout(*ROLLOUT)),
         code=code("diagnose"),
     output:
-        str(RESULTS.diagnostics(*ROLLOUT)),
+        with_digest(RESULTS.diagnostics(*ROLLOUT)),
     log:
         log_of(RESULTS.diagnostics(*ROLLOUT)),
     benchmark:
@@ -33,7 +33,7 @@ rule ensemble:
         rollouts=expand(str(RESULTS.rollout("{{emulator}}", "{{stabilizer}}", "{seed}")), seed=EXPERIMENT.seeds),
         code=code("ensemble"),
     output:
-        str(RESULTS.ensemble(*ROLLOUT[:2])),
+        with_digest(RESULTS.ensemble(*ROLLOUT[:2])),
     log:
         log_of(RESULTS.ensemble(*ROLLOUT[:2])),
     benchmark:

@@ -36,7 +36,7 @@ rule sample:
         diffusion=model_files(RESULTS.diffusion("{diffusion}")),
         code=code("sample"),
     output:
-        str(RESULTS.samples("{diffusion}")),
+        with_digest(RESULTS.samples("{diffusion}")),
     log:
         log_of(RESULTS.samples("{diffusion}")),
     benchmark:

@@ -1,7 +1,7 @@
 # A demanded GPU must be there before anything is computed, also on the nodes of a cluster.
 rule device:
     output:
-        str(RESULTS.device),
+        with_digest(RESULTS.device),
     log:
         log_of(RESULTS.device),
     benchmark:

@@ -45,7 +45,7 @@ rule cost:
         ),
         code=code("cost"),
     output:
-        str(RESULTS.cost("{emulator}")),
+        with_digest(RESULTS.cost("{emulator}")),
     log:
         log_of(RESULTS.cost("{emulator}")),
     benchmark:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Before anything imports numpy or torch: several threads on a loaded machine cost time and change the order of sums.
@@ -20,3 +22,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("thermalize")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Configuration and results of a finished experiment without pictures; copy them before you change anything."""
+    from tiny_results import finish, written
+
+    folder = tmp_path_factory.mktemp("tiny")
+    config = written(folder)
+    finish(config, folder / "results")
+    return config, folder / "results"

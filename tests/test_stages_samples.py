@@ -21,6 +21,7 @@ from thermalize.errors import UserError
 from thermalize.paths import Results
 from thermalize.stages import samples
 from thermalize.stages.samples import sample_diffusion
+from thermalize.store.sealed import seal_folder
 from thermalize.training.folder import save_model
 
 CPU = torch.device("cpu")
@@ -65,7 +66,7 @@ def test_the_file_says_what_was_made_and_how(tmp_path):
     assert found.attrs["states"] == 24
     assert all(np.isfinite(found[name]).all() for name in found if not name.startswith("log_spectral_distance_tail"))
     assert (found["log_spectral_distance_low"] < found["log_spectral_distance"]).all()
-    assert [path.name for path in paths.samples("unet").parent.iterdir()] == ["unet.nc"]
+    assert sorted(path.name for path in paths.samples("unet").parent.iterdir()) == ["unet.nc", "unet.nc.sha256"]
 
 
 def test_a_model_of_all_levels_is_sampled_from_pure_noise_whatever_the_batch(tmp_path, monkeypatch):
@@ -84,6 +85,9 @@ def test_what_does_not_fit_is_refused_in_one_sentence(tmp_path):
     card = paths.diffusion("unet") / "model.json"
     content = json.loads(card.read_text())
     card.write_text(json.dumps({**content, "system": {**content["system"], "length": 20.0}}))
+    with pytest.raises(UserError, match=r"model\.json was changed or damaged"):
+        run(config, paths)
+    seal_folder(card.parent, [card.name, "model.safetensors"])
     with pytest.raises(UserError, match="was trained on another system"):
         run(config, paths)
     card.unlink()

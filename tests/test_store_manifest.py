@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from store_data import SERIES, experiment, field, fill, layout, tree
 
 from thermalize import __version__
 from thermalize.errors import UserError
-from thermalize.store import commit
+from thermalize.store import commit, reading
 from thermalize.store.layout import create, write
 from thermalize.store.manifest import (
     Manifest,
@@ -26,7 +28,9 @@ from thermalize.store.manifest import (
     seal,
     store_path,
     verify,
+    zarr_store,
 )
+from thermalize.store.shards import digest
 
 
 @pytest.fixture(autouse=True)
@@ -128,22 +132,65 @@ def test_any_damage_to_any_file_is_found_by_name(manifest: Path, fault: str) -> 
         with pytest.raises(UserError) as caught:
             verify(manifest)
         assert str(path) in str(caught.value)
-        with pytest.raises(UserError):
-            open_store(manifest)
+        with pytest.raises(UserError) as caught:
+            open_store(manifest).load()
+        assert str(path) in str(caught.value)
         assert completed(manifest, "f") is None
         path.write_bytes(before)
         assert verify(manifest) == verify(store_path(manifest)) == completed(manifest, "f")
 
 
-def test_without_verifying_only_the_metadata_are_compared(manifest: Path) -> None:
-    shard = store_path(manifest) / "velocity/c/1/0/0/0"
-    before = shard.read_bytes()
-    flip(shard)
-    assert open_store(manifest, verify=False).sizes["member"] == 4
-    shard.write_bytes(before)
-    flip(store_path(manifest) / "zarr.json")
-    with pytest.raises(UserError, match=r"zarr\.json was changed"):
-        open_store(manifest, verify=False)
+def test_a_file_is_compared_when_it_is_first_read_and_not_before(manifest: Path) -> None:
+    """A part of a shard is enough to read all of it; what nobody reads may be damaged."""
+    flip(store_path(manifest) / "velocity/c/1/0/0/0")
+    dataset = open_store(manifest)
+    np.testing.assert_array_equal(dataset["velocity"][:2], field()[:2])
+    with pytest.raises(UserError, match=r"velocity/c/1/0/0/0 was changed"):
+        dataset["velocity"][2, 1].load()
+
+
+def test_a_file_that_is_lost_while_the_store_is_open_is_an_error_and_never_nan(manifest: Path) -> None:
+    dataset = open_store(manifest)
+    (store_path(manifest) / "velocity/c/1/1/0/0").unlink()
+    with pytest.raises(UserError, match=r"velocity/c/1/1/0/0 is missing"):
+        dataset["velocity"].load()
+    with pytest.raises(UserError, match=r"velocity/c/1/1/0/0 is missing"):
+        dataset["velocity"][3, 5].load()
+
+
+def test_threads_that_read_one_shard_read_it_once(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    monkeypatch.setattr(reading, "digest", lambda path: read.append(path.name) or digest(path))
+    velocity = open_store(manifest)["velocity"]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda frame: velocity[0, frame % 4].values, range(32)))
+    assert len(read) == 1
+    for frame, values in enumerate(found):
+        np.testing.assert_array_equal(values, field()[0, frame % 4])
+
+
+def test_what_does_not_belong_to_a_store_is_not_read(manifest: Path) -> None:
+    store, changed = store_path(manifest), zarr_store(manifest)
+    (store / "extra").mkdir()
+    (store / "extra" / "zarr.json").write_bytes((store / "velocity" / "zarr.json").read_bytes())
+    with pytest.raises(FileNotFoundError):
+        zarr.open_array(changed, path="extra", mode="r")
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_manifest_with_any_other_byte_is_refused(manifest: Path, copy: bool) -> None:
+    path = manifest.with_name(f".{manifest.name}") if copy else manifest
+    content = path.read_bytes()
+    for place in range(0, len(content), 7):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"was changed|is not a manifest"):
+            read_manifest(path)
+    for other in (content[:-1], content + b"\n", b"", content.replace(b"0.25", b"0.35")):
+        path.write_bytes(other)
+        with pytest.raises(UserError, match=r"was changed|is not a manifest"):
+            read_manifest(path)
 
 
 def test_a_store_without_manifest_is_not_read(manifest: Path) -> None:
@@ -174,7 +221,7 @@ def test_other_names_are_no_manifests(tmp_path: Path) -> None:
     assert partial_path(tmp_path / "seed0.manifest.json") == tmp_path / "seed0.zarr.partial"
     with pytest.raises(UserError, match="must end in"):
         store_path(tmp_path / "seed0.json")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is not a file"):
         read_manifest(tmp_path)
 
 

@@ -213,7 +213,7 @@ def damage(bucket: Storage, manifest: Path, name: str, change: Callable[[bytes],
 def test_damage_is_found_by_name(
     tmp_path: Path, bucket: Storage, change: Callable[[bytes], bytes | None], seen: bool
 ) -> None:
-    """Reading looks at names and sizes, `thermalize verify` at every byte."""
+    """Opening looks at names and sizes, reading at whatever comes whole, `thermalize verify` at every byte."""
     manifest = run(tmp_path, bucket.url)
     record = read_manifest(manifest)
     name = damage(bucket, manifest, "velocity/c/2/1/0/0", change)
@@ -221,7 +221,10 @@ def test_damage_is_found_by_name(
         verify(manifest)
     assert name in str(caught.value)
     if not seen:
-        assert open_store(manifest).sizes["member"] == 6
+        dataset = open_store(manifest)
+        assert dataset.sizes["member"] == 6
+        with pytest.raises(UserError, match=rf"{name} was changed"):
+            dataset["velocity"].load()
         assert completed(manifest, record.fingerprint) == record
         return
     with pytest.raises(UserError) as caught:
@@ -232,11 +235,11 @@ def test_damage_is_found_by_name(
     assert names(tmp_path) == FINISHED
 
 
-def test_changed_metadata_are_found_without_verifying(tmp_path: Path, bucket: Storage) -> None:
+def test_changed_metadata_are_found_at_once(tmp_path: Path, bucket: Storage) -> None:
     manifest = run(tmp_path, bucket.url)
     damage(bucket, manifest, "zarr.json", lambda old: old.replace(b"velocity", b"velocitx"))
     with pytest.raises(UserError, match=r"zarr\.json was changed"):
-        open_store(manifest, verify=False)
+        open_store(manifest)
 
 
 def test_an_object_that_is_lost_while_it_is_read_is_no_nan(tmp_path: Path, bucket: Storage) -> None:

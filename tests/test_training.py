@@ -15,9 +15,10 @@ from thermalize.diffusion.schedule import CLEAN, build
 from thermalize.emulators.objective import EmulatorObjective, unroll_length
 from thermalize.emulators.residual import ResidualEmulator
 from thermalize.errors import UserError
+from thermalize.store.sealed import seal_folder
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.data import Normalization, Trajectories
-from thermalize.training.folder import is_complete, load_weights, read_card, save_model
+from thermalize.training.folder import is_complete, load_weights, read_card, read_history, save_model
 from thermalize.training.loop import Result, Trainer
 from thermalize.training.passes import Passes
 from thermalize.training.processes import ALONE
@@ -364,7 +365,11 @@ def test_foreign_and_damaged_model_folders_are_refused_by_name(tmp_path):
     weights.write_bytes(weights.read_bytes()[:-4])
     with pytest.raises(UserError, match="damaged"):
         load_weights(tmp_path, model, card)
-    (tmp_path / "model.json").write_text("{")
+    for name in ("history.csv", "model.json", "SHA256SUMS"):
+        (tmp_path / name).write_text("{")
+        with pytest.raises(UserError, match=rf"{name} (was changed or damaged|is damaged)"):
+            read_history(tmp_path) if name == "history.csv" else read_card(tmp_path, "emulator")
+    seal_folder(tmp_path, ["model.json"])
     with pytest.raises(UserError, match="not readable as JSON"):
         read_card(tmp_path, "emulator")
 

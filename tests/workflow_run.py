@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from thermalize.paths import SUMS
+
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "configs" / "tiny.yaml"
 # Measured times are the one thing that two identical runs may differ in.
@@ -62,10 +64,11 @@ def _content(path: Path) -> bytes:
     if path.name == "summary.csv":
         table = pd.read_csv(path, dtype=str)
         return table.drop(columns=[c for c in table if c.startswith(TIMED)]).to_csv().encode()
-    if path.name == "summary.tex":
+    if path.name in ("summary.tex", "summary.csv.sha256", "summary.tex.sha256"):
         return b""
-    if path.name == "README.md":  # of a model
-        return b"".join(line for line in path.read_bytes().splitlines() if b"computing time" not in line)
+    if path.name in ("README.md", SUMS):  # of a model
+        measured = (b"computing time", b"  README.md")
+        return b"".join(line for line in path.read_bytes().splitlines() if not any(words in line for words in measured))
     return path.read_bytes()
 
 

@@ -18,7 +18,9 @@ from thermalize.estimates import core_hours, duration, refuse_impossible
 from thermalize.grants import device_of, processes_of, take
 from thermalize.paths import Results
 from thermalize.resolved import check_settings, write_experiment
+from thermalize.store.atomic import refused
 from thermalize.store.ours import refuse_links
+from thermalize.terminal import any_terminal
 from thermalize.workflow import simulation_gpus_of, training_gpus_of
 
 if TYPE_CHECKING:
@@ -73,13 +75,11 @@ def resolve(config: Config, root: Root = RESULTS) -> None:
 def device(config: Config, gpus: Gpus = None, root: Root = RESULTS) -> None:
     """Check that the device of the configuration is there, before anything is computed."""
     from thermalize.device import resolve as resolve_device
-    from thermalize.store.atomic import explaining, write_text
+    from thermalize.store import sealed
 
     experiment, paths = _load(config, root, None)
     found = resolve_device(experiment.device, gpus)
-    with explaining(paths.device):
-        paths.device.parent.mkdir(parents=True, exist_ok=True)
-        write_text(paths.device, json.dumps({"device": found.type}) + "\n")
+    sealed.write(paths.device, (json.dumps({"device": found.type}) + "\n").encode())
 
 
 @app.command()
@@ -238,12 +238,19 @@ def show(table: Annotated[Path, typer.Argument(help="a summary.csv or ablation.c
 
 
 @app.command()
-def verify(path: Annotated[Path, typer.Argument(help="a store or its manifest")]) -> None:
-    """Compare a store with the digests in its manifest."""
-    from thermalize.store.manifest import verify as check
+def verify(paths: Annotated[list[Path], typer.Argument(help="files or folders of the results")]) -> None:
+    """Compare stores, models and all other results with their digests, and name every fault."""
+    from thermalize.store.audit import audit
 
-    manifest = check(path)
-    typer.echo(f"{path}: {len(manifest.digests)} files match their digests")
+    faults = 0
+    for path in paths:
+        found = audit(path)
+        for fault in found.faults:
+            typer.echo(f"Error: {fault}", err=True)
+        typer.echo(found.summary())
+        faults += len(found.faults)
+    if faults:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -270,13 +277,20 @@ def schema() -> None:
 
 
 def main() -> None:
-    """Run the command; an error that the user can mend is one sentence and exit status 2."""
+    """Run the command; an error that the user can mend is one sentence and exit status 2.
+
+    So is whatever the disk refuses, wherever a command meets it.
+    """
+    any_terminal()
     try:
         app()
     except UserError as error:
-        if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun one speaks
-            print(f"Error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sentence = str(error)
+    except OSError as error:
+        sentence = refused(error)
+    if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun one speaks
+        print(f"Error: {sentence}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _load(config: Path, root: Path, stage: str | None, **wildcards: object) -> tuple[Experiment, Results]:

@@ -8,9 +8,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MODEL_FILES", "Results"]
+__all__ = ["DIGEST", "MODEL_FILES", "PROGRAM", "SUMS", "Results", "digests_of", "with_digest"]
 
-MODEL_FILES = ("model.json", "model.safetensors", "last.safetensors", "history.csv", "README.md")
+DIGEST = ".sha256"
+"""Ends the name of the file beside an artifact that holds its digest."""
+
+SUMS = "SHA256SUMS"
+"""Holds the digests of a folder whose files belong together."""
+
+PROGRAM = "program.pt2"
+MODEL_FILES = ("model.json", "model.safetensors", "last.safetensors", "history.csv", "README.md", SUMS)
+
+
+def with_digest(path: Path | str) -> list[str]:
+    """An artifact and the file beside it that holds its digest, for the rules that make or need it."""
+    return [str(path), *digests_of(path)]
+
+
+def digests_of(*paths: Path | str) -> list[str]:
+    """The files beside artifacts that hold their digests."""
+    return [f"{path}{DIGEST}" for path in paths]
 
 
 @dataclass(frozen=True)

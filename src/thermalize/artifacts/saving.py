@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from thermalize.artifacts.provenance import as_text
 from thermalize.artifacts.style import styled
-from thermalize.store.atomic import replacing
+from thermalize.store import sealed
 
 __all__ = ["save"]
 
 
 def save(figure: Figure, stem: Path, provenance: Mapping[str, str] | None = None) -> None:
-    """Write ``stem.pdf`` and ``stem.png`` atomically; `provenance` goes to the files' metadata, dates never do."""
+    """Write ``stem.pdf`` and ``stem.png`` and digests; `provenance` goes to the files' metadata, dates never do."""
     origin = as_text(provenance or {})
-    stem.parent.mkdir(parents=True, exist_ok=True)
     metadata = {
         "pdf": {"Title": stem.name, "Subject": origin, "Creator": "thermalize", "Producer": None, "CreationDate": None},
         "png": {"Title": stem.name, "Description": origin, "Software": "thermalize"},
     }
     for kind, entries in metadata.items():
-        with styled(), replacing(stem.with_name(f"{stem.name}.{kind}")) as partial:
-            figure.savefig(partial, format=kind, metadata=entries)
+        content = BytesIO()
+        with styled():
+            figure.savefig(content, format=kind, metadata=entries)
+        sealed.write(stem.with_name(f"{stem.name}.{kind}"), content.getvalue())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from io import StringIO
+from io import BytesIO, StringIO
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from rich.text import Text
 from thermalize.artifacts.pooling import Estimate
 from thermalize.artifacts.words import interval_text, number
 from thermalize.errors import UserError
-from thermalize.store.atomic import write_text
+from thermalize.store import sealed
 
 __all__ = ["format_terminal", "horizon_text", "read_csv", "write_csv", "write_tex"]
 
@@ -40,13 +40,14 @@ SIGNS = {"≥": r"$\geq$", "×": r"$\times$", "–": "--", "W1": r"$W_1$"}
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Every column, six significant digits."""
-    write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    sealed.write(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """What `write_csv` wrote; UserError where it is something else."""
+    """What `write_csv` wrote, also where it was copied without its digest; UserError where it is something else."""
+    content = BytesIO(sealed.read(path, required=False))
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
+        table = pd.read_csv(content, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
     except ValueError:
         table = pd.DataFrame()
     if not {"emulator", "stabilizer", "stable_fraction"} <= set(table):
@@ -68,7 +69,7 @@ def write_tex(table: pd.DataFrame, path: Path, label: str = "tab:summary") -> No
     )
     for sign, command in SIGNS.items():
         text = text.replace(sign, command)
-    write_text(path, text)
+    sealed.write(path, text.encode())
 
 
 def format_terminal(table: pd.DataFrame) -> str:

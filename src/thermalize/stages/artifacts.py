@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
 import xarray as xr
 
 from thermalize.artifacts.ablation import sweep_table, with_point_names
@@ -19,14 +18,16 @@ from thermalize.artifacts.provenance import as_text, provenance
 from thermalize.artifacts.tables import summarise
 from thermalize.artifacts.tabletext import format_terminal, read_csv, write_csv, write_tex
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
-from thermalize.errors import UserError
 from thermalize.paths import Results
-from thermalize.store.atomic import write_bytes
+from thermalize.store import sealed
 from thermalize.store.manifest import open_store
+from thermalize.store.netcdf import read_dataset
+from thermalize.training.folder import read_card, read_history
 
 __all__ = ["draw_figure", "make_movie", "print_table", "tabulate", "tabulate_sweeps"]
 
 Key = tuple[str, str, int]
+KIND = {"emulators": "emulator", "diffusion": "diffusion"}
 
 
 def draw_figure(experiment: Experiment, paths: Results, name: str) -> None:
@@ -41,8 +42,7 @@ def make_movie(experiment: Experiment, paths: Results) -> None:
     frames, times, origin = pictures(inputs), durations(inputs), as_text(provenance(experiment))
     files: dict[Path, Literal["GIF", "PNG"]] = {paths.movie: "GIF", paths.movie_in_report: "PNG"}
     for path, kind in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, encode(kind, frames, times, partial(palette, inputs), origin))
+        sealed.write(path, encode(kind, frames, times, partial(palette, inputs), origin))
 
 
 def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
@@ -50,17 +50,20 @@ def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
     keys = _keys(experiment, experiment.named)
     return FigureInputs(
         experiment=experiment,
-        truth=open_store(paths.simulation("test"), verify=False, storage=experiment.storage),
-        rollouts={key: open_store(paths.rollout(*key), verify=False, storage=experiment.storage) for key in keys},
+        truth=open_store(paths.simulation("test"), storage=experiment.storage),
+        rollouts={key: open_store(paths.rollout(*key), storage=experiment.storage) for key in keys},
         diagnostics=_diagnostics(paths, keys),
         ensembles=_ensembles(experiment, paths, keys),
         histories={
-            label: pd.read_csv(_existing(folder / "history.csv"))
+            label: read_history(folder)
             for label, folder in _models(experiment, paths).items()
             if _trained_here(experiment, label)
         },
-        cards={label: _json(folder / "model.json") for label, folder in _models(experiment, paths).items()},
-        samples={name: _dataset(paths.samples(name)) for name in experiment.diffusion},
+        cards={
+            label: read_card(folder, KIND[label.partition("/")[0]])
+            for label, folder in _models(experiment, paths).items()
+        },
+        samples={name: read_dataset(paths.samples(name)) for name in experiment.diffusion},
     )
 
 
@@ -68,7 +71,7 @@ def _sweep_inputs(experiment: Experiment, paths: Results) -> FigureInputs:
     """What the figure of the sweeps reads, of every stabilizer."""
     return FigureInputs(
         experiment=experiment,
-        truth=open_store(paths.simulation("test"), verify=False, storage=experiment.storage),
+        truth=open_store(paths.simulation("test"), storage=experiment.storage),
         diagnostics=_diagnostics(paths, _keys(experiment, experiment.stabilizers)),
         costs=_costs(experiment, paths),
     )
@@ -83,7 +86,6 @@ def tabulate(experiment: Experiment, paths: Results) -> None:
     """Writes the summary table as CSV and LaTeX."""
     diagnostics = _diagnostics(paths, _keys(experiment, experiment.stabilizers))
     table = summarise(diagnostics, _costs(experiment, paths), experiment)
-    paths.table("csv").parent.mkdir(parents=True, exist_ok=True)
     write_csv(table, paths.table("csv"))
     write_tex(table, paths.table("tex"))
 
@@ -92,14 +94,13 @@ def tabulate_sweeps(experiment: Experiment, paths: Results) -> None:
     """Writes the table of the sweeps as CSV and LaTeX."""
     inputs = _sweep_inputs(experiment, paths)
     table = sweep_table(inputs.diagnostics, inputs.costs, experiment)
-    paths.table("csv", "ablation").parent.mkdir(parents=True, exist_ok=True)
     write_csv(table, paths.table("csv", "ablation"))
     write_tex(with_point_names(table), paths.table("tex", "ablation"), "tab:ablation")
 
 
 def print_table(path: Path) -> None:
     """Prints the summary table or the table of the sweeps, read from its CSV file."""
-    table = read_csv(_existing(path))
+    table = read_csv(path)
     print(format_terminal(with_point_names(table) if "left_out" in table else table))
 
 
@@ -113,32 +114,18 @@ def _keys(experiment: Experiment, stabilizers: Iterable[str]) -> list[Key]:
 
 
 def _diagnostics(paths: Results, keys: Iterable[Key]) -> dict[Key, xr.Dataset]:
-    return {key: _dataset(paths.diagnostics(*key)) for key in keys}
+    return {key: read_dataset(paths.diagnostics(*key)) for key in keys}
 
 
 def _ensembles(experiment: Experiment, paths: Results, keys: Iterable[Key]) -> dict[tuple[str, str], xr.Dataset]:
     scored = dict.fromkeys(key[:2] for key in keys if experiment.has_ensembles)
-    return {key: _dataset(paths.ensemble(*key)) for key in scored}
-
-
-def _dataset(path: Path) -> xr.Dataset:
-    return xr.load_dataset(_existing(path), engine="netcdf4")
+    return {key: read_dataset(paths.ensemble(*key)) for key in scored}
 
 
 def _costs(experiment: Experiment, paths: Results) -> dict[str, Any]:
-    return {emulator: _json(paths.cost(emulator)) for emulator in experiment.emulators}
+    return {emulator: json.loads(sealed.read(paths.cost(emulator))) for emulator in experiment.emulators}
 
 
 def _models(experiment: Experiment, paths: Results) -> dict[str, Path]:
     emulators = {f"emulators/{name}": paths.emulator(name) for name in experiment.emulators}
     return {**emulators, **{f"diffusion/{name}": paths.diffusion(name) for name in experiment.diffusion}}
-
-
-def _json(path: Path) -> Any:
-    return json.loads(_existing(path).read_text())
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; run the workflow, or the stage that writes it, first")
-    return path

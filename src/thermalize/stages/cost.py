@@ -23,7 +23,7 @@ from thermalize.progress import track
 from thermalize.stabilizers.base import Raw, Stabilizer
 from thermalize.stages.emulator import load_emulator
 from thermalize.stages.stabilizing import Parts
-from thermalize.store.atomic import write_text
+from thermalize.store import sealed
 from thermalize.store.manifest import open_store
 
 __all__ = ["measure_cost"]
@@ -47,9 +47,7 @@ def measure_cost(experiment: Experiment, emulator: str, paths: Results, device: 
         "repeats": REPEATS,
         "steps": _steps(experiment),
     }
-    output = paths.cost(emulator)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_text(output, json.dumps({**report, "_": note}, indent=2) + "\n")
+    sealed.write(paths.cost(emulator), (json.dumps({**report, "_": note}, indent=2) + "\n").encode())
 
 
 def _time(experiment: Experiment, emulator: str, paths: Results, device: torch.device) -> dict[str, list[float]]:
@@ -105,12 +103,12 @@ def _start(experiment: Experiment, emulator: str, model: Emulator, paths: Result
 
 
 def _last_frame(manifest: Path, storage: str | None) -> np.ndarray:
-    dataset = open_store(manifest, verify=False, storage=storage)
+    dataset = open_store(manifest, storage=storage)
     return dataset[dataset.attrs["variable"]].isel(time=-1).values
 
 
 def _first_frame(manifest: Path, members: int, storage: str | None) -> np.ndarray:
-    dataset = open_store(manifest, verify=False, storage=storage)
+    dataset = open_store(manifest, storage=storage)
     return dataset[dataset.attrs["variable"]].isel(time=0, member=slice(members)).values
 
 

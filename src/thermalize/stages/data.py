@@ -1,4 +1,4 @@
-"""The data of a training: both splits, verified, normalised by the train split, in memory or streamed."""
+"""The data of a training: both splits, normalised by the train split, in memory or streamed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 import thermalize
 from thermalize.config import Experiment, TrainingConfig
 from thermalize.paths import Results
-from thermalize.store.manifest import check_system, open_store, read_manifest, zarr_store
+from thermalize.store.manifest import check_system, read_manifest, there, zarr_store
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.data import Normalization, Windows
 from thermalize.training.processes import ALONE, Processes
@@ -39,7 +39,7 @@ class TrainingData:
 def read_data(
     experiment: Experiment, training: TrainingConfig, paths: Results, folder: Path, processes: Processes = ALONE
 ) -> TrainingData:
-    """Reads and verifies both splits for the model in `folder`; refuses stores of another system."""
+    """Opens both splits for the model in `folder`; refuses stores of another system. Files are compared when read."""
     splits = {"train": paths.simulation("train"), "valid": paths.simulation("valid")}
     manifests = {name: read_manifest(path) for name, path in splits.items()}
     for manifest in manifests.values():
@@ -51,8 +51,8 @@ def read_data(
     then = begun.get("order") if begun.get("data") == prints else None
     windows = {}
     for name, path in splits.items():
-        store = zarr_store(path, experiment.storage)
-        variable = open_store(path, storage=experiment.storage).attrs["variable"]
+        there(manifests[name], path.parent, experiment.storage)
+        store, variable = zarr_store(path, experiment.storage), manifests[name].variable
         order = processes.agreed(_order(store, variable, training, _part(then, name), processes.device))
         windows[name] = open_windows(store, variable, normalization, processes.device, **order)
     return TrainingData(windows["train"], windows["valid"], normalization, tuple(shape[3:]), shape[2], prints)

@@ -6,14 +6,14 @@ from thermalize.config import Experiment
 from thermalize.diagnostics.ensemble import score
 from thermalize.errors import UserError
 from thermalize.paths import Results
-from thermalize.store.atomic import replacing
 from thermalize.store.manifest import check_system, open_store
+from thermalize.store.netcdf import write_dataset
 
 __all__ = ["score_ensemble"]
 
 
 def score_ensemble(experiment: Experiment, emulator: str, stabilizer: str, paths: Results) -> None:
-    """Reads and verifies the rollouts of all seeds and the test truth, and writes the scores atomically."""
+    """Reads the rollouts of all seeds and the test truth, and writes the scores atomically."""
     if not experiment.has_ensembles:
         raise UserError(
             "an ensemble needs two `seeds` or more that share their initial states, `rollouts.initial: first`"
@@ -26,7 +26,4 @@ def score_ensemble(experiment: Experiment, emulator: str, stabilizer: str, paths
     for dataset in (truth, *rollouts.values()):
         check_system(dataset, experiment)
     result = score(truth, rollouts, experiment, {"emulator": emulator, "stabilizer": stabilizer})
-    output = paths.ensemble(emulator, stabilizer)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(output) as path:
-        result.to_netcdf(path, engine="netcdf4")
+    write_dataset(paths.ensemble(emulator, stabilizer), result)

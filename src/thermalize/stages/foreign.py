@@ -23,7 +23,7 @@ from thermalize.emulators.foreign import ForeignEmulator
 from thermalize.emulators.objective import EmulatorObjective
 from thermalize.errors import UserError
 from thermalize.models.imported import factory
-from thermalize.paths import Results
+from thermalize.paths import PROGRAM, Results
 from thermalize.revision import revision
 from thermalize.stages.data import TrainingData, identity_card, read_data
 from thermalize.store.atomic import exclusive, explaining, write_bytes
@@ -35,7 +35,6 @@ from thermalize.training.folder import is_complete, load_weights, save_model
 __all__ = ["adopt_emulator", "load_foreign"]
 
 ForeignConfig = ImportedEmulatorConfig | ExportedEmulatorConfig
-PROGRAM = "program.pt2"
 CODE = (
     "thermalize.device",
     "thermalize.emulators",
@@ -75,7 +74,6 @@ def _adopt(experiment: Experiment, name: str, config: ForeignConfig, data: Train
     model.check(data.valid.spread(1, 1)[:, 0], f"emulators.{name}")
     card = _card(experiment, name, config, data, model)
     if program is not None:
-        folder.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / PROGRAM, program.read_bytes())
         card["program_digest"] = _digest(program.read_bytes())
     state = model.state_dict()

@@ -21,8 +21,8 @@ from thermalize.progress import track
 from thermalize.seeds import torch_seed
 from thermalize.stabilizers.base import MemberNoise
 from thermalize.stages.diffusion import load_diffusion
-from thermalize.store.atomic import explaining, replacing
 from thermalize.store.manifest import check_system, open_store
+from thermalize.store.netcdf import write_dataset
 from thermalize.training.data import Normalization
 from thermalize.training.folder import read_card
 
@@ -38,9 +38,7 @@ def sample_diffusion(
     truth = open_store(test, storage=experiment.storage)
     check_system(truth, experiment)
     result = _sample(experiment, name, folder, truth, device)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with explaining(output), replacing(output) as path:
-        result.to_netcdf(path, engine="netcdf4")
+    write_dataset(output, result)
 
 
 def _sample(experiment: Experiment, name: str, folder: Path, truth: xr.Dataset, device: torch.device) -> xr.Dataset:

@@ -25,6 +25,7 @@ __all__ = [
     "explaining",
     "read_bytes",
     "read_json",
+    "refused",
     "remove",
     "replacing",
     "sync",
@@ -43,25 +44,39 @@ REASONS = {
     errno.EACCES: "permission denied; make the folder writable or choose another one",
     errno.EPERM: "the operation is not permitted here; make the folder writable or choose another one",
     errno.ENOTDIR: "a part of the path is a file, not a folder; move it away or choose another folder",
-    errno.EISDIR: "a folder stands in the place of the file; move it away and run the same command again",
-    errno.ELOOP: "a link stands in the place of the file; delete it and run the same command again",
     errno.EIO: "the disk reports an input/output error; check it and run the same command again",
+    errno.EEXIST: "a file stands where a folder is needed; move it away or choose another folder",
+    errno.EISDIR: "a folder stands where a file is needed; move it away or choose another folder",
+    errno.ENAMETOOLONG: "the name is too long for this file system; shorten the names in the configuration or the path",
+    errno.ELOOP: "a link stands in the place of the file, or links lead in a circle; delete them and run it again",
+    errno.EMFILE: "too many files are open; raise the limit of this process (ulimit -n) and run the same command again",
+    errno.ENFILE: "too many files are open on this machine; close some programs and run the same command again",
+    errno.ESTALE: "the file server has lost the folder; mount it again and run the same command again",
 }
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path with the same suffix; what is written there takes the place of `path` if no error occurs."""
+    """A temporary path with the same suffix; what is written there takes the place of `path` if no error occurs.
+
+    Folders above it are made.
+
+    Raises:
+        UserError: the disk is full, the folder is read-only and so on.
+    """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    # whatever waits there under this name, a link above all, is not to be written through
-    remove(temporary)
-    try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with explaining(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # whatever waits there under this name, a link above all, is not to be written through
+        remove(temporary)
+        try:
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
+            sync(path.parent)
+        finally:
+            with suppress(OSError):  # there is a better error to tell, or nothing to delete
+                temporary.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -114,15 +129,30 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def explaining(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only folder and their like into a `UserError` that names the file and what to do."""
+def explaining(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn a full disk, a read-only folder and their like into a `UserError` that names the file and what to do.
+
+    `path` is named where the error names no file, or names the `temporary` one that stands for it.
+    """
     try:
         yield
     except OSError as error:
         reason = REASONS.get(error.errno or 0)
         if reason is None:
             raise
-        raise UserError(f"Cannot write {error.filename or path}: {reason}") from error
+        named = path if error.filename in (None, str(temporary)) else error.filename
+        raise UserError(f"Cannot write {named}: {reason}") from error
+
+
+def refused(error: OSError) -> str:
+    """What any error of the disk comes to, in one sentence with the file and what to do."""
+    name = error.filename
+    if error.errno == errno.ENOENT:
+        return f"{name} does not exist; run the stage that writes it, or the workflow"
+    if error.errno == errno.EACCES and name is not None and Path(name).exists() and not os.access(name, os.R_OK):
+        return f"{name} may not be read; ask its owner for permission, or make it readable (chmod)"
+    reason = REASONS.get(error.errno or 0, error.strerror or str(error) or type(error).__name__)
+    return f"Cannot read or write {name}: {reason}" if name is not None else f"The system refused: {reason}"
 
 
 @contextmanager
@@ -131,16 +161,17 @@ def exclusive(path: Path) -> Iterator[None]:
 
     The lock belongs to the process, so the system drops it when the process is killed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     name = path.with_name(f".{path.name}.lock")
-    if os.path.lexists(name) and not stat.S_ISREG(name.lstat().st_mode):
-        raise UserError(f"{name} is no plain file, as a lock must be; delete it, then run the same command again")
     lock = FileLock(name)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"Another job is writing {path}; waiting for it.", file=sys.stderr, flush=True)
-        lock.acquire()
+    with explaining(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(name) and not stat.S_ISREG(name.lstat().st_mode):
+            raise UserError(f"{name} is no plain file, as a lock must be; delete it, then run the same command again")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"Another job is writing {path}; waiting for it.", file=sys.stderr, flush=True)
+            lock.acquire()
     try:
         yield
     finally:

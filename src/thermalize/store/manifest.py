@@ -1,7 +1,8 @@
 """The manifest beside a store, and the store through it: only what has an intact manifest is ever read as data.
 
-`seal` makes a finished store of an unfinished one, `verify` compares every file with its digest, `open_store` looks
-at the store and opens it with xarray, and `check_system` refuses a store of another system than the experiment's.
+`seal` makes a finished store of an unfinished one, `verify` compares every file with its digest, `open_store` opens it
+with xarray so that every file is compared when it is first read, and `check_system` refuses a store of another system
+than the experiment's.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ import xarray as xr
 from thermalize.config import Experiment
 from thermalize.errors import UserError
 from thermalize.store.commit import completed, seal
-from thermalize.store.reading import Watched, for_zarr
+from thermalize.store.reading import Checked, for_zarr
 from thermalize.store.record import (
-    METADATA,
     Manifest,
     compare,
     look,
     partial_path,
     read_manifest,
     store_path,
+    there,
     verify,
 )
 
@@ -37,26 +38,25 @@ __all__ = [
     "read_manifest",
     "seal",
     "store_path",
+    "there",
     "verify",
     "zarr_store",
 ]
 
 
-def open_store(manifest: Path | str, verify: bool = True, storage: str | None = None) -> xr.Dataset:
+def open_store(manifest: Path | str, storage: str | None = None) -> xr.Dataset:
     """The store of a manifest, lazily: dims (member, time, channel, …space), coordinates and attributes with units.
+
+    All its files must be there, at a URL with their sizes. What is in them is compared with their digests when they are
+    first read, so that reading may raise a `UserError`.
 
     Args:
         manifest: the manifest file.
-        verify: compare every file with its digest first (at a URL: with its size), else only the metadata.
         storage: URL below which a store elsewhere must lie: a manifest alone, which may be somebody else's, is no
             reason to contact the place that it names.
     """
     manifest = Path(manifest)
-    record = read_manifest(manifest)
-    if verify:
-        look(record, manifest.parent, storage)
-    else:
-        compare(record, manifest.parent, storage, [METADATA])
+    there(read_manifest(manifest), manifest.parent, storage)
     store = zarr_store(manifest, storage)
     dataset: xr.Dataset = xr.open_zarr(store, consolidated=True, chunks=None, decode_times=False)
     dataset.encoding["source"] = str(store)
@@ -65,8 +65,8 @@ def open_store(manifest: Path | str, verify: bool = True, storage: str | None = 
     return dataset.assign_coords(channel=("channel", np.array(channel.to_numpy().tolist()), channel.attrs))
 
 
-def zarr_store(manifest: Path, storage: str | None = None) -> Path | Watched:
-    """The store of a manifest as Zarr takes it, without a look at the files."""
+def zarr_store(manifest: Path, storage: str | None = None) -> Path | Checked:
+    """The store of a manifest as Zarr takes it; its files are compared when they are read."""
     record = read_manifest(manifest)
     return for_zarr(record.place(manifest.parent, storage), record.digests)
 

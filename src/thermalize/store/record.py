@@ -3,12 +3,16 @@
     <name>.zarr  <name>.manifest.json   a finished store and what it holds, with a digest of each of its files
     <name>.zarr.partial                 an unfinished one
 
-A store counts as finished only through its manifest, which also tells its URL where it does not lie beside it.
+A store counts as finished only through its manifest, which also tells its URL where it does not lie beside it. A
+manifest begins with the SHA-256 of all that follows in it: its statistics are used as numbers are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,22 +23,27 @@ from thermalize.errors import UserError
 from thermalize.store.home import named_place
 from thermalize.store.ours import part_of_store
 from thermalize.store.place import Place, listing, reaching
-from thermalize.store.shards import digests
+from thermalize.store.sealed import changed
+from thermalize.store.shards import HASHING_THREADS, digest
 
 __all__ = [
     "METADATA",
+    "SUFFIX",
     "Manifest",
     "compare",
+    "faults",
     "look",
     "partial_path",
     "read_manifest",
     "store_path",
+    "there",
     "verify",
 ]
 
 SUFFIX = ".manifest.json"
 FileName = Annotated[str, AfterValidator(part_of_store)]
 METADATA = "zarr.json"
+DIGEST = re.compile(r'\{\n "digest": "sha256:([0-9a-f]{64})",')
 
 
 class Manifest(BaseModel):
@@ -62,7 +71,8 @@ class Manifest(BaseModel):
 
     def text(self) -> str:
         """The manifest file."""
-        return self.model_dump_json(indent=1, exclude={"url", "sizes"} if self.url is None else None) + "\n"
+        content = self.model_dump_json(indent=1, exclude={"url", "sizes"} if self.url is None else None) + "\n"
+        return f'{{\n "digest": "sha256:{_digest(content)}",{content[1:]}'
 
     def place(self, folder: Path, storage: str | None) -> Place:
         """Where the store lies, of a manifest in `folder`; one at a URL is refused unless below what the user named."""
@@ -83,10 +93,10 @@ def partial_path(manifest: Path) -> Path:
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest in the file `path`, without a look at the store."""
-    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-        raise UserError(f"{path} is no plain file; delete it and run the stage again")
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise UserError(f"{path} is not a file; move it away and run the stage again")
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        return Manifest.model_validate_json(_believed(path, path.read_bytes().decode()))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run the stage that makes this store first") from None
     except OSError as error:
@@ -113,39 +123,79 @@ def verify(path: Path, storage: str | None = None) -> Manifest:
 
 
 def look(record: Manifest, folder: Path, storage: str | None) -> None:
-    """What is compared before a store is read: everything on this machine; at a URL, where that would take as long as
-    reading it, names and sizes as the provider lists them, and the metadata."""
+    """What is compared before a finished store is taken for one that is to be made: everything on this machine; at a
+    URL, where that would take as long as sending it, names and sizes as the provider lists them, and the metadata."""
     compare(record, folder, storage, None if record.url is None else [METADATA])
+
+
+def there(record: Manifest, folder: Path, storage: str | None) -> None:
+    """Refuse a store that lacks a file or has other metadata, before anything is computed from it; what is in the other
+    files is compared when they are read."""
+    root = record.place(folder, storage)
+    if isinstance(root, UPath):
+        for fault in _of_sizes(record, root):
+            raise fault
+        return
+    for name in record.digests:
+        if not (root / name).is_file():
+            raise _missing(root / name)
+    compare(record, folder, storage, [name for name in record.digests if Path(name).name == METADATA])
 
 
 def compare(record: Manifest, folder: Path, storage: str | None, names: Iterable[str] | None = None) -> None:
     """Raise a `UserError` that names the first file of the store (of `names` only) that is not as it was."""
+    for fault in faults(record, folder, storage, names):
+        raise fault
+
+
+def faults(
+    record: Manifest, folder: Path, storage: str | None, names: Iterable[str] | None = None
+) -> Iterator[UserError]:
+    """What is wrong with the files of the store (with `names` only): each that is missing, or not as it was."""
     root = record.place(folder, storage)
-    if isinstance(root, UPath):
-        _compare_sizes(record, root)
-    for name, digest in _digests(root, names or record.digests).items():
-        if record.digests.get(name) != digest:
-            raise _changed(root / name)
+    lost = list(_of_sizes(record, root)) if isinstance(root, UPath) else []
+    yield from lost
+    if not lost:
+        with ThreadPoolExecutor(HASHING_THREADS) as pool:
+            looked = pool.map(lambda name: _fault(root / name, record.digests.get(name)), names or record.digests)
+            yield from (fault for fault in looked if fault is not None)
 
 
-def _compare_sizes(record: Manifest, root: UPath) -> None:
+def _of_sizes(record: Manifest, root: UPath) -> Iterator[UserError]:
     found = listing(root)
     for name, size in (record.sizes or {}).items():
         if name not in found:
-            raise UserError(f"{root / name} is missing; run the stage that makes it again")
-        if found[name]["size"] != size:
-            raise _changed(root / name)
+            yield _missing(root / name)
+        elif found[name]["size"] != size:
+            yield changed(root / name)
 
 
-def _digests(root: Place, names: Iterable[str]) -> dict[str, str]:
-    if isinstance(root, UPath):
-        with reaching(root):
-            return digests(root, names)
-    try:
-        return digests(root, names)
-    except OSError as error:
-        raise UserError(f"{error.filename} is missing ({error.strerror}); run the stage that makes it again") from None
+def _fault(path: Place, expected: str | None) -> UserError | None:
+    if isinstance(path, UPath):
+        with reaching(path):
+            found = digest(path)
+    else:
+        try:
+            found = digest(path)
+        except FileNotFoundError:
+            return _missing(path)
+        except OSError as error:
+            return UserError(f"{path} cannot be read: {error.strerror}")
+    return None if found == expected else changed(path)
 
 
-def _changed(path: Place) -> UserError:
-    return UserError(f"{path} was changed or damaged after it was written; run its stage again")
+def _missing(path: Place) -> UserError:
+    return UserError(f"{path} is missing; run the stage that makes it again")
+
+
+def _believed(path: Path, text: str) -> str:
+    """The content of a manifest file that has the digest it begins with."""
+    found = DIGEST.match(text)
+    content = "{" + text[found.end() :] if found else ""
+    if found and found[1] != _digest(content):
+        raise changed(path)
+    return content
+
+
+def _digest(content: str) -> str:
+    return sha256(content.encode()).hexdigest()

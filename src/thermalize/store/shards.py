@@ -6,10 +6,10 @@ as fill values without a word, so stores are counted before they are sealed and 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from errno import ENOENT
 from hashlib import file_digest
 from itertools import product
 from pathlib import Path
@@ -26,7 +26,19 @@ from thermalize.store.place import Place
 if TYPE_CHECKING:
     from io import BufferedReader
 
-__all__ = ["Region", "check", "digests", "files", "read_back", "shards", "sweep", "sync_tree", "within"]
+__all__ = [
+    "HASHING_THREADS",
+    "Region",
+    "check",
+    "digest",
+    "digests",
+    "files",
+    "read_back",
+    "shards",
+    "sweep",
+    "sync_tree",
+    "within",
+]
 
 Region = tuple[slice, ...]
 HASHING_THREADS = 4
@@ -91,7 +103,7 @@ def digests(root: Place, names: Iterable[str]) -> dict[str, str]:
     """SHA-256 of the named files as "sha256:…"; a missing one raises FileNotFoundError."""
     names = list(names)
     with ThreadPoolExecutor(HASHING_THREADS) as pool:
-        return dict(zip(names, pool.map(lambda name: _digest(root / name), names), strict=True))
+        return dict(zip(names, pool.map(lambda name: digest(root / name), names), strict=True))
 
 
 def sweep(root: Path) -> None:
@@ -132,8 +144,9 @@ def _read(path: Path, array: zarr.Array[Any], region: Region) -> np.ndarray:
         raise UserError(f"{path} cannot be decoded ({error}); run the stage that writes it again") from error
 
 
-def _digest(path: Place) -> str:
-    if isinstance(path, Path) and not path.is_file():  # a pipe would be waited for
-        raise FileNotFoundError(ENOENT, "there is no such file", str(path))
+def digest(path: Place) -> str:
+    """SHA-256 of a file as "sha256:…"."""
+    if isinstance(path, Path) and path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
     with path.open("rb") as file:
         return f"sha256:{file_digest(cast('BufferedReader', file), 'sha256').hexdigest()}"

@@ -5,6 +5,8 @@ last.safetensors    averaged weights at the end
 model.json          kind, hyperparameters, normalisation, system, metrics, fingerprint, digest of the weights
 history.csv         one row per validation
 README.md           the same for people, with cost and how to load the model
+program.pt2         of an emulator of `kind: exported`, the program
+SHA256SUMS          digests of all of these, written last; whatever is read is compared with them first
 
 A network or emulator of `kind: import` is the one exception: its card names a Python function, which is called.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,11 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, contiguous_format, nn
 
 from thermalize.errors import UserError
+from thermalize.paths import MODEL_FILES, PROGRAM, SUMS
 from thermalize.store.atomic import write_bytes, write_text
+from thermalize.store.sealed import is_sealed, read_member, seal_folder
 
-__all__ = ["is_complete", "load_weights", "read_card", "save_model"]
+__all__ = ["is_complete", "load_weights", "read_card", "read_history", "save_model"]
 
 Weights = Mapping[str, Tensor]
 
@@ -34,24 +39,27 @@ Weights = Mapping[str, Tensor]
 def save_model(
     folder: Path, best: Weights, last: Weights, card: dict[str, Any], history: list[dict[str, float]], readme: str = ""
 ) -> None:
-    """Weights, history and readme first, the card last: a folder with a card is complete."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Weights, card, history and readme, their digests last: a folder whose files match them is complete.
+
+    The program of an exported emulator, whose digest is in its card, is there before.
+    """
     weights = _bytes(best)
     write_bytes(folder / "model.safetensors", weights)
     write_bytes(folder / "last.safetensors", _bytes(last))
     write_text(folder / "history.csv", pd.DataFrame(history).to_csv(index=False, float_format="%.8g"))
     write_text(folder / "README.md", readme)
     write_text(folder / "model.json", json.dumps({**card, "weights_digest": _digest(weights)}, indent=2) + "\n")
+    seal_folder(folder, _names(card))
 
 
 def read_card(folder: Path, kind: str, system: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The card of a model of the given kind, refused by name when it is missing, foreign or of another system."""
+    """The card of a model of the given kind, refused when it is missing, damaged or of another system."""
     path = folder / "model.json"
+    if not path.exists():
+        raise UserError(f"{folder} is not a model folder: it has no model.json; train the model first")
     try:
-        card = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{folder} is not a model folder: it has no model.json; train the model first") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        card = json.loads(read_member(folder, path.name))
+    except ValueError:
         raise UserError(f"{path} is not readable as JSON; delete the folder {folder} and train again") from None
     if not isinstance(card, dict) or card.get("kind") != kind:
         found = card.get("kind") if isinstance(card, dict) else type(card).__name__
@@ -67,25 +75,23 @@ def read_card(folder: Path, kind: str, system: dict[str, Any] | None = None) -> 
 def is_complete(folder: Path, fingerprint: str) -> bool:
     """Whether the folder holds an intact model of this fingerprint."""
     try:
-        card = json.loads((folder / "model.json").read_text())
-        intact = _digest((folder / "model.safetensors").read_bytes()) == card["weights_digest"]
-        others = all((folder / name).is_file() for name in ("history.csv", "last.safetensors", "README.md"))
-        return intact and others and card["fingerprint"] == fingerprint
-    except (OSError, ValueError, KeyError, TypeError):
+        card = json.loads(read_member(folder, "model.json"))
+        return card["fingerprint"] == fingerprint and is_sealed(folder, _names(card))
+    except (UserError, ValueError, KeyError, TypeError):
         return False
 
 
+def read_history(folder: Path) -> pd.DataFrame:
+    """One row per validation."""
+    return pd.read_csv(BytesIO(read_member(folder, "history.csv")))
+
+
 def load_weights(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:
-    """Fills `model` with the folder's weights after checking their digest."""
+    """Fills `model` with the folder's weights, which are the ones that the card was written for."""
     path = folder / "model.safetensors"
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; delete the folder {folder} and train again") from None
+    data = read_member(folder, path.name)
     if _digest(data) != card.get("weights_digest"):
-        raise UserError(
-            f"{path} is damaged: it does not match the digest in model.json; delete {folder} and train again"
-        )
+        raise UserError(f"{path} does not belong to the model.json beside it; delete {folder} and train again")
     try:
         model.load_state_dict(load_tensors(data))
     except (SafetensorError, RuntimeError) as error:
@@ -93,6 +99,12 @@ def load_weights(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+
+
+def _names(card: Mapping[str, Any]) -> list[str]:
+    """Files that are sealed together."""
+    program = [PROGRAM] if "program_digest" in card else []
+    return [name for name in (*MODEL_FILES, *program) if name != SUMS]
 
 
 def _bytes(weights: Weights) -> bytes:

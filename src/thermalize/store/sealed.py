@@ -1,0 +1,125 @@
+"""Files that are known to be whole: beside each lies its SHA-256, which is compared before a byte of it is used.
+
+    seed0.nc           an artifact
+    seed0.nc.sha256    its digest, as `sha256sum` writes it, so that `sha256sum -c` can tell too
+    SHA256SUMS         the digests of a folder whose files belong together, such as a model
+
+The digest is written last. Where a writer is killed, or a file is changed, cut, lost or taken from elsewhere, the two
+do not match; readers then refuse the file by name, and the stage that writes it makes it again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+from thermalize.errors import UserError
+from thermalize.paths import DIGEST, SUMS
+from thermalize.store.atomic import write_bytes, write_text
+
+__all__ = ["changed", "is_sealed", "read", "read_member", "read_named", "seal_folder", "sums", "write"]
+
+LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\\\0]+)")
+"""Of a digest file: names lie in the folder of the file, whatever it says."""
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace the file `path` by one that holds `data`, and then its digest."""
+    write_bytes(path, data)
+    write_text(_beside(path), _line(path.name, data))
+
+
+def read(path: Path, required: bool = True) -> bytes:
+    """The content of `path`, which is as it was written.
+
+    Args:
+        path: an artifact with its digest beside it.
+        required: refuse one without a digest, too.
+
+    Raises:
+        UserError: it is missing, has no digest, or does not match it.
+    """
+    data = _content(path)
+    if required or _beside(path).exists():
+        _compare(path, data, sums(_beside(path)))
+    return data
+
+
+def seal_folder(folder: Path, names: Iterable[str]) -> None:
+    """Write the digests of the named files of a folder, once they are all there."""
+    write_text(folder / SUMS, "".join(_line(name, (folder / name).read_bytes()) for name in names))
+
+
+def read_member(folder: Path, name: str) -> bytes:
+    """The content of a file of a sealed folder, which is as it was written.
+
+    Raises:
+        UserError: it is missing, not among the files that were sealed, or changed.
+    """
+    return read_named(folder / SUMS, name)
+
+
+def read_named(digests: Path, name: str) -> bytes:
+    """The same for one of the files that the digest file `digests` speaks of."""
+    path = digests.with_name(name)
+    data = _content(path)
+    _compare(path, data, sums(digests))
+    return data
+
+
+def is_sealed(folder: Path, names: Iterable[str]) -> bool:
+    """Whether all these files of a folder are there as they were written."""
+    try:
+        for name in names:
+            read_member(folder, name)
+    except UserError:
+        return False
+    return True
+
+
+def sums(path: Path) -> dict[str, str]:
+    """SHA-256 by name of the files that a digest file speaks of.
+
+    Raises:
+        UserError: it is missing, or something else.
+    """
+    try:
+        text = _content(path).decode()
+    except UnicodeDecodeError:
+        text = ""
+    lines = [LINE.fullmatch(line) for line in text.removesuffix("\n").split("\n")]
+    found = {line[2]: line[1] for line in lines if line is not None}
+    if not text.endswith("\n") or len(found) != len(lines):
+        raise UserError(f"{path} is damaged: it holds no digests as sha256sum writes them; run its stage again")
+    return found
+
+
+def changed(path: object) -> UserError:
+    """What is said of a file that does not match its digest."""
+    return UserError(f"{path} was changed or damaged after it was written; run its stage again")
+
+
+def _compare(path: Path, data: bytes, known: dict[str, str]) -> None:
+    if known.get(path.name) != sha256(data).hexdigest():
+        raise changed(path)
+
+
+def _content(path: Path) -> bytes:
+    if not path.exists():
+        raise UserError(f"{path} does not exist; run the stage that writes it, or the workflow")
+    if not path.is_file():  # a pipe would be waited for
+        raise UserError(f"{path} is not a file; move it away and run the stage that writes it")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + DIGEST)
+
+
+def _line(name: str, data: bytes) -> str:
+    return f"{sha256(data).hexdigest()}  {name}\n"

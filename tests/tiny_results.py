@@ -1,0 +1,80 @@
+"""The results of a very small experiment with every kind of artifact, made in this process by the stages themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from commands import run
+from workflow_run import TINY
+
+from thermalize.configfile import load_experiment
+from thermalize.stages import cost
+from thermalize.workflow import figures_of
+
+__all__ = ["finish", "hurried", "pictures", "stages", "written"]
+
+
+def written(folder: Path) -> Path:
+    """The configuration `tiny` with as little of everything as is allowed, and a sweep."""
+    config = yaml.safe_load(TINY.read_text())
+    config["simulation"]["spin_up"] = 5.0
+    for split in config["simulation"]["splits"].values():
+        split |= {"members": 2, "frames": 20}
+    short = {"updates": 4, "batch_size": 4, "validate_every": 2, "checkpoint_every": 4, "warmup": 1}
+    config["emulators"]["small"]["training"] = config["diffusion"]["small"]["training"] = short
+    config["rollouts"] |= {"steps": 19, "chunk": 10}
+    config["rollouts"]["sweeps"] = {"steps": {"of": "thermalized", "reverse_steps": [2]}}
+    config["diagnostics"] |= {"resamples": 20, "samples": 8, "max_lag": 8, "spectrum_window": 5}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def stages(config: Path) -> list[list[str]]:
+    """Every command that computes a part of the experiment, in an order in which all inputs are there."""
+    experiment = load_experiment(config)
+    of = ["--emulator", "small", "--stabilizer"]
+    runs = [[*of, label, "--seed", str(seed)] for label in experiment.stabilizers for seed in experiment.seeds]
+    return [
+        ["resolve"],
+        ["device"],
+        *(["simulate", "--workers", "1", "--split", split] for split in ("train", "valid", "test")),
+        ["train-emulator", "--emulator", "small"],
+        ["train-diffusion", "--diffusion", "small"],
+        ["sample", "--diffusion", "small"],
+        *(["rollout", *words] for words in runs),
+        *(["diagnose", *words] for words in runs),
+        *(["ensemble", *of, label] for label in experiment.stabilizers),
+        ["cost", "--emulator", "small"],
+        ["summary"],
+        ["ablation"],
+    ]
+
+
+def pictures(config: Path) -> list[list[str]]:
+    """Every command that draws something."""
+    return [*(["figure", "--name", name] for name in figures_of(load_experiment(config))), ["movie"]]
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Steps are timed over a moment, and nobody waits for the disk: no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cost, "STEPS", 2)
+        patch.setattr(cost, "REPEATS", 1)
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+def finish(config: Path, results: Path) -> None:
+    """Makes all results of the configuration but pictures below the folder `results`."""
+    with hurried():
+        for name, *words in stages(config):
+            said = run(name, config, *words, "--results", results)
+            assert said.status == 0, said
