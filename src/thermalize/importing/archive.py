@@ -122,7 +122,7 @@ def survey(config: ImportConfig) -> Archive:
     paths, tracks = find(config.source), list[Track]()
     first: Form | None = None
     for path in paths:
-        with opened(path) as dataset:
+        with opened(path, config) as dataset:
             form = _form(dataset, config, path)
             tracks.append(track_of(dataset, config, path))
         first = first or form
