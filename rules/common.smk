@@ -23,6 +23,7 @@ shell.prefix(f"set -euo pipefail; export PYTHONPATH={workflow.basedir}/src${{{{P
 
 try:
     EXPERIMENT = parse_experiment(config, workflow.configfiles[-1])
+    SOURCE = source_stamp_of(EXPERIMENT)
 except UserError as error:
     sys.exit(f"Error: {error}")
 

@@ -23,7 +23,7 @@ rule simulate:
     params:
         config=CONFIG,
         settings=settings("simulate"),
-        source=source_stamp_of(EXPERIMENT),
+        source=SOURCE,
     message:
         "simulate {wildcards.split}"
     shell:

@@ -1,7 +1,7 @@
 """One file of the user's, under the user's names: open it, find the variables, put their dimensions in order.
 
-Numbers are read as they are stored, and decoded here: what is missing, or was never written, must be told apart from what
-is zero. Whatever is read is a slice, so a file may be larger than memory.
+Numbers are read as they are stored, and decoded here: what is missing, or was never written, must be told apart from
+what is zero. Whatever is read is a slice, so a file may be larger than memory.
 
 Libraries raise errors of any class on a damaged file. All of them are its fault, and said in one sentence.
 """
@@ -19,10 +19,10 @@ from upath import UPath
 
 from thermalize.config import ImportConfig
 from thermalize.errors import UserError
-from thermalize.importing.finding import field_of, first_line
+from thermalize.importing.finding import field_of, first_line, repeating
 from thermalize.importing.missing import coordinate, fault, marks, state, unpacked
 from thermalize.importing.plausible import first_strange
-from thermalize.importing.written import lowest_and_highest, substituting
+from thermalize.importing.written import Stated, lowest_and_highest, substituting
 from thermalize.store.place import Place
 
 __all__ = ["fields", "opened", "read"]
@@ -45,14 +45,15 @@ def opened(path: Place, config: ImportConfig, highest: bool = False) -> Iterator
         # said of a variable that may not be asked for, or that is refused
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = _open(path, names, highest)
+            dataset, stated = _open(path, names, highest)
+            usable = dataset.drop_vars(repeating(dataset, names, path))
     except UserError:
         raise
     except Exception as error:
         words = f"{path} cannot be opened as {kind} ({first_line(error)}); make or copy it again"
         raise UserError(words) from None
     with dataset:
-        yield _with_coordinates(dataset, config, path)
+        yield _with_coordinates(usable.assign(_stating(usable, stated)), config, path)
 
 
 def fields(dataset: xr.Dataset, config: ImportConfig, path: Place) -> list[xr.DataArray]:
@@ -73,23 +74,28 @@ def read(path: Place, config: ImportConfig, member: int, part: slice) -> np.ndar
     """Frames [frame, channel, *grid] of a member in float32.
 
     Raises:
-        UserError: the file is damaged, or a value is missing, not finite, or like no field; names the file, the variable
-            and the place.
+        UserError: the file is damaged, or a value is missing, not finite, or like no field; names the file, the
+            variable and the place.
     """
     with opened(path, config) as dataset:
         parts = [_values(field, config, member, part, path) for field in fields(dataset, config, path)]
     return np.concatenate(parts, axis=1)
 
 
-def _open(path: Place, names: list[str], highest: bool) -> xr.Dataset:
+def _open(path: Place, names: list[str], highest: bool) -> tuple[xr.Dataset, dict[str, Stated] | None]:
+    """The dataset as it is stored, and what a Zarr store states of its arrays."""
     plain: dict[str, Any] = {"chunks": None, "cache": False, "decode_times": False, "mask_and_scale": False}
     if not _is_zarr(path):
-        dataset = xr.open_dataset(path, engine="netcdf4", **plain)
-        return dataset.assign({str(name): state(dataset[name], None) for name in dataset.variables})
-    source = substituting(path, names, highest)
-    dataset = xr.open_dataset(source, engine="zarr", consolidated=False, **plain)  # type: ignore[arg-type]
-    stated = {str(name): source.stated.get(str(name)) for name in dataset.variables}
-    return dataset.assign({name: state(dataset[name], each) for name, each in stated.items() if each is not None})
+        return xr.open_dataset(str(path), engine="netcdf4", **plain), None
+    store = substituting(path, names, highest)
+    source: Any = store
+    return xr.open_dataset(source, engine="zarr", consolidated=False, **plain), store.stated
+
+
+def _stating(dataset: xr.Dataset, stated: dict[str, Stated] | None) -> dict[str, xr.DataArray]:
+    """The variables with what their file says of missing numbers among their attributes."""
+    names = [str(name) for name, variable in dataset.variables.items() if variable.dtype.kind in "fiu"]
+    return {name: state(dataset[name], None if stated is None else stated.get(name, Stated())) for name in names}
 
 
 def _is_zarr(path: Place) -> bool:
@@ -129,7 +135,8 @@ def _values(field: xr.DataArray, config: ImportConfig, member: int, part: slice,
     never = _never_written(stored, field, chosen, config, part, path)
     if never is not None:
         raise UserError(
-            f"{path}: {field.name} was never written at {place(never)}, where its chunk is missing; make or copy it again, "
+            f"{path}: {field.name} was never written at {place(never)}, where its chunk is missing; make or copy it "
+            "again, "
             "or, where zeros were left out, write the store with write_empty_chunks=True"
         )
     meant = unpacked(stored, field.attrs)
@@ -145,8 +152,7 @@ def _values(field: xr.DataArray, config: ImportConfig, member: int, part: slice,
     if strange := first_strange(whole):
         words, index = strange
         point = place(index if dims.channel else (index[0], *index[2:]))
-        raise UserError(f"{path}: {field.name} {words} at {point}, as no field has; {ADVICE}, or leave out the beginning "
-                        "with spin_up")
+        raise UserError(f"{path}: {field.name} {words.format(place=point)}")
     return whole
 
 

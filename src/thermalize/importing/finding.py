@@ -13,7 +13,7 @@ from thermalize.config import ImportConfig
 from thermalize.errors import UserError
 from thermalize.store.place import Place
 
-__all__ = ["field_of", "first_line"]
+__all__ = ["field_of", "first_line", "repeating"]
 
 MOST_NAMES = 12
 
@@ -30,12 +30,6 @@ def field_of(dataset: xr.Dataset, name: str, config: ImportConfig, path: Place) 
     variable = dataset.variables[name]
     if variable.dtype.kind not in "fiu":
         raise UserError(f"{path}: {name} holds {variable.dtype} and no real numbers; choose another variable")
-    twice = [str(dim) for dim in variable.dims if variable.dims.count(dim) > 1]
-    if twice:
-        raise UserError(
-            f"{path}: {name} has the dimension {twice[0]!r} twice, along which no field varies; choose another variable, or "
-            "write it with two dimensions of different names"
-        )
     field = dataset[name]
     order = [dim for role in ("member", "time", "channel", "y", "x") if (dim := getattr(config.dims, role))]
     for role, dim in config.dims.model_dump(exclude_none=True).items():
@@ -53,17 +47,38 @@ def field_of(dataset: xr.Dataset, name: str, config: ImportConfig, path: Place) 
     return field.isel({dim: 0 for dim in field.dims if dim not in order}).transpose(*order)
 
 
+def repeating(dataset: xr.Dataset, names: Collection[str], path: Place) -> list[str]:
+    """Variables that have a dimension twice, such as a covariance, with which xarray cannot go on.
+
+    Raises:
+        UserError: one of those in `names` does.
+    """
+    twice = {
+        str(name): [str(dim) for dim in variable.dims if variable.dims.count(dim) > 1]
+        for name, variable in dataset.variables.items()
+        if len({*variable.dims}) < len(variable.dims)
+    }
+    for name in names:
+        if name in twice:
+            raise UserError(
+                f"{path}: {name} has the dimension {twice[name][0]!r} twice, along which no field varies; choose "
+                "another "
+                "variable, or write it with dimensions of different names"
+            )
+    return [*twice]
+
+
 def _other_dims(dataset: xr.Dataset, field: xr.DataArray, role: str, dim: str, path: Place) -> str:
     names = [str(each) for each in field.dims]
     if role in ("x", "y") and dim in dataset.sizes:
         return (
-            f"{path}: {field.name} lies on {', '.join(names)} and not along {dim}, which simulation.dims.{role} names; a field "
-            "on the edges of cells is interpolated to their centres first (as xgcm does), one of a grid of its own has its "
+            f"{path}: {field.name} lies on {', '.join(names)} and not along {dim}, which simulation.dims.{role} "
+            "names; a field "
+            "on the edges of cells is interpolated to their centres first (as xgcm does), one of a grid of its own "
+            "has its "
             "own names in dims"
         )
-    return (
-        f"{path}: {field.name} has no dimension {dim!r}, which simulation.dims.{role} names; {_known(dim, names)}"
-    )
+    return f"{path}: {field.name} has no dimension {dim!r}, which simulation.dims.{role} names; {_known(dim, names)}"
 
 
 def _groups(path: Place, name: str) -> str | None:
@@ -79,7 +94,8 @@ def _groups(path: Place, name: str) -> str | None:
         return None
     listed = ", ".join(chosen[:MOST_NAMES]) + (", …" if len(chosen) > MOST_NAMES else "")
     return (
-        f"{'it lies' if holding else 'others lie'} in the groups {listed}, from which nothing is imported; write one of them "
+        f"{'it lies' if holding else 'others lie'} in the groups {listed}, from which nothing is imported; write one "
+        "of them "
         f"to a file with xarray.open_dataset({path.name!r}, group={chosen[0]!r}).to_netcdf(…)"
     )
 

@@ -74,7 +74,8 @@ def refuse_foreign(path: Path) -> None:
 def _folder(path: Path) -> str:
     if (path / ARRAY).is_file():
         return (
-            f"{path} is a single array of Zarr; name the group {path.parent.name} that it lies in, with coordinates and times"
+            f"{path} is a single array of Zarr; name the group {path.parent.name} that it lies in, with coordinates "
+            "and times"
         )
     stored = next((each for each in sorted(path.iterdir())[:1000] if is_store(each)), None)
     names = f"stores in it, as {path.name}/*{stored.suffix}" if stored else f"files in it, as {path.name}/*.nc"

@@ -97,7 +97,8 @@ def refuse_cut(path: Path) -> None:
         raise UserError(f"simulation.import: the header of {path} is damaged; copy or make the file again") from None
     if needed > size:
         raise UserError(
-            f"simulation.import: {path} has {size} bytes, but {needed} by its header: it was cut short, and the rest would "
+            f"simulation.import: {path} has {size} bytes, but {needed} by its header: it was cut short, and the rest "
+            "would "
             "be read as zeros; copy it again"
         )
 

@@ -100,10 +100,11 @@ def marks(stored: np.ndarray, meant: np.ndarray, attributes: Mapping[str, Any]) 
     packed = any(key in attributes for key in PACKING)
     for key in (*MARKS, LIBRARY):
         for number in _numbers(attributes, key):
-            words = "never written (the fill value of the file, {})" if key == LIBRARY else f"missing ({key} = {{}})"
-            yield words.format(_shown(number)), _equal(stored, number, attributes.get(key))
+            name = "the fill value of the file" if key == LIBRARY else key
+            words = f"missing or was never written ({name}, {_shown(number)})"
+            yield words, _equal(stored, number, attributes.get(key))
             if packed and isinstance(number, float) and key != LIBRARY:
-                yield words.format(_shown(number)), np.isclose(meant, number, rtol=1e-6, atol=0.0)
+                yield words, np.isclose(meant, number, rtol=1e-6, atol=0.0)
     low, high, among = _valid(stored, meant, attributes)
     if low is not None:
         yield f"below the valid range of the file ({_shown(low)})", among < low

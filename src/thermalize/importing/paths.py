@@ -93,13 +93,16 @@ def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
     """The folder that a pattern begins in, and its parts; one `**` after another adds nothing."""
     start = Path(path.anchor) if path.anchor else Path()
     parts = path.parts[1:] if path.anchor else path.parts
-    return start, tuple(part for number, part in enumerate(parts) if part != "**" or parts[number - 1 : number] != ("**",))
+    return start, tuple(
+        part for number, part in enumerate(parts) if part != "**" or parts[number - 1 : number] != ("**",)
+    )
 
 
 def _refuse_special(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise UserError(
-            f"simulation.import: {path} is a link to {os.readlink(path)}, which does not exist; bring the file there, or "
+            f"simulation.import: {path} is a link to {os.readlink(path)}, which does not exist; bring the file there, "
+            "or "
             "name where it lies"
         )
     kind = SPECIAL.get(stat.S_IFMT(path.stat().st_mode))

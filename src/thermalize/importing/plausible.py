@@ -28,7 +28,13 @@ KNOWN = np.array(
     dtype=np.float32,
 )  # fmt: skip
 Finding = tuple[str, tuple[int, ...]]
-"""What is strange, in words, and its index: of a frame and channel, or of a point in it."""
+"""What is strange, in words with room for the `{place}`, and its index: of a frame and channel, or of a point in it."""
+CONSTANT = "it may never have been written: make or copy it again, leave the beginning out with spin_up, or the channel"
+MARK = (
+    "it may stand for land or a missing value: cut it out or fill it before the import, or leave the beginning out "
+    "with "
+    "spin_up"
+)
 
 
 def first_strange(values: np.ndarray) -> Finding | None:
@@ -39,14 +45,14 @@ def first_strange(values: np.ndarray) -> Finding | None:
     lowest, highest = flat.min(-1), flat.max(-1)
     if (constant := lowest == highest).any():
         place = _first(constant)
-        return f"has the value {flat[(*place, 0)]:.6g} at all points", place
+        return f"has the value {flat[(*place, 0)]:.6g} at all points of {{place}}; {CONSTANT}", place
     size = np.abs(flat)
     median = np.nanmedian(np.where(size > 0, size, np.float32(np.nan)), axis=-1)
     with np.errstate(over="ignore"):
         beyond = size > BEYOND * median.astype(np.float64)[..., None]
     if beyond.any():
         place = _first(beyond)
-        words = f"has the value {flat[place]:.6g}, {BEYOND:.0e} times the median of its size"
+        words = f"has the value {flat[place]:.6g} at {{place}}, more than {BEYOND:.0e} times its median; {MARK}"
         return words, (*place[:2], *map(int, np.unravel_index(place[2], values.shape[2:])))
     return _mark(values, flat, lowest, highest)
 
@@ -62,15 +68,17 @@ def _mark(values: np.ndarray, flat: np.ndarray, lowest: np.ndarray, highest: np.
         if marked.any():
             place = _first(marked)
             point = np.unravel_index(int(same[place].argmax()), values.shape[2:])
-            words = f"has the value {end[place]:.6g} at {int(same[place].sum())} points, far outside all others"
-            return f"{words} ({least[place]:.6g} … {most[place]:.6g})", (*place, *map(int, point))
+            words = (
+                f"has the value {end[place]:.6g} at {{place}} and at {int(same[place].sum())} points in all, far from"
+            )
+            return f"{words} all others ({least[place]:.6g} to {most[place]:.6g}); {MARK}", (*place, *map(int, point))
     return None
 
 
 def first_stuck(values: np.ndarray, before: np.ndarray | None = None) -> int | None:
     """The first frame that is its predecessor again; `before` is the frame before the first one, if there is one."""
     follows = values if before is None else np.concatenate([before[None], values])
-    same = (follows[1:] == follows[:-1]).reshape(len(follows) - 1, -1).all(-1)
+    same = (follows[1:] == follows[:-1]).all(axis=tuple(range(1, follows.ndim)))
     return int(same.argmax()) + (before is None) if same.any() else None
 
 
