@@ -295,7 +295,8 @@ BAD: list[tuple[str, xr.Dataset, dict[str, Any], str]] = [
     ("period", ocean(), {"periods": {"y": 8e4, "x": 7e4}},
      "{path}: 8 points of xh with spacing 10000 make a period of 80000, but simulation.periods.x = 70000; leave out a "
      "last point that repeats the first, or correct it"),
-    ("points", ocean(), {"points": {"y": 8, "x": 16}}, "{path}: xh has 8 points, but simulation.points.x = 16; state 8, or interpolate the data"),
+    ("points", ocean(), {"points": {"y": 8, "x": 16}},
+     "{path}: xh has 8 points, but simulation.points.x = 16; state 8, or interpolate the data"),
     ("no grid", ocean().drop_vars("xh"), {},
      "{path}: xh has no coordinate variable; add one, or state the side as simulation.periods.x"),
     ("sphere", with_units("yh", "degrees_north"), {},

@@ -102,6 +102,10 @@ def _kind(path: Path, first: bytes) -> str:
         return _zipped(path)
     if not first.strip(b"\x00"):
         return "empty; make or copy it again" if not first else "nothing but zeros at its beginning; copy it again"
+    return _text(path, first)
+
+
+def _text(path: Path, first: bytes) -> str:
     if path.name in (*MARKS, ARRAY, ".zattrs"):
         return f"a part of a Zarr store; name its folder {path.parent}"
     if first.lstrip().lower().startswith((b"<!doctype", b"<html")):
@@ -120,7 +124,8 @@ def _zipped(path: Path) -> str:
     if names and all(name.endswith(".npy") for name in names):
         return NUMPY.replace("an array", "arrays", 1)
     if any(name in (*MARKS, ARRAY) for name in names):
-        return f"a zipped Zarr store; unpack it with unzip {path.name} -d {path.stem.removesuffix('.zarr')}.zarr, and name that folder"
+        folder = f"{path.stem.removesuffix('.zarr')}.zarr"
+        return f"a zipped Zarr store; unpack it with unzip {path.name} -d {folder}, and name that folder"
     return "a zip file; unpack it first"
 
 

@@ -3,12 +3,12 @@
     stored p  →  marked as missing, or outside the valid range?  →  x = p · scale_factor + add_offset
 
 after the conventions of NetCDF (NUG) and CF. A mark is compared in the less precise of its type and that of the data:
-1e20 in double precision marks what holds 1e20 in single. `valid_min`, `valid_max` and `valid_range` count as packed numbers
-if they are integers, and all integers of a variable with `_Unsigned` count without sign. Where nothing is stated the
-NetCDF library fills with a number of its own. `actual_range` tells what was there, not what may be, and is left alone.
+1e20 in double precision marks what holds 1e20 in single. `valid_min`, `valid_max` and `valid_range` count as packed
+numbers if they are integers, and all integers of a variable with `_Unsigned` count without sign. Where nothing is stated
+the NetCDF library fills with a number of its own. `actual_range` tells what was there, not what may be, and is left alone.
 
-The `fill_value` of a Zarr array of format 2 is what xarray writes for `_FillValue`, but zero is also what everybody else
-gets unasked; so a zero is a mark only where numbers are packed.
+The `fill_value` of a Zarr array of format 2 is what xarray writes for `_FillValue`, but zero is also what everybody
+else gets unasked; so a zero is a mark only where numbers are packed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MARKS = (FILL, "missing_value")
 VALID = ("valid_min", "valid_max", "valid_range")
 PACKING = ("scale_factor", "add_offset")
 LIBRARY = "library's fill"
-"""Under which the number is kept that the NetCDF library or a Zarr store fills with; no file can hold such an attribute."""
+"""Under which the number is kept that the NetCDF library or a Zarr store fills with, as if it were an attribute."""
 UNSIGNED = "_Unsigned"
 Mark = tuple[str, np.ndarray]
 """What numbers are, in words, and where they are so."""

@@ -1,7 +1,7 @@
 """Files and Zarr stores behind the paths, URLs and patterns of `simulation.import`.
 
-Whoever plans a workflow asks this too, at every call. So a pattern looks at a bounded number of names, follows no link to
-a folder, and enters no Zarr store; and nothing is opened that could wait for ever, such as a pipe.
+Whoever plans a workflow asks this too, at every call. So a pattern looks at a bounded number of names, follows no link
+to a folder, and enters no Zarr store; and nothing is opened that could wait for ever, such as a pipe.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
 def _refuse_special(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise UserError(
-            f"simulation.import: {path} is a link to {os.readlink(path)}, which does not exist; bring the file there, "
+            f"simulation.import: {path} is a link to {path.readlink()}, which does not exist; bring the file there, "
             "or "
             "name where it lies"
         )

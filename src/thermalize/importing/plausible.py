@@ -1,12 +1,12 @@
 """What no field of a flow looks like, whatever the file says of it.
 
-Frames that were never written and marks that nobody has declared come in as numbers. In one frame of a channel, x at all
-points of the grid, with m the median of |x| over the points where it is not zero:
+Frames that were never written and marks that nobody has declared come in as numbers. In one frame of a channel, x at
+all points of the grid, with m the median of |x| over the points where it is not zero:
 
     constant                 all x equal
     beyond all measure       |x| > 10¹⁵ m
-    a mark                   the largest or smallest x occurs again, or is a number that is known as a mark, and lies farther
-                             from the next one than 5 times the range of all others
+    a mark                   the largest or smallest x occurs again, or is a number that is known as a mark, and lies
+                             farther from the next one than 5 times the range of all others
 
 and of one frame after another
 
@@ -23,10 +23,12 @@ BEYOND = 1e15
 APART = 5.0
 """Of the range of all others: temperatures in kelvin beside −999 are ten of their ranges apart."""
 KNOWN = np.array(
-    [-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0, -99999.0, -32767.0, -32768.0, 32767.0, 32766.0, 65535.0, 9999.0]
-    + [99999.0, -1e10, 1e10, -1e20, 1e20, 1e30, -1e30, -1e34, 1e34, 1e35, 1e36, 9.96921e36],
+    """
+    -99 -99.9 -99.99 -999 -999.9 -999.99 -9999 -99999 9999 99999 -32768 -32767 32766 32767 65535
+    -1e10 1e10 -1e20 1e20 -1e30 1e30 -1e34 1e34 1e35 1e36
+    """.split(),
     dtype=np.float32,
-)  # fmt: skip
+)
 Finding = tuple[str, tuple[int, ...]]
 """What is strange, in words with room for the `{place}`, and its index: of a frame and channel, or of a point in it."""
 CONSTANT = "it may never have been written: make or copy it again, leave the beginning out with spin_up, or the channel"

@@ -115,7 +115,7 @@ def offset_of(config: ImportConfig) -> int:
 
 
 def _are_months(times: np.ndarray, steps: np.ndarray, typical: float, config: ImportConfig, reference: str) -> bool:
-    """Whether steps are one or several months of a calendar, which also a year is: they differ, but only as months do."""
+    """Whether steps are one or several months of a calendar, as a year is: they differ, but only as months do."""
     day = 86400.0 / SECONDS.get(config.time_units.lower(), np.inf)
     months = round(typical / day / MONTH) if day else 0
     if months < 1 or np.abs(steps / day - months * MONTH).max() > MONTH_ROOM:
