@@ -127,7 +127,7 @@ def test_pieces_of_files_are_the_frames_of_a_row(
         section("a.nc", every=every, frame_interval=0.5 * every, spin_up=0.5 * skipped)
     )
     chain = Chain(tuple(Path(f"{number}.nc") for number in range(len(lengths))), tuple(accumulate(lengths)))
-    form = Form({}, "m", ("q",), 1, "", "q")
+    form = Form({}, "m", ("q",), 1, "", "q", "")
     found = Archive(config, form, (chain,), (0.0,))
     owned = [(path, frame) for path, length in zip(chain.paths, lengths, strict=True) for frame in range(length)]
     kept = owned[skipped::every]

@@ -69,6 +69,8 @@ class Form:
     members: int
     reference: str
     long_name: str
+    cell_methods: str
+    """How the values of a frame follow from those of the interval around it, if the files say so."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def survey(config: ImportConfig) -> Archive:
     together = config.files == "time"
     chains = [sorted(tracks, key=lambda track: float(track.times[0]))] if together else [[track] for track in tracks]
     for chain in chains:
-        refuse_uneven(chain, config, first.reference)
+        refuse_uneven(chain, config, first.reference, first.cell_methods)
     return Archive(config, first, tuple(map(_chain, chains)), tuple(float(chain[0].times[0]) for chain in chains))
 
 
@@ -186,6 +188,7 @@ def _form(dataset: xr.Dataset, config: ImportConfig, path: Place) -> Form:
         members=first.sizes[dims.member] if dims.member else 1,
         reference=reference_of(dataset, config),
         long_name=config.long_name or str(first.attrs.get("long_name", config.variable)),
+        cell_methods=str(first.attrs.get("cell_methods", "")),
     )
 
 

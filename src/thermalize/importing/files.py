@@ -20,9 +20,9 @@ from upath import UPath
 from thermalize.config import ImportConfig
 from thermalize.errors import UserError
 from thermalize.importing.finding import field_of, first_line, repeating
-from thermalize.importing.missing import coordinate, fault, marks, state, unpacked
+from thermalize.importing.missing import coordinate, fault, marks, of_netcdf, of_zarr, unpacked
 from thermalize.importing.plausible import first_strange
-from thermalize.importing.written import Stated, lowest_and_highest, substituting
+from thermalize.importing.written import FILL, Stated, lowest_and_highest, substituting
 from thermalize.store.place import Place
 
 __all__ = ["fields", "opened", "read"]
@@ -53,7 +53,7 @@ def opened(path: Place, config: ImportConfig, highest: bool = False) -> Iterator
         words = f"{path} cannot be opened as {kind} ({first_line(error)}); make or copy it again"
         raise UserError(words) from None
     with dataset:
-        yield _with_coordinates(usable.assign(_stating(usable, stated)), config, path)
+        yield _with_coordinates(_stating(usable, stated, path), config, path)
 
 
 def fields(dataset: xr.Dataset, config: ImportConfig, path: Place) -> list[xr.DataArray]:
@@ -92,10 +92,18 @@ def _open(path: Place, names: list[str], highest: bool) -> tuple[xr.Dataset, dic
     return xr.open_dataset(source, engine="zarr", consolidated=False, **plain), store.stated
 
 
-def _stating(dataset: xr.Dataset, stated: dict[str, Stated] | None) -> dict[str, xr.DataArray]:
-    """The variables with what their file says of missing numbers among their attributes."""
-    names = [str(name) for name, variable in dataset.variables.items() if variable.dtype.kind in "fiu"]
-    return {name: state(dataset[name], None if stated is None else stated.get(name, Stated())) for name in names}
+def _stating(dataset: xr.Dataset, stated: dict[str, Stated] | None, path: Place) -> xr.Dataset:
+    """The dataset with what its file says of missing numbers among the attributes of each variable."""
+    variables = {str(name): each for name, each in dataset.variables.items() if each.dtype.kind in "fiu"}
+    if stated is None:
+        said = of_netcdf(str(path), variables)
+    else:
+        said = {name: of_zarr(stated.get(name, Stated()), each) for name, each in variables.items()}
+    changed = {name: each.copy(deep=False) for name, each in variables.items()}
+    for name, variable in changed.items():
+        kept = {key: each for key, each in variable.attrs.items() if stated is None or key != FILL}
+        variable.attrs = {**kept, **said.get(name, {})}
+    return dataset.assign(changed)
 
 
 def _is_zarr(path: Place) -> bool:

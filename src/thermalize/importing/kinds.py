@@ -5,7 +5,9 @@ Libraries say of all of them that they cannot be opened; whoever then looks for 
 
 from __future__ import annotations
 
+import json
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 from thermalize.errors import UserError
@@ -54,7 +56,7 @@ def is_store(path: Path) -> bool:
 def refuse_foreign(path: Path) -> None:
     """Raise a `UserError` that says what a path is unless it is a whole NetCDF file or may be a Zarr store."""
     if path.is_dir():
-        if not is_store(path):
+        if not is_store(path) or _is_array(path):
             raise UserError(f"simulation.import: {_folder(path)}")
         return
     try:
@@ -71,8 +73,15 @@ def refuse_foreign(path: Path) -> None:
         raise UserError(f"simulation.import: {path} is {_kind(path, first)}")
 
 
+def _is_array(path: Path) -> bool:
+    with suppress(OSError, ValueError, AttributeError):
+        described = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        return described.get("node_type") == "array"
+    return (path / ARRAY).is_file()
+
+
 def _folder(path: Path) -> str:
-    if (path / ARRAY).is_file():
+    if _is_array(path):
         return (
             f"{path} is a single array of Zarr; name the group {path.parent.name} that it lies in, with coordinates "
             "and times"

@@ -4,8 +4,9 @@
 
 after the conventions of NetCDF (NUG) and CF. A mark is compared in the less precise of its type and that of the data:
 1e20 in double precision marks what holds 1e20 in single. `valid_min`, `valid_max` and `valid_range` count as packed
-numbers if they are integers, and all integers of a variable with `_Unsigned` count without sign. Where nothing is stated
-the NetCDF library fills with a number of its own. `actual_range` tells what was there, not what may be, and is left alone.
+numbers if they are integers, and all integers of a variable with `_Unsigned` count without sign. Where nothing is
+stated the NetCDF library fills with a number of its own, unless it was told not to fill. `actual_range` tells what was
+there, not what may be, and is left alone.
 
 The `fill_value` of a Zarr array of format 2 is what xarray writes for `_FillValue`, but zero is also what everybody
 else gets unasked; so a zero is a mark only where numbers are packed.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import netCDF4
@@ -24,7 +25,7 @@ import xarray as xr
 
 from thermalize.importing.written import FILL, Stated
 
-__all__ = ["Mark", "coordinate", "fault", "marks", "state", "unpacked"]
+__all__ = ["Mark", "coordinate", "fault", "marks", "of_netcdf", "of_zarr", "unpacked"]
 
 MARKS = (FILL, "missing_value")
 VALID = ("valid_min", "valid_max", "valid_range")
@@ -36,24 +37,21 @@ Mark = tuple[str, np.ndarray]
 """What numbers are, in words, and where they are so."""
 
 
-def state(field: xr.DataArray, stated: Stated | None) -> xr.DataArray:
-    """The variable, with what its file says of missing numbers among the attributes."""
-    attributes = dict(field.attrs)
-    if stated is None:
-        default = netCDF4.default_fillvals.get(field.dtype.newbyteorder("=").str[1:])
-        if FILL not in attributes and field.dtype.itemsize > 1 and default is not None:
-            attributes[LIBRARY] = default
-    else:
-        attributes.pop(FILL, None)
-        packed = any(key in attributes for key in PACKING)
-        if stated.attribute is not None:
-            attributes[FILL] = stated.attribute
-        fill = _bits(stated.fill_value, field.dtype)
-        if fill is not None and (fill != 0 or (packed and stated.zarr_format == 2 and FILL not in attributes)):
-            attributes[LIBRARY] = fill
-    field = field.copy(deep=False)
-    field.attrs = attributes
-    return field
+def of_netcdf(path: str, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What a file says of missing numbers by itself: the library's fill of every variable that has no `_FillValue`."""
+    with netCDF4.Dataset(path) as file:
+        variables = [file.variables[name] for name in names if name in file.variables]
+        filled = {each.name: each.get_fill_value() for each in variables if FILL not in each.ncattrs()}
+        one_byte = [each.name for each in variables if each.dtype.itemsize == 1]
+    return {name: {LIBRARY: fill} for name, fill in filled.items() if fill is not None and name not in one_byte}
+
+
+def of_zarr(stated: Stated, field: xr.Variable) -> dict[str, Any]:
+    """What the description of an array says of missing numbers."""
+    found = {} if stated.attribute is None else {FILL: stated.attribute}
+    fill = _bits(stated.fill_value, field.dtype)
+    packed = stated.zarr_format == 2 and not found and any(key in field.attrs for key in PACKING)
+    return found if fill is None or (fill == 0 and not packed) else {**found, LIBRARY: fill}
 
 
 def fault(attributes: Mapping[str, Any]) -> str | None:

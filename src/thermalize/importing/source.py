@@ -108,6 +108,7 @@ class Imported:
             "source_digests": [*self.digests.values()],
             "source_variables": [*(config.channels or {config.variable: config.variable}).values()],
             "source_dims": config.dims.model_dump(exclude_none=True),
+            **({"source_cell_methods": form.cell_methods} if form.cell_methods else {}),
             "first_time": [self.archive.begin(row) for row in self.chosen],
             "first_time_units": f"{config.time_units} since {form.reference}" if form.reference else config.time_units,
             "code_version": __version__,

@@ -9,6 +9,7 @@ Only the steps between frames matter to a store; the times themselves tell what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -82,20 +83,22 @@ def track_of(dataset: xr.Dataset, config: ImportConfig, path: Place) -> Track:
     return Track(path, time.to_numpy().astype(np.float64) * _factor(time, config, path))
 
 
-def refuse_uneven(tracks: Sequence[Track], config: ImportConfig, reference: str = "") -> None:
+def refuse_uneven(tracks: Sequence[Track], config: ImportConfig, reference: str = "", methods: str = "") -> None:
     """Raise a `UserError` unless the frames of consecutive files follow each other at `frame_interval` / `every`.
 
     Args:
         tracks: the files in the order of their times.
         config: says which interval.
         reference: the date and calendar that times are counted from.
+        methods: `cell_methods` of the variable.
     """
     times = np.concatenate([track.times for track in tracks])
     if len(times) < 2:
         raise UserError(f"{tracks[0].path}: {config.dims.time} holds one frame; a trajectory needs at least two")
     steps = np.diff(times)
     typical = float(np.median(steps))
-    if _are_months(times, steps, typical, config, reference):
+    averaged = re.search(rf"(^|\s)(time|{re.escape(config.dims.time)}):\s*(?!point)\w", methods) is not None
+    if _are_months(times, steps, typical, config, averaged or reference.endswith("(360_day)")):
         raise UserError(
             f"{tracks[0].path}: frames follow the calendar, {typical:.4g} {config.time_units} apart or about that: "
             f"{NO_STATES}"
@@ -114,8 +117,11 @@ def offset_of(config: ImportConfig) -> int:
     return int(np.ceil(config.spin_up / step - 1e-6))
 
 
-def _are_months(times: np.ndarray, steps: np.ndarray, typical: float, config: ImportConfig, reference: str) -> bool:
-    """Whether steps are one or several months of a calendar, as a year is: they differ, but only as months do."""
+def _are_months(times: np.ndarray, steps: np.ndarray, typical: float, config: ImportConfig, suspected: bool) -> bool:
+    """Whether steps are one or several months of a calendar, as a year is: they differ, but only as months do.
+
+    In a calendar of equal months, and where values are averages, they need not differ.
+    """
     day = 86400.0 / SECONDS.get(config.time_units.lower(), np.inf)
     months = round(typical / day / MONTH) if day else 0
     if months < 1 or np.abs(steps / day - months * MONTH).max() > MONTH_ROOM:
@@ -123,7 +129,7 @@ def _are_months(times: np.ndarray, steps: np.ndarray, typical: float, config: Im
     # times of double precision may once have been of single precision
     resolution = np.finfo(np.float32).eps * np.abs(times).max() if (times == times.astype(np.float32)).all() else 0.0
     uneven = bool((np.abs(steps - typical) > EVEN * typical + 2 * resolution).any())
-    return uneven or (reference.endswith("(360_day)") and abs(typical / day - 30 * months) < EVEN)
+    return uneven or suspected
 
 
 def _uneven(tracks: Sequence[Track], steps: np.ndarray, typical: float, config: ImportConfig) -> str:
