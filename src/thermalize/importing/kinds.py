@@ -82,10 +82,7 @@ def _is_array(path: Path) -> bool:
 
 def _folder(path: Path) -> str:
     if _is_array(path):
-        return (
-            f"{path} is a single array of Zarr; name the group {path.parent.name} that it lies in, with coordinates "
-            "and times"
-        )
+        return f"{path} is a single array of Zarr; name the group that it lies in, with coordinates and times"
     stored = next((each for each in sorted(path.iterdir())[:1000] if is_store(each)), None)
     names = f"stores in it, as {path.name}/*{stored.suffix}" if stored else f"files in it, as {path.name}/*.nc"
     return f"{path} is a folder but no Zarr store; name {names}"

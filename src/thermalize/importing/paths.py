@@ -43,7 +43,9 @@ def matches(pattern: str) -> list[Path]:
     """
     try:
         path = Path(pattern).expanduser()
-        found = [path] if path.exists() else list(dict.fromkeys(_Search(pattern).below(*_split(path))))
+        found = (
+            [path] if path.exists() or path.is_symlink() else list(dict.fromkeys(_Search(pattern).below(*_split(path))))
+        )
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"simulation.import: {pattern!r} is no path ({error}); correct it") from None
     for each in found:
