@@ -48,6 +48,7 @@ if not workflow.overwrite_configfiles:
 try:
     EXPERIMENT, SOURCE = merged_experiment(workflow.configfiles, workflow.config_settings.config)
     refuse_impossible(EXPERIMENT, notes=not workflow.remote_exec)
+    IMPORTED = source_stamp_of(EXPERIMENT)
 except UserError as error:
     sys.exit(f"Error: {error}")
 

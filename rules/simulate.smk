@@ -23,7 +23,7 @@ rule simulate:
     params:
         config=CONFIG,
         settings=settings("simulate"),
-        source=source_stamp_of(EXPERIMENT),
+        source=IMPORTED,
     message:
         "simulate {wildcards.split}"
     shell:

@@ -119,7 +119,8 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
     ({"splits": {"train": {"members": 1, "frames": 2, "windows": 3}}},
      "simulation.splits.train.windows: this key is unknown; known: members, frames"),
     ({"points": {"y": 8, "x": 9}},
-     "emulators.unet.network halves the grid 1 times, but points = 9 is not divisible by 2"),
+     "emulators.unet.network halves the grid 1 times, but the 9 points along x are not divisible by 2; "
+     "use 8 or 10 points, or fewer multipliers"),
 ]  # fmt: skip
 
 

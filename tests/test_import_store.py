@@ -96,8 +96,12 @@ def test_blocks_and_shards_do_not_touch_the_numbers(tmp_path: Path, path: Path, 
     np.testing.assert_array_equal(stored(run(tmp_path / "b", experiment(path, **changes))), expected)
 
 
-def test_a_store_can_be_imported_in_turn(tmp_path: Path, path: Path) -> None:
-    first = run(tmp_path, experiment(path))
+def test_a_store_can_be_imported_in_turn(tmp_path: Path) -> None:
+    for seed in range(5):
+        write(ocean(waves(seed=seed)), tmp_path / "runs" / f"{seed}.nc")
+    parts = splits((3, 10), (1, 10), (1, 5))
+    apart = experiment(str(tmp_path / "runs" / "*.nc"), files="member", split="member", gap=None, splits=parts)
+    first = run(tmp_path, apart)
     dims = {"time": "time", "y": "y", "x": "x", "member": "member", "channel": "channel"}
     parts = splits((1, 10), (1, 9), (1, 5))
     again = experiment(store_path(first), dims=dims, split="member", gap=None, splits=parts)
@@ -105,6 +109,18 @@ def test_a_store_can_be_imported_in_turn(tmp_path: Path, path: Path) -> None:
     np.testing.assert_array_equal(second["q"].values, stored(first)[1:2, :9])
     assert second["channel"].values.tolist() == ["zl=0.5", "zl=1.5"]
     assert second.attrs["first_time_units"] == "days"
+
+
+def test_windows_of_one_trajectory_are_no_members(tmp_path: Path, path: Path) -> None:
+    first = run(tmp_path, experiment(path))
+    dims = {"time": "time", "y": "y", "x": "x", "member": "member", "channel": "channel"}
+    parts = splits((1, 10), (1, 9), (1, 5))
+    again = experiment(store_path(first), dims=dims, split="member", gap=None, splits=parts)
+    assert refused(tmp_path / "again", again) == (
+        f"{store_path(first)}: member 1 goes on where the end leads of {store_path(first)}: member 0: it is its "
+        "continuation "
+        "and no member of its own; join the parts of each member to one trajectory, or leave out what follows at once"
+    )
 
 
 def fingerprint(folder: Path, config: Experiment, split: str = "train") -> str:
@@ -225,7 +241,10 @@ def test_what_is_wrong_is_said_before_anything_is_written(tmp_path: Path, path: 
 
 def test_a_grid_that_the_networks_cannot_halve_is_refused_when_it_is_known(tmp_path: Path) -> None:
     path = write(ocean(waves(points=9)), tmp_path / "odd.nc")
-    sentence = "emulators.unet.network halves the grid 1 times, but points = 9 is not divisible by 2"
+    sentence = (
+        "emulators.unet.network halves the grid 1 times, but the 9 points along y are not divisible by 2; use 8 or 10 "
+        "points, or fewer multipliers"
+    )
     assert refused(tmp_path, experiment(path)) == sentence
 
 
@@ -234,7 +253,7 @@ def test_missing_values_are_named_and_nothing_is_sealed(tmp_path: Path) -> None:
     values[25, 0, 3, 3] = np.nan
     path = write(ocean(values), tmp_path / "ocean.nc")
     assert refused(tmp_path, experiment(path)) == (
-        f"train, block 2 with member 2: {path}: q is NaN or a fill value at "
+        f"train, block 2 with member 2: {path}: q is NaN at "
         ".isel(ocean_time=25, zl=0, yh=3, xh=3); fill or cut out missing values and land before the import"
     )
     ledger = Ledger(tmp_path / "simulation" / "train.zarr.partial", "")
@@ -251,7 +270,9 @@ def test_a_constant_channel_is_refused(tmp_path: Path) -> None:
     values[:, 1] = 4.7
     path = write(ocean(values), tmp_path / "ocean.nc")
     assert refused(tmp_path, experiment(path)) == (
-        "The channel zl=1.5 of q has the value 4.7 everywhere in this split; leave it out"
+        f"{path}: q has the value 4.7 at all points of .isel(ocean_time=0, zl=1); it may never have been written: "
+        "make or "
+        "copy it again, leave the beginning out with spin_up, or the channel"
     )
 
 

@@ -140,11 +140,14 @@ class UNetConfig(Convolutional):
         return self.divisor * (self.kernel_size // 2)
 
     def grid_fault(self, grid: tuple[int, ...], where: str = "network") -> str | None:
-        odd = [points for points in grid if points % self.divisor]
+        odd = [(axis, points) for axis, points in zip("yx"[-len(grid) :], grid, strict=False) if points % self.divisor]
         if odd:
+            (axis, points), below = odd[0], odd[0][1] // self.divisor * self.divisor
             return (
-                f"{where} halves the grid {len(self.multipliers) - 1} times, "
-                f"but points = {odd[0]} is not divisible by {self.divisor}"
+                f"{where} halves the grid {len(self.multipliers) - 1} times, but the {points} points along {axis} are "
+                "not "
+                f"divisible by {self.divisor}; use {below or self.divisor} or {below + self.divisor} points, or fewer "
+                "multipliers"
             )
         return super().grid_fault(grid, where)
 

@@ -15,6 +15,7 @@ from thermalize.errors import UserError
 from thermalize.importing.files import fields, opened, read
 from thermalize.importing.grid import axes_of
 from thermalize.importing.paths import find
+from thermalize.importing.plausible import first_stuck
 from thermalize.importing.splits import Row
 from thermalize.importing.times import Track, offset_of, reference_of, refuse_uneven, track_of
 from thermalize.store.place import Place
@@ -68,6 +69,8 @@ class Form:
     members: int
     reference: str
     long_name: str
+    cell_methods: str
+    """How the values of a frame follow from those of the interval around it, if the files say so."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,42 @@ class Archive:
             yield Piece(chain.paths[file], member, first, every, here)
             frame, left = frame + here * every, left - here
 
-    def frames(self, row: Row, start: int, stop: int) -> np.ndarray:
-        """Frames start … stop−1 of a row, [frame, channel, *grid] in float32."""
-        return np.concatenate([read(p.path, self.config, p.member, p.part) for p in self.pieces(row, start, stop)])
+    def frames(self, row: Row, start: int, stop: int, before: np.ndarray | None = None) -> np.ndarray:
+        """Frames start … stop−1 of a row, [frame, channel, *grid] in float32.
+
+        Args:
+            row: of which member.
+            start: of them.
+            stop: of them.
+            before: frame start−1, if it is known.
+
+        Raises:
+            UserError: a file is damaged, a value is missing or like no field, or a frame is the one before it again.
+        """
+        values = np.concatenate([read(p.path, self.config, p.member, p.part) for p in self.pieces(row, start, stop)])
+        if (stuck := first_stuck(values, before)) is not None:
+            (piece,) = self.pieces(row, start + stuck, start + stuck + 1)
+            dims = self.config.dims
+            member = f"{dims.member}={piece.member}, " if dims.member else ""
+            raise UserError(
+                f"{piece.path}: {self.config.variable} is the frame before it again at .isel({member}{dims.time}="
+                f"{piece.start}), to the last digit; leave out repeated frames, or import output that changes"
+            )
+        return values
+
+    def look(self, row: Row) -> None:
+        """Read the first and the last frame of a row in every file; raises as `frames` does."""
+        first = 0
+        for piece in self.pieces(row, 0, row.frames):
+            for frame in {first, first + piece.frames - 1}:
+                self.frames(row, frame, frame + 1)
+            first += piece.frames
+
+    def name(self, member: int) -> str:
+        """Of a member, in words: its file, or its number along the dimension, with the file where there are several."""
+        which, number = divmod(member, self.form.members)
+        path, dim = self.chains[which].paths[0], self.config.dims.member
+        return f"{path}: {dim} {number}" if dim else str(path)
 
     def begin(self, row: Row) -> float:
         """Time of the first frame of a row in `time_units` since the reference."""
@@ -122,7 +158,7 @@ def survey(config: ImportConfig) -> Archive:
     paths, tracks = find(config.source), list[Track]()
     first: Form | None = None
     for path in paths:
-        with opened(path) as dataset:
+        with opened(path, config) as dataset:
             form = _form(dataset, config, path)
             tracks.append(track_of(dataset, config, path))
         first = first or form
@@ -131,7 +167,7 @@ def survey(config: ImportConfig) -> Archive:
     together = config.files == "time"
     chains = [sorted(tracks, key=lambda track: float(track.times[0]))] if together else [[track] for track in tracks]
     for chain in chains:
-        refuse_uneven(chain, config)
+        refuse_uneven(chain, config, first.reference, first.cell_methods)
     return Archive(config, first, tuple(map(_chain, chains)), tuple(float(chain[0].times[0]) for chain in chains))
 
 
@@ -148,14 +184,15 @@ def _form(dataset: xr.Dataset, config: ImportConfig, path: Place) -> Form:
     return Form(
         axes=axes,
         axis_units=units,
-        channels=_channels(first, config),
+        channels=_channels(first, config, path),
         members=first.sizes[dims.member] if dims.member else 1,
         reference=reference_of(dataset, config),
         long_name=config.long_name or str(first.attrs.get("long_name", config.variable)),
+        cell_methods=str(first.attrs.get("cell_methods", "")),
     )
 
 
-def _channels(field: xr.DataArray, config: ImportConfig) -> tuple[str, ...]:
+def _channels(field: xr.DataArray, config: ImportConfig, path: Place) -> tuple[str, ...]:
     """Names of the channels: those of the configuration, or the values along the channel dimension."""
     dim = config.dims.channel
     if dim is None:
@@ -163,7 +200,22 @@ def _channels(field: xr.DataArray, config: ImportConfig) -> tuple[str, ...]:
     if dim not in field.coords:
         return tuple(f"{dim}{number}" for number in range(field.sizes[dim]))
     values = field[dim].to_numpy().tolist()
-    return tuple(value if isinstance(value, str) else f"{dim}={value:g}" for value in values)
+    names = [value if isinstance(value, str) else f"{dim}={_short(value, values)}" for value in values]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UserError(
+            f"{path}: two channels along {dim} are called {twice[0]}; give each a value of its own in {dim}"
+        )
+    return tuple(names)
+
+
+def _short(value: object, among: Sequence[object]) -> str:
+    """A number in six digits, or in all of them where six do not tell it from others."""
+    if not isinstance(value, int | float):
+        return str(value)
+    short = f"{value:g}"
+    alike = [other for other in among if isinstance(other, int | float) and f"{other:g}" == short]
+    return short if len(alike) == 1 else repr(value)
 
 
 def _refuse_units(field: xr.DataArray, config: ImportConfig, path: Place) -> None:

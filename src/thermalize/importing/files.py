@@ -1,13 +1,16 @@
 """One file of the user's, under the user's names: open it, find the variables, put their dimensions in order.
 
-Nothing is decoded but fill values, scale and offset; whatever is read is a slice, so a file may be larger than memory.
+Numbers are read as they are stored, and decoded here: what is missing, or was never written, must be told apart from
+what is zero. Whatever is read is a slice, so a file may be larger than memory.
+
+Libraries raise errors of any class on a damaged file. All of them are its fault, and said in one sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -16,108 +19,174 @@ from upath import UPath
 
 from thermalize.config import ImportConfig
 from thermalize.errors import UserError
+from thermalize.importing.finding import field_of, first_line, repeating
+from thermalize.importing.missing import coordinate, fault, marks, of_netcdf, of_zarr, unpacked
+from thermalize.importing.plausible import first_strange
+from thermalize.importing.written import FILL, Stated, lowest_and_highest, substituting
 from thermalize.store.place import Place
-from thermalize.store.reading import for_zarr
 
 __all__ = ["fields", "opened", "read"]
 
-MOST_NAMES = 12
+MOST_POINTS = 100_000_000
+"""Of a coordinate; a damaged header may speak of more than any memory holds."""
+ADVICE = "fill or cut out missing values and land before the import"
 
 
 @contextmanager
-def opened(path: Place) -> Iterator[xr.Dataset]:
-    """A NetCDF file or Zarr store, at a URL a Zarr store, lazily; times stay the numbers that they are."""
+def opened(path: Place, config: ImportConfig, highest: bool = False) -> Iterator[xr.Dataset]:
+    """A NetCDF file or Zarr store, at a URL a Zarr store, lazily.
+
+    Times stay the numbers that they are, and variables those that are stored; coordinates along dimensions are decoded.
+    Of the variables, what was never written to a Zarr store is the lowest number of its type, or the highest.
+    """
+    names = [config.variable] if config.channels is None else [*config.channels.values()]
+    kind = "a Zarr store" if _is_zarr(path) else "a NetCDF file"
     try:
-        dataset = _open(path)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        kind = "a Zarr store" if _is_zarr(path) else "a NetCDF file"
-        raise UserError(f"{path} cannot be opened as {kind} ({_first_line(error)}); check that it is whole") from None
+        # said of a variable that may not be asked for, or that is refused
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset, stated = _open(path, names, highest)
+            usable = dataset.drop_vars(repeating(dataset, names, path))
+    except UserError:
+        raise
+    except Exception as error:
+        words = f"{path} cannot be opened as {kind} ({first_line(error)}); make or copy it again"
+        raise UserError(words) from None
     with dataset:
-        yield dataset
+        yield _with_coordinates(_stating(usable, stated, path), config, path)
 
 
 def fields(dataset: xr.Dataset, config: ImportConfig, path: Place) -> list[xr.DataArray]:
     """The variables of the channels, lazily, each with those of [member, time, channel, y, x] that `dims` names.
 
     Raises:
-        UserError: a variable or dimension is not there, is not named, or holds no numbers.
+        UserError: a variable or dimension is not there, is not named, or holds no numbers; or it is not clear which.
     """
     names = [config.variable] if config.channels is None else [*config.channels.values()]
-    return [_field(dataset, name, config, path) for name in names]
+    found = [field_of(dataset, name, config, path) for name in names]
+    for field in found:
+        if words := fault(field.attrs):
+            raise UserError(f"{path}: {field.name}: {words}")
+    return found
 
 
 def read(path: Place, config: ImportConfig, member: int, part: slice) -> np.ndarray:
     """Frames [frame, channel, *grid] of a member in float32.
 
     Raises:
-        UserError: the file is damaged, or a value is not finite; names the file, the variable and the place.
+        UserError: the file is damaged, or a value is missing, not finite, or like no field; names the file, the
+            variable and the place.
     """
-    with opened(path) as dataset:
+    with opened(path, config) as dataset:
         parts = [_values(field, config, member, part, path) for field in fields(dataset, config, path)]
     return np.concatenate(parts, axis=1)
 
 
-def _open(path: Place) -> xr.Dataset:
-    options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if _is_zarr(path) else {"engine": "netcdf4"}
-    source: Any = for_zarr(path)
-    return xr.open_dataset(source, chunks=None, cache=False, decode_times=False, **options)
+def _open(path: Place, names: list[str], highest: bool) -> tuple[xr.Dataset, dict[str, Stated] | None]:
+    """The dataset as it is stored, and what a Zarr store states of its arrays."""
+    plain: dict[str, Any] = {"chunks": None, "cache": False, "decode_times": False, "mask_and_scale": False}
+    if not _is_zarr(path):
+        return xr.open_dataset(str(path), engine="netcdf4", **plain), None
+    store = substituting(path, names, highest)
+    source: Any = store
+    return xr.open_dataset(source, engine="zarr", consolidated=False, **plain), store.stated
+
+
+def _stating(dataset: xr.Dataset, stated: dict[str, Stated] | None, path: Place) -> xr.Dataset:
+    """The dataset with what its file says of missing numbers among the attributes of each variable."""
+    variables = {str(name): each for name, each in dataset.variables.items() if each.dtype.kind in "fiu"}
+    if stated is None:
+        said = of_netcdf(str(path), variables)
+    else:
+        said = {name: of_zarr(stated.get(name, Stated()), each) for name, each in variables.items()}
+    changed = {name: each.copy(deep=False) for name, each in variables.items()}
+    for name, variable in changed.items():
+        kept = {key: each for key, each in variable.attrs.items() if stated is None or key != FILL}
+        variable.attrs = {**kept, **said.get(name, {})}
+    return dataset.assign(changed)
 
 
 def _is_zarr(path: Place) -> bool:
     return isinstance(path, UPath) or path.is_dir()
 
 
-def _field(dataset: xr.Dataset, name: str, config: ImportConfig, path: Place) -> xr.DataArray:
-    if name not in dataset.data_vars:
-        raise UserError(f"{path} has no variable {name!r}; {_known(name, [str(each) for each in dataset.data_vars])}")
-    field = dataset[name]
-    if field.dtype.kind not in "fiu":
-        raise UserError(f"{path}: {name} holds {field.dtype} and no real numbers; choose another variable")
-    order = [(role, dim) for role in ("member", "time", "channel", "y", "x") if (dim := getattr(config.dims, role))]
-    for role, dim in order:
-        if dim not in field.dims:
-            known = _known(dim, [str(each) for each in field.dims])
-            raise UserError(f"{path}: {name} has no dimension {dim!r}, which simulation.dims.{role} names; {known}")
-    named = [dim for _, dim in order]
-    for dim in field.dims:
-        if dim not in named and field.sizes[dim] > 1:
-            raise UserError(
-                f"{path}: {name} has the dimension {str(dim)!r} with {field.sizes[dim]} values, which simulation.dims "
-                "does not name; name it there as member or channel, or choose one value before the import"
-            )
-    return field.isel({dim: 0 for dim in field.dims if dim not in named}).transpose(*named)
+def _with_coordinates(dataset: xr.Dataset, config: ImportConfig, path: Place) -> xr.Dataset:
+    """The dataset with its coordinates along named dimensions in memory and decoded."""
+    decoded = {}
+    for dim in config.dims.model_dump(exclude_none=True).values():
+        if dim not in dataset.coords or dataset[dim].dims != (dim,):
+            continue
+        if dataset[dim].size > MOST_POINTS:
+            raise UserError(f"{path}: {dim} has {dataset[dim].size} points, more than can be; make or copy it again")
+        if words := fault(dataset[dim].attrs):
+            raise UserError(f"{path}: {dim}: {words}")
+        try:
+            decoded[dim] = coordinate(dataset[dim])
+        except Exception as error:
+            words = f"{path}: {dim} cannot be read ({first_line(error)}); make or copy the file again"
+            raise UserError(words) from None
+    return dataset.assign_coords(decoded)
 
 
 def _values(field: xr.DataArray, config: ImportConfig, member: int, part: slice, path: Place) -> np.ndarray:
     """[frame, channel, *grid] of one variable."""
     dims = config.dims
     chosen: dict[str, Any] = {dims.member: member} if dims.member else {}
-    try:
-        with np.errstate(over="ignore"):
-            values = field.isel({**chosen, dims.time: part}).to_numpy().astype(np.float32)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise UserError(f"{path}: {field.name} cannot be read ({_first_line(error)}); check that it is whole") from None
-    bad = ~np.isfinite(values)
-    if bad.any():
-        first = np.unravel_index(int(bad.argmax()), bad.shape)
-        place = dict(zip((str(dim) for dim in field.dims if dim not in chosen), map(int, first), strict=True))
-        place[dims.time] = part.start + place[dims.time] * part.step
-        words = ", ".join(f"{dim}={index}" for dim, index in {**chosen, **place}.items())
-        what = "NaN or a fill value" if np.isnan(values[first]) else "infinite in single precision"
+    found = field.isel({**chosen, dims.time: part})
+
+    def place(index: tuple[int, ...]) -> str:
+        indices = dict(zip(map(str, found.dims), index, strict=False))
+        indices[dims.time] = part.start + indices[dims.time] * part.step
+        return f".isel({', '.join(f'{dim}={number}' for dim, number in {**chosen, **indices}.items())})"
+
+    stored = _stored(found, path)
+    never = _never_written(stored, field, chosen, config, part, path)
+    if never is not None:
         raise UserError(
-            f"{path}: {field.name} is {what} at .isel({words}); fill or cut out missing values and "
-            "land before the import"
+            f"{path}: {field.name} was never written at {place(never)}, where its chunk is missing; make or copy it "
+            "again, "
+            "or, where zeros were left out, write the store with write_empty_chunks=True"
         )
-    return values if dims.channel else values[:, None]
+    meant = unpacked(stored, field.attrs)
+    for words, there in marks(stored, meant, field.attrs):
+        if there.any():
+            raise UserError(f"{path}: {field.name} is {words} at {place(_first(there))}; {ADVICE}")
+    with np.errstate(over="ignore"):
+        values = meant.astype(np.float32)
+    if not np.isfinite(values).all():
+        words = f"is infinite in single precision at {place(_first(~np.isfinite(values)))}"
+        raise UserError(f"{path}: {field.name} {words}; {ADVICE}")
+    whole = values if dims.channel else values[:, None]
+    if strange := first_strange(whole):
+        words, index = strange
+        point = place(index if dims.channel else (index[0], *index[2:]))
+        raise UserError(f"{path}: {field.name} {words.format(place=point)}")
+    return whole
 
 
-def _known(name: str, known: Collection[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    shown = [*known][:MOST_NAMES]
-    listed = ", ".join(shown) + (", …" if len(known) > len(shown) else "")
-    hint = f"did you mean {close[0]!r}? It has" if close else "it has"
-    return f"{hint} {listed or 'none'}"
+def _stored(found: xr.DataArray, path: Place) -> np.ndarray:
+    try:
+        return found.to_numpy()
+    except UserError:
+        raise
+    except Exception as error:
+        words = f"{path}: {found.name} cannot be read ({first_line(error)}); make or copy the file again"
+        raise UserError(words) from None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _never_written(
+    stored: np.ndarray, field: xr.DataArray, chosen: dict[str, Any], config: ImportConfig, part: slice, path: Place
+) -> tuple[int, ...] | None:
+    """The first number that was never written to a Zarr store, if any."""
+    lowest, highest = lowest_and_highest(stored.dtype)
+    there = stored == lowest
+    if not (_is_zarr(path) and there.any()):
+        return None
+    with opened(path, config, highest=True) as dataset:
+        again = field_of(dataset, str(field.name), config, path).isel({**chosen, config.dims.time: part})
+        there &= _stored(again, path) == highest
+    return _first(there) if there.any() else None
+
+
+def _first(there: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(index) for index in np.unravel_index(int(there.argmax()), there.shape))

@@ -28,7 +28,10 @@ def axes_of(dataset: xr.Dataset, config: ImportConfig, path: Place) -> tuple[dic
         points = dataset.sizes[dim]
         stated = getattr(config.points, axis) if config.points else points
         if points != stated:
-            raise UserError(f"{path}: {dim} has {points} points, but simulation.points.{axis} = {stated}")
+            raise UserError(
+                f"{path}: {dim} has {points} points, but simulation.points.{axis} = {stated}; state {points}, or "
+                "interpolate the data"
+            )
         axes[axis], units[axis] = _points(dataset, dim, axis, config, path)
     return axes, _one_unit(units, config, path)
 
@@ -62,10 +65,23 @@ def _numbers(coordinate: xr.DataArray, path: Place) -> np.ndarray:
 
 
 def _refuse_uneven(values: np.ndarray, spacing: float, single: bool, dim: str, path: Place) -> None:
+    if not np.isfinite(values).all():
+        place = int((~np.isfinite(values)).argmax())
+        raise UserError(
+            f"{path}: {dim} is missing or not finite at .isel({dim}={place}); give it its coordinates, or copy the "
+            "file again"
+        )
     steps = np.diff(values)
     resolution = 2 * np.finfo(np.float32).eps * float(np.abs(values).max()) if single else 0.0
-    if not spacing > 0:
+    if (steps < 0).all():
         raise UserError(f"{path}: {dim} does not increase; put it in increasing order with dataset.sortby({dim!r})")
+    if not (steps > 0).all():
+        place = int((steps <= 0).argmax())
+        raise UserError(
+            f"{path}: {dim} goes from {values[place]:g} to {values[place + 1]:g} at .isel({dim}={place + 1}) and "
+            "elsewhere "
+            "increases; its coordinates are wrong or damaged: copy the file again, or give it increasing ones"
+        )
     uneven = ~(np.abs(steps - spacing) <= UNEVEN * spacing + resolution)
     if uneven.any():
         place = int(uneven.argmax())
@@ -81,11 +97,15 @@ def _one_unit(units: dict[str, str | None], config: ImportConfig, path: Place) -
     for axis, unit in found.items():
         if stated is not None and unit != stated:
             raise UserError(
-                f"{path}: {getattr(config.dims, axis)} is in {unit!r}, but simulation.length_units = {stated!r}"
+                f"{path}: {getattr(config.dims, axis)} is in {unit!r}, but simulation.length_units = {stated!r}; state "
+                f"{unit!r}, or convert the coordinates"
             )
     if len({*found.values()}) > 1:
         raise UserError(
-            f"{path}: y is in {found['y']!r} and x in {found['x']!r}; both sides need the same unit of length"
+            f"{path}: y is in {found['y']!r} and x in {found['x']!r}; both sides need the same unit of length: write "
+            "coordinates in metres along both into the file, with units = m (degrees of latitude and of longitude are "
+            "not "
+            "equally long)"
         )
     if not found and stated is None:
         raise UserError(f"{path}: the coordinates have no units; state simulation.length_units")

@@ -1,10 +1,16 @@
-"""Files and Zarr stores behind the paths, URLs and patterns of `simulation.import`."""
+"""Files and Zarr stores behind the paths, URLs and patterns of `simulation.import`.
+
+Whoever plans a workflow asks this too, at every call. So a pattern looks at a bounded number of names, follows no link
+to a folder, and enters no Zarr store; and nothing is opened that could wait for ever, such as a pipe.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from glob import glob
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,26 +18,106 @@ from upath import UPath
 
 from thermalize.config.urls import is_url
 from thermalize.errors import UserError
+from thermalize.importing.kinds import MARKS, is_store, refuse_foreign
 from thermalize.store.place import Place, elsewhere, reaching
 
 __all__ = ["contents", "find", "matches", "stamp"]
 
-MARKS = ("zarr.json", ".zgroup", ".zmetadata")
-"""Files of which a Zarr store, of format 3 or 2, has one."""
+MOST_NAMES = 100_000
+"""That a pattern looks at; a disk that is far away lists some ten thousand a second."""
+SIGNS = "*?["
+SPECIAL = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def matches(pattern: str) -> list[Path]:
-    """What a path or a pattern such as data/*.nc stands for, as absolute paths in the order of their names."""
-    path = Path(pattern).expanduser()
-    found = [path] if path.exists() else [Path(each) for each in glob(str(path), recursive=True)]  # noqa: PTH207 - of any root
+    """What a path or a pattern such as data/*.nc stands for, as absolute paths in the order of their names.
+
+    Raises:
+        UserError: it is no name that a file can have, or that of a pipe, a device or a socket, or too many names would
+            have to be looked at.
+    """
+    try:
+        path = Path(pattern).expanduser()
+        found = (
+            [path] if path.exists() or path.is_symlink() else list(dict.fromkeys(_Search(pattern).below(*_split(path))))
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"simulation.import: {pattern!r} is no path ({error}); correct it") from None
+    for each in found:
+        _refuse_special(each)
     return sorted(each.absolute() for each in found)
+
+
+class _Search:
+    """The files that a pattern matches, while no more than `MOST_NAMES` names are looked at."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern, self._seen = pattern, 0
+
+    def below(self, folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+        """What matches `parts`, one folder deeper each; `**` is any number of folders, also none."""
+        if not parts:
+            yield folder
+        elif parts[0] == "**":
+            yield from self.below(folder, parts[1:] or ("*",))
+            for entry in self._entries(folder):
+                if entry.is_dir(follow_symlinks=False) and entry.name[0] != "." and not is_store(Path(entry.path)):
+                    yield from self.below(Path(entry.path), parts)
+        elif any(sign in parts[0] for sign in SIGNS):
+            for entry in self._entries(folder):
+                hidden = entry.name[0] == "." and parts[0][0] != "."
+                if not hidden and fnmatchcase(entry.name, parts[0]) and (len(parts) == 1 or entry.is_dir()):
+                    yield from self.below(Path(entry.path), parts[1:])
+        elif (folder / parts[0]).exists():
+            yield from self.below(folder / parts[0], parts[1:])
+
+    def _entries(self, folder: Path) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    self._seen += 1
+                    if self._seen > MOST_NAMES:
+                        raise UserError(
+                            f"simulation.import: {self._pattern} would look at more than {MOST_NAMES} files; begin it "
+                            "with the folder that holds the data, or list the files"
+                        )
+                    yield entry
+        except OSError:
+            return
+
+
+def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """The folder that a pattern begins in, and its parts; one `**` after another adds nothing."""
+    start = Path(path.anchor) if path.anchor else Path()
+    parts = path.parts[1:] if path.anchor else path.parts
+    return start, tuple(
+        part for number, part in enumerate(parts) if part != "**" or parts[number - 1 : number] != ("**",)
+    )
+
+
+def _refuse_special(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise UserError(
+            f"simulation.import: {path} is a link to {path.readlink()}, which does not exist; bring the file there, "
+            "or "
+            "name where it lies"
+        )
+    kind = SPECIAL.get(stat.S_IFMT(path.stat().st_mode))
+    if kind is not None:
+        raise UserError(f"simulation.import: {path} is {kind} and no file; write its contents to a file first")
 
 
 def find(patterns: Iterable[str]) -> list[Place]:
     """The files and stores of all patterns, each once.
 
     Raises:
-        UserError: a pattern matches nothing, or a folder that is no Zarr store, or a URL does not answer.
+        UserError: a pattern matches nothing, or something that is no NetCDF file and no Zarr store, or a URL does not
+            answer.
     """
     found: dict[Place, None] = {}
     for pattern in patterns:
@@ -42,11 +128,17 @@ def find(patterns: Iterable[str]) -> list[Place]:
     for path in found:
         if isinstance(path, UPath):
             _refuse_other_than_zarr(path)
-        elif path.is_dir() and not any((path / mark).is_file() for mark in MARKS):
-            raise UserError(
-                f"simulation.import: {path} is a folder but no Zarr store; name files in it, as {path.name}/*.nc"
-            )
+        else:
+            refuse_foreign(path)
+            for each in _irregular(path):
+                _refuse_special(each)
     return list(found)
+
+
+def _irregular(store: Path) -> Iterator[Path]:
+    """What lies in a Zarr store and is neither a file nor a folder: to read it may take for ever."""
+    for folder, _, names in os.walk(store):
+        yield from (path for name in names if not (path := Path(folder, name)).is_file())
 
 
 def _at_url(pattern: str) -> list[UPath]:
@@ -66,7 +158,7 @@ def _refuse_other_than_zarr(place: UPath) -> None:
 
 def contents(path: Path) -> list[Path]:
     """The file itself, or all files of a Zarr store, sorted."""
-    return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    return sorted(each for each in path.rglob("*") if each.is_file()) if is_store(path) else [path]
 
 
 def stamp(paths: Sequence[Path]) -> str:
@@ -83,7 +175,7 @@ def _missing(pattern: str) -> str:
     if is_url(pattern):
         return f"nothing lies at {pattern}; check the URL"
     place = f"paths begin in the folder that the command runs in, {Path.cwd()}"
-    if any(sign in pattern for sign in "*?["):
+    if any(sign in pattern for sign in SIGNS):
         return f"no file matches {pattern}; {place}"
     path = Path(pattern).expanduser()
     names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []

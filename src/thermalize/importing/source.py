@@ -22,6 +22,7 @@ from thermalize.config.base import SplitName
 from thermalize.ensemble import FIRST_MEMBER
 from thermalize.errors import UserError
 from thermalize.importing.archive import Archive, survey
+from thermalize.importing.copies import refuse_copies
 from thermalize.importing.digests import digests
 from thermalize.importing.splits import Row, rows
 from thermalize.store.fingerprint import fingerprint
@@ -55,9 +56,13 @@ class Imported:
     def shards(self, block: int) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """The shards of a block: rows, index range along time, values [row, frame, channel, *grid]."""
         rows, frames = self.rows(block), self.config.splits[self.split].frames
+        before: list[np.ndarray | None] = [None] * len(self.chosen[rows])
         for start in range(0, frames, self.config.shard_frames):
             stop = min(start + self.config.shard_frames, frames)
-            yield rows, slice(start, stop), np.stack([self.archive.frames(r, start, stop) for r in self.chosen[rows]])
+            each = zip(self.chosen[rows], before, strict=True)
+            values = np.stack([self.archive.frames(row, start, stop, last) for row, last in each])
+            yield rows, slice(start, stop), values
+            before = [row[-1].copy() for row in values]
 
     def made_from(self, code: str) -> str:
         """Fingerprint of all that the bits depend on: files, their contents and frames of them, names and units.
@@ -103,6 +108,7 @@ class Imported:
             "source_digests": [*self.digests.values()],
             "source_variables": [*(config.channels or {config.variable: config.variable}).values()],
             "source_dims": config.dims.model_dump(exclude_none=True),
+            **({"source_cell_methods": form.cell_methods} if form.cell_methods else {}),
             "first_time": [self.archive.begin(row) for row in self.chosen],
             "first_time_units": f"{config.time_units} since {form.reference}" if form.reference else config.time_units,
             "code_version": __version__,
@@ -127,6 +133,9 @@ def imported(experiment: Experiment, config: ImportConfig, split: str, folder: P
     archive = survey(config)
     if fault := experiment.grid_fault(tuple(len(axis) for axis in archive.form.axes.values())):
         raise UserError(fault)
-    chosen = rows(config, archive.lengths)[name]
-    used = dict.fromkeys(piece.path for row in chosen for piece in archive.pieces(row, 0, row.frames))
-    return Imported(config, name, archive, chosen, digests([*used], folder))
+    chosen = rows(config, archive.lengths)
+    refuse_copies(archive, [row for each in chosen.values() for row in each])
+    for row in chosen[name]:
+        archive.look(row)
+    used = dict.fromkeys(piece.path for row in chosen[name] for piece in archive.pieces(row, 0, row.frames))
+    return Imported(config, name, archive, chosen[name], digests([*used], folder))

@@ -9,6 +9,7 @@ Only the steps between frames matter to a store; the times themselves tell what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -32,6 +33,16 @@ UNEVEN = 0.05
 """Of a step: hours in single precision, as days from a distant date, are off by some hundredths; months by a tenth."""
 OFF = 1e-4
 """Relative difference of the mean step from the stated one."""
+MONTH = 30.44
+"""Days, on average. Steps of one month differ from it by less than `MONTH_ROOM`, those of several months too."""
+MONTH_ROOM = 3.1
+EVEN = 1e-3
+"""Of a step: what differs by more, and not by the resolution of the numbers, differs on purpose."""
+MONTHS = ("mon", "month", "months", "common_month", "common_months")
+NO_STATES = (
+    "means over months are no states of the system, and months have no fixed length; import output every few hours or "
+    "days"
+)
 
 
 class Track(NamedTuple):
@@ -72,13 +83,26 @@ def track_of(dataset: xr.Dataset, config: ImportConfig, path: Place) -> Track:
     return Track(path, time.to_numpy().astype(np.float64) * _factor(time, config, path))
 
 
-def refuse_uneven(tracks: Sequence[Track], config: ImportConfig) -> None:
-    """Raise a `UserError` unless the frames of consecutive files follow each other at `frame_interval` / `every`."""
+def refuse_uneven(tracks: Sequence[Track], config: ImportConfig, reference: str = "", methods: str = "") -> None:
+    """Raise a `UserError` unless the frames of consecutive files follow each other at `frame_interval` / `every`.
+
+    Args:
+        tracks: the files in the order of their times.
+        config: says which interval.
+        reference: the date and calendar that times are counted from.
+        methods: `cell_methods` of the variable.
+    """
     times = np.concatenate([track.times for track in tracks])
     if len(times) < 2:
         raise UserError(f"{tracks[0].path}: {config.dims.time} holds one frame; a trajectory needs at least two")
     steps = np.diff(times)
     typical = float(np.median(steps))
+    averaged = re.search(rf"(^|\s)(time|{re.escape(config.dims.time)}):\s*(?!point)\w", methods) is not None
+    if _are_months(times, steps, typical, config, averaged or reference.endswith("(360_day)")):
+        raise UserError(
+            f"{tracks[0].path}: frames follow the calendar, {typical:.4g} {config.time_units} apart or about that: "
+            f"{NO_STATES}"
+        )
     if not typical > 0 or (np.abs(steps - typical) > UNEVEN * typical).any():
         raise UserError(_uneven(tracks, steps, typical, config))
     step = float(times[-1] - times[0]) / len(steps)
@@ -91,6 +115,21 @@ def offset_of(config: ImportConfig) -> int:
     """Frames that lie within `spin_up`."""
     step = config.frame_interval / config.every
     return int(np.ceil(config.spin_up / step - 1e-6))
+
+
+def _are_months(times: np.ndarray, steps: np.ndarray, typical: float, config: ImportConfig, suspected: bool) -> bool:
+    """Whether steps are one or several months of a calendar, as a year is: they differ, but only as months do.
+
+    In a calendar of equal months, and where values are averages, they need not differ.
+    """
+    day = 86400.0 / SECONDS.get(config.time_units.lower(), np.inf)
+    months = round(typical / day / MONTH) if day else 0
+    if months < 1 or np.abs(steps / day - months * MONTH).max() > MONTH_ROOM:
+        return False
+    # times of double precision may once have been of single precision
+    resolution = np.finfo(np.float32).eps * np.abs(times).max() if (times == times.astype(np.float32)).all() else 0.0
+    uneven = bool((np.abs(steps - typical) > EVEN * typical + 2 * resolution).any())
+    return uneven or suspected
 
 
 def _uneven(tracks: Sequence[Track], steps: np.ndarray, typical: float, config: ImportConfig) -> str:
@@ -126,6 +165,7 @@ def _is_dated(time: xr.DataArray) -> bool:
 
 def _dates(time: xr.DataArray, config: ImportConfig, path: Place) -> np.ndarray:
     unit = _seconds(config, f"{path}: {time.name} holds dates")
+    _refuse_months(str(time.attrs.get("units", "")).split(" since ")[0], f"{path}: {time.name} counts")
     coder = xr.coders.CFDatetimeCoder(use_cftime=True)
     try:
         dates = xr.decode_cf(xr.Dataset(coords={time.name: time.variable}), decode_times=coder)[time.name].variable
@@ -148,9 +188,16 @@ def _seconds(config: ImportConfig, what: str) -> float:
     return unit
 
 
+def _refuse_months(units: str, what: str) -> None:
+    if units.strip().lower() in MONTHS:
+        raise UserError(f"{what} {units.strip()}: {NO_STATES}")
+
+
 def _factor(time: xr.DataArray, config: ImportConfig, path: Place) -> float:
     """What the numbers are multiplied by to be in `time_units`."""
     units, stated = str(time.attrs.get("units", "")).strip(), config.time_units
+    _refuse_months(units, f"{path}: {time.name} counts")
+    _refuse_months(stated, "simulation.time_units is")
     if units in ("", stated):
         return 1.0
     if units.lower() in SECONDS and stated.lower() in SECONDS:

@@ -20,8 +20,6 @@ from thermalize.store.commit import completed, seal
 from thermalize.store.reading import Checked, for_zarr
 from thermalize.store.record import (
     Manifest,
-    compare,
-    look,
     partial_path,
     read_manifest,
     store_path,

@@ -1,0 +1,80 @@
+"""Damaged files and files of strangers: read as they are, or refused in one sentence that names the file."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fuzz_files import DAMAGES, FORMATS, TRUTH
+from import_data import section
+
+from thermalize.config import ImportConfig
+from thermalize.errors import UserError
+from thermalize.importing.archive import survey
+from thermalize.importing.splits import Row
+
+LONGEST = 10.0
+MAY_CHANGE = {"flip", "attribute", "description", "dtype"}
+"""Where numbers are not protected by a checksum, or are said to mean something else."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    for name, make in FORMATS.items():
+        make(folder / name)
+    return folder
+
+
+def outcome(path: Path) -> np.ndarray | str:
+    """All frames, or what is said."""
+    try:
+        found = survey(ImportConfig.model_validate(section(path)))
+        frames = found.lengths[0]
+        return found.frames(Row(0, 0, frames), 0, frames)
+    except UserError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_whole_files_are_read(whole: Path, name: str) -> None:
+    np.testing.assert_array_equal(outcome(whole / name), TRUTH)
+
+
+def judged(whole: Path, folder: Path, name: str, damage: str, seed: int) -> None:
+    path = folder / name
+    if path.exists():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (shutil.copytree if (whole / name).is_dir() else shutil.copy)(whole / name, path)
+    DAMAGES[damage](path, np.random.default_rng(seed))
+    before = time.monotonic()
+    found = outcome(path)
+    assert time.monotonic() - before < LONGEST
+    if isinstance(found, str):
+        assert name in found, found
+        assert "\n" not in found, found
+        return
+    assert np.isfinite(found).all()
+    if damage not in MAY_CHANGE or (damage == "flip" and name == "checked.nc"):
+        np.testing.assert_array_equal(found, TRUTH)
+
+
+def cases(count: int) -> list[tuple[str, str, int]]:
+    return [(name, damage, seed) for seed in range(count) for damage in DAMAGES for name in FORMATS]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_named_or_harmless(whole: Path, tmp_path: Path, damage: str) -> None:
+    for name in FORMATS:
+        judged(whole, tmp_path, name, damage, seed=len(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", FORMATS)
+def test_much_damage_is_named_or_harmless(whole: Path, tmp_path: Path, name: str, damage: str) -> None:
+    for seed in range(100, 130):
+        judged(whole, tmp_path, name, damage, seed)
