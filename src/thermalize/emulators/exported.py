@@ -68,7 +68,7 @@ class _Program(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         _check_sizes(x, self.sizes)
         given = [x if kind == "user_input" else _attribute(self.module, name) for kind, name in self.given]
-        y = None
+        y = x
         for (kind, name), value in zip(self.results, self.graph.run(given, x.device), strict=True):
             if kind == "user_output":
                 y = value

@@ -26,7 +26,8 @@ from thermalize.errors import UserError
 __all__ = ["check_expressions", "operation"]
 
 SIZES: tuple[Callable[..., Any], ...] = (
-    *(getattr(operator, name) for name in "eq ne le ge lt gt neg pos mul add sub floordiv mod pow truediv".split()),
+    *(operator.eq, operator.ne, operator.le, operator.ge, operator.lt, operator.gt, operator.neg, operator.pos),
+    *(operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow),
     *(operator.and_, operator.or_, operator.lshift, operator.rshift, math.trunc),
     *(torch.sym_not, torch.sym_int, torch.sym_float, torch.sym_ite, torch.sym_max, torch.sym_min, torch.sym_sqrt),
 )
@@ -36,12 +37,12 @@ CONTROL = {
     for name in ("cond", "while_loop", "map_impl", "scan", "wrap_with_set_grad_enabled", "wrap_with_autocast")
 }
 TYPES = {"Tensor", "int", "float", "bool", "number", "Device", "Generator"}
-WORDS = frozenset(
-    "approximate assert_msg driver equation indexing interpolation mode norm ord p pad_mode padding padding_side "
-    "reduce rounding_mode side UPLO".split()
+WORDS = (
+    *("approximate", "assert_msg", "driver", "equation", "indexing", "interpolation", "mode", "norm", "ord", "p"),
+    *("pad_mode", "padding", "padding_side", "reduce", "rounding_mode", "side", "UPLO"),
 )
-# Operations whose names begin with an underscore are torch's own affair, apart from its core and what modules export to.
-PRIVATE = frozenset(
+# Operations with an underscore before their name are torch's own affair, apart from its core and from these.
+_PRIVATE = (
     "__and__ __iand__ __ilshift__ __ior__ __irshift__ __ixor__ __lshift__ __or__ __rshift__ __xor__ "
     "_adaptive_avg_pool2d _adaptive_avg_pool3d _assert_async _assert_scalar _assert_tensor_metadata _conj "
     "_conj_physical _convolution _convolution_mode _euclidean_dist _fft_c2c _fft_c2r _fft_r2c "
@@ -51,8 +52,9 @@ PRIVATE = frozenset(
     "_scaled_dot_product_attention_math _scaled_dot_product_efficient_attention _scaled_dot_product_flash_attention "
     "_scaled_dot_product_flash_attention_for_cpu _shape_as_tensor _stack _to_copy _trilinear _unique2 _unsafe_index "
     "_unsafe_index_put _unsafe_view _upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_nearest_exact1d "
-    "_upsample_nearest_exact2d _upsample_nearest_exact3d _weight_norm _weight_norm_interface".split()
+    "_upsample_nearest_exact2d _upsample_nearest_exact3d _weight_norm _weight_norm_interface"
 )
+PRIVATE = frozenset(_PRIVATE.split())
 # Those of one kind of hardware, and those that meddle with the memory of a tensor.
 MEDDLING = re.compile(
     "fbgemm|mkldnn|miopen|cudnn|mps|vulkan|distributed|quantize|resize|sparse|device_put|pin_memory|retain|requires_grad|"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from thermalize.emulators.operations import operation
 from thermalize.errors import UserError
@@ -21,23 +21,30 @@ __all__ = ["DTYPES", "Graph", "name_of"]
 
 Values = dict[str, Any]
 
-_DTYPES = {
-    **{1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64"},
-    **{9: "complex32", 10: "complex64", 11: "complex128", 12: "bool", 13: "bfloat16"},
-    **{28: "uint16", 34: "uint32", 35: "uint64"},
+_DTYPES: dict[int, str] = {
+    1: "uint8",
+    2: "int8",
+    3: "int16",
+    4: "int32",
+    5: "int64",
+    6: "float16",
+    7: "float32",
+    8: "float64",
+    9: "complex32",
+    10: "complex64",
+    11: "complex128",
+    12: "bool",
+    13: "bfloat16",
+    28: "uint16",
+    34: "uint32",
+    35: "uint64",
 }
 DTYPES: dict[int, torch.dtype] = {number: getattr(torch, name) for number, name in _DTYPES.items()}
 LAYOUTS = {7: torch.strided}
 FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d, 4: torch.preserve_format}
 PLAIN: dict[str, Any] = {"as_int": int, "as_float": (int, float), "as_bool": bool, "as_string": str}
-LISTS = {"as_ints": "as_int", "as_floats": "as_float", "as_bools": "as_bool", "as_strings": "as_string"}
-NAMED = ("as_tensor", "as_sym_int", "as_sym_float", "as_sym_bool")
-NAMED_LISTS = ("as_tensors", "as_sym_ints", "as_sym_floats", "as_sym_bools", "as_optional_tensors")
-NUMBERED: dict[str, Mapping[int, Any]] = {
-    "as_scalar_type": DTYPES,
-    "as_memory_format": FORMATS,
-    "as_layout": LAYOUTS,
-}
+NAMED = ("as_tensor", "as_sym_int", "as_sym_float", "as_sym_bool", "as_optional_tensor")
+NUMBERED: dict[str, Mapping[int, Any]] = {"as_scalar_type": DTYPES, "as_memory_format": FORMATS, "as_layout": LAYOUTS}
 POSITIONAL, KEYWORD = 1, 2
 INFINITE = {"Infinity", "-Infinity", "NaN"}  # as JSON knows no such numbers
 
@@ -127,25 +134,7 @@ def _node(node: Mapping[str, Any]) -> Node:
 def _value(argument: Mapping[str, Any]) -> Any:
     """A plain value, or what is to be filled in: a Name, a Device, a Graph, a list of these."""
     kind, value = _only(argument)
-    if kind == "as_none":
-        return None
-    if kind == "as_device":
-        return Device()
-    if kind == "as_graph":
-        return Graph(value["graph"])
-    if kind == "as_complex":
-        return complex(_plain("as_float", value["real"]), _plain("as_float", value["imag"]))
-    if kind in NUMBERED and value in NUMBERED[kind]:
-        return NUMBERED[kind][value]
-    if kind in LISTS:
-        return [_plain(LISTS[kind], each) for each in value]
-    if kind in NAMED:
-        return _named(value)
-    if kind in NAMED_LISTS:
-        return [_named(each) for each in value]
-    if kind == "as_optional_tensor":
-        return _named(value)
-    return _plain(kind, value)
+    return READERS[kind](value) if kind in READERS else _plain(kind, value)
 
 
 def _named(value: Mapping[str, Any]) -> Any:
@@ -159,11 +148,17 @@ def _named(value: Mapping[str, Any]) -> Any:
 
 
 def _plain(kind: str, value: Any) -> Any:
+    if kind in NUMBERED and value in NUMBERED[kind]:
+        return NUMBERED[kind][value]
     if kind == "as_float" and value in INFINITE:
         return float(value)
     if kind in PLAIN and isinstance(value, PLAIN[kind]):
         return value
     raise UserError(f"it holds a value of kind {kind!r} ({str(value)[:200]!r}), which is not known")
+
+
+def _plains(kind: str, values: list[Any]) -> list[Any]:
+    return [_plain(kind, each) for each in values]
 
 
 def _only(argument: Mapping[str, Any]) -> tuple[str, Any]:
@@ -219,3 +214,14 @@ def _give(output: Any, result: Any, values: Values) -> None:
     elif isinstance(output, list):
         for each, value in zip(output, result, strict=True):
             _give(each, value, values)
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "as_none": lambda _: None,
+    "as_device": lambda _: Device(),
+    "as_graph": lambda value: Graph(value["graph"]),
+    "as_complex": lambda value: complex(_plain("as_float", value["real"]), _plain("as_float", value["imag"])),
+    **dict.fromkeys(NAMED, _named),
+    **{f"{kind}s": lambda value: [_named(each) for each in value] for kind in NAMED},
+    **{f"{kind}s": partial(_plains, kind) for kind in PLAIN},
+}

@@ -1,7 +1,7 @@
 """Whose Python code a model folder may run.
 
-The card of a model says what the model is made of; of `kind: import` that is a Python function and its arguments. A card
-is a file that may come from anybody, so that its word is not enough: either the caller trusts the folder, or the
+The card of a model says what the model is made of; of `kind: import` that is a Python function and its arguments. A
+card is a file that may come from anybody, so that its word is not enough: either the caller trusts the folder, or the
 configuration that asks for the model names the same function with the same arguments.
 """
 

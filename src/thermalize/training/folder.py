@@ -6,8 +6,8 @@ model.json          kind, hyperparameters, normalisation, system, metrics, finge
 history.csv         one row per validation
 README.md           the same for people, with cost and how to load the model
 
-A network or emulator of `kind: import` is the one exception: its card names a Python function, which is called where the
-caller trusts the folder or names the same function itself (`thermalize.models.trust`).
+A network or emulator of `kind: import` is the one exception: its card names a Python function, which is called where
+the caller trusts the folder or names the same function itself (`thermalize.models.trust`).
 """
 
 from __future__ import annotations
