@@ -29,11 +29,11 @@ Program = dict[str, Any]
 class Doubled(nn.Module):
     """An expression in the size of a value, a parameter, a buffer and a constant."""
 
-    def __init__(self) -> None:
+    def __init__(self, points: int = 8) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(2.0))
-        self.register_buffer("shift", torch.ones(8))
-        self.constant = torch.arange(8.0)
+        self.register_buffer("shift", torch.ones(points))
+        self.constant = torch.arange(float(points))
 
     def forward(self, x: Tensor) -> Tensor:
         y = x.reshape(x.shape[0] * 2, -1).reshape(x.shape)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thermalize.configfile import load_experiment, schema_text, write_experiment
-from thermalize.errors import UserError
+from thermalize.errors import UserError, printable
 from thermalize.grants import device_of, processes_of, take
 from thermalize.paths import Results
 from thermalize.workflow import simulation_gpus_of, training_gpus_of
@@ -256,7 +256,7 @@ def main() -> None:
         app()
     except UserError as error:
         if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun one speaks
-            print(f"Error: {error}", file=sys.stderr)
+            print(f"Error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
 
 

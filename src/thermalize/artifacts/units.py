@@ -9,7 +9,7 @@ import re
 from math import floor, isfinite, log10
 from typing import NamedTuple
 
-__all__ = ["Scale", "length_scale", "number_scale", "time_scale", "typeset", "wavenumber_scale"]
+__all__ = ["SUPERSCRIPTS", "Scale", "length_scale", "number_scale", "time_scale", "typeset", "wavenumber_scale"]
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 GROUP = re.compile(r"\(([^()]+)\)(-?\d+)")

@@ -1,7 +1,8 @@
 """What Zarr reads a store through: its folder, or its URL with errors in our own words.
 
 Zarr takes an object that is not there for one that was never written, and fills its place with NaN. In a finished store
-every object is known by name, so one that is lost while it is read is an error.
+every object is known by name, so one that is lost while it is read is an error. What a store says of its own codecs is
+held to a list before Zarr reads it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, WrapperStore
 
 from thermalize.errors import UserError
+from thermalize.store.codecs import DESCRIPTIONS, refuse_codecs, refuse_codecs_below
 from thermalize.store.place import Place, reaching
 
 __all__ = ["Watched", "for_zarr"]
@@ -36,7 +38,10 @@ class Watched(WrapperStore[FsspecStore]):
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         with reaching(self._root):
-            return self._there(key, await self._store.get(key, prototype, byte_range))
+            found = self._there(key, await self._store.get(key, prototype, byte_range))
+        if found is not None and key.rpartition("/")[2] in DESCRIPTIONS:
+            refuse_codecs(found.to_bytes(), self._root / key)
+        return found
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
@@ -69,6 +74,7 @@ def for_zarr(place: Place, names: Collection[str] = ()) -> Path | Watched:
         names: files that are known to belong to it.
     """
     if isinstance(place, Path):
+        refuse_codecs_below(place)
         return place
     with reaching(place):
         # not an asynchronous file system of Zarr's own: one connection serves all threads, and is closed at the end
