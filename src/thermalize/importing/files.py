@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from thermalize.config import ImportConfig
 from thermalize.errors import UserError
 from thermalize.store.place import Place
 from thermalize.store.reading import for_zarr
+from thermalize.store.references import refuse_references
 
 __all__ = ["fields", "opened", "read"]
 
@@ -58,6 +60,8 @@ def read(path: Place, config: ImportConfig, member: int, part: slice) -> np.ndar
 
 
 def _open(path: Place) -> xr.Dataset:
+    if isinstance(path, Path) and not _is_zarr(path):
+        refuse_references(path)
     options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if _is_zarr(path) else {"engine": "netcdf4"}
     source: Any = for_zarr(path)
     return xr.open_dataset(source, chunks=None, cache=False, decode_times=False, **options)

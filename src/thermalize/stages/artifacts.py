@@ -23,6 +23,7 @@ from thermalize.errors import UserError
 from thermalize.paths import Results
 from thermalize.store.atomic import write_bytes
 from thermalize.store.manifest import open_store
+from thermalize.store.references import refuse_references
 
 __all__ = ["draw_figure", "make_movie", "print_table", "tabulate", "tabulate_sweeps"]
 
@@ -122,7 +123,8 @@ def _ensembles(experiment: Experiment, paths: Results, keys: Iterable[Key]) -> d
 
 
 def _dataset(path: Path) -> xr.Dataset:
-    return xr.load_dataset(_existing(path), engine="netcdf4")
+    refuse_references(_existing(path))
+    return xr.load_dataset(path, engine="netcdf4")
 
 
 def _costs(experiment: Experiment, paths: Results) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def refuse_codecs_below(root: Path) -> None:
 def refuse_codecs(description: bytes, where: object) -> None:
     """Raises UserError where the description of an array names a codec that is not known."""
     try:
-        found = [name for name in _codecs(json.loads(description)) if name not in KNOWN]
+        found = [name for name in _codecs(json.loads(description)) if str(name) not in KNOWN]
     except (ValueError, RecursionError):
         return  # not read by Zarr either, which says so
     if found:
