@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from thermalize.configfile import load_experiment, schema_text
-from thermalize.errors import UserError
+from thermalize.errors import UserError, printable
 from thermalize.estimates import core_hours, duration, refuse_impossible
 from thermalize.grants import device_of, processes_of, take
 from thermalize.paths import Results
@@ -289,7 +289,7 @@ def main() -> None:
     except OSError as error:
         sentence = refused(error)
     if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun one speaks
-        print(f"Error: {sentence}", file=sys.stderr)
+        print(f"Error: {printable(sentence)}", file=sys.stderr)
     sys.exit(2)
 
 

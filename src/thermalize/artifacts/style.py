@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatterMathtext, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator, ScalarFormatter
 
+from thermalize.artifacts.units import SUPERSCRIPTS
 from thermalize.config import Experiment, NoStabilizerConfig
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Appearance",
     "appearances",
     "beneath",
+    "decades",
     "headline",
     "level_axis",
     "note",
@@ -60,6 +62,8 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)), (
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
+    "text.parse_math": False,  # names and units come from files, and are shown as they are written
+    "text.usetex": False,
     "axes.titlesize": 7,
     "axes.labelsize": 7,
     "xtick.labelsize": 6.5,
@@ -131,19 +135,29 @@ def plain_log(axis: Axis) -> None:
 
     Between the decades, as many are named as there is room for.
     """
-    powers = LogFormatterMathtext()
 
     def major(x: float, _: int | None = None) -> str:
-        return f"{x:g}" if SHORT[0] <= x <= SHORT[1] else str(powers(x))
+        return f"{x:g}" if SHORT[0] <= x <= SHORT[1] else _power_of_ten(x)
 
     def minor(x: float, _: int | None = None) -> str:
         low, high = axis.get_view_interval()
         named = next((digits for decades, digits in MANTISSAS if log10(high / low) <= decades), ())
         return major(x) if SHORT[0] <= x <= SHORT[1] and round(x / 10 ** floor(log10(x))) in named else ""
 
-    powers.set_axis(axis)
     axis.set_major_formatter(FuncFormatter(major))
     axis.set_minor_formatter(FuncFormatter(minor))
+
+
+def decades(axis: Axis) -> None:
+    """Write the labels of a logarithmic axis as powers of ten, and nothing between them."""
+    axis.set_major_formatter(FuncFormatter(lambda x, _: _power_of_ten(x)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _power_of_ten(x: float) -> str:
+    factor, _, power = f"{x:e}".partition("e")
+    times = "" if float(factor) == 1 else f"{float(factor):g}·"
+    return f"{times}10{str(int(power)).translate(SUPERSCRIPTS)}"
 
 
 def level_axis(axes: Axes, which: Literal["x", "y"], top: float) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from thermalize.artifacts.pooling import Estimate
 from thermalize.artifacts.words import interval_text, number
-from thermalize.errors import UserError
+from thermalize.errors import UserError, printable
 from thermalize.store import sealed
 
 __all__ = ["format_terminal", "horizon_text", "read_csv", "write_csv", "write_tex"]
@@ -74,6 +74,7 @@ def write_tex(table: pd.DataFrame, path: Path, label: str = "tab:summary") -> No
 
 def format_terminal(table: pd.DataFrame) -> str:
     """At most 100 characters wide; long names go on in the next line, numbers are never cut."""
+    table = table.map(lambda each: printable(each) if isinstance(each, str) else each)
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     short = _columns(table, intervals=False)
     for name, cells in short.items():

@@ -9,7 +9,7 @@ import re
 from math import floor, isfinite, log10
 from typing import NamedTuple
 
-__all__ = ["Scale", "length_scale", "literal", "number_scale", "time_scale", "typeset", "wavenumber_scale"]
+__all__ = ["SUPERSCRIPTS", "Scale", "length_scale", "number_scale", "time_scale", "typeset", "wavenumber_scale"]
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 GROUP = re.compile(r"\(([^()]+)\)(-?\d+)")
@@ -27,11 +27,6 @@ class Scale(NamedTuple):
     units: str
 
 
-def literal(text: str) -> str:
-    """Text of a file as Matplotlib draws it: a dollar is a dollar, and never begins a formula."""
-    return text.replace("$", r"\$")
-
-
 def typeset(units: str) -> str:
     """Units in UDUNITS' spelling with superscripts: ``(m s-1)2`` becomes m² s⁻²; words stay as they are."""
 
@@ -39,7 +34,7 @@ def typeset(units: str) -> str:
         outer = int(match[2])
         return FACTOR.sub(lambda part: f"{part[1]}{int(part[2] or 1) * outer}", match[1])
 
-    return POWER.sub(lambda part: part[1] + _superscript(int(part[2])), GROUP.sub(distributed, literal(units)))
+    return POWER.sub(lambda part: part[1] + _superscript(int(part[2])), GROUP.sub(distributed, units))
 
 
 def _superscript(power: int) -> str:

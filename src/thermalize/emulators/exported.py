@@ -1,91 +1,145 @@
 """Reading programs of ``torch.export`` without executing anything that a file says.
 
-A .pt2 file is an archive of JSON and raw tensors. Its format also knows pickles, for tensors of user-defined classes
-and for sample inputs, and torch would run what they say; here the first are refused and the second taken as data only.
+A .pt2 file is an archive of JSON and raw tensors. Torch reads it by unpickling objects, by looking up functions in its
+own modules, by evaluating the sizes that it states as expressions and by writing the graph as Python code, and warns
+that it must not be asked to do so with a file from a stranger. So it is not asked: numbers are taken from the archive
+as numbers, and the graph is run node by node from a list of known operations (`thermalize.emulators.program`).
 """
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 
+from thermalize.emulators.archive import Archive
+from thermalize.emulators.operations import check_expressions
+from thermalize.emulators.program import Graph, name_of
 from thermalize.errors import UserError
 
 __all__ = ["load_program"]
+
+FORMAT = 8  # major version of the schema; within it, fields are only added
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, RuntimeError)
 
 
 def load_program(path: Path, data: bytes, device: torch.device | str = "cpu") -> nn.Module:
     """The module of an exported program; `data` is the content of the file `path`.
 
-    Raises UserError where it is no such file, or holds what only unpickling could read.
+    Raises UserError where it is no such file, or holds what is not known to be harmless.
     """
-    _refuse_pickles(path, data)
+    archive = Archive(path, data)
     try:
-        with _data_only():
-            program = torch.export.load(io.BytesIO(data))
-    except Exception as error:
-        raise UserError(f"{path} cannot be read as a program of torch.export: {error}") from error
-    if torch.device(device).type != "cpu":
-        from torch.export.passes import move_to_device_pass  # noqa: PLC0415
-
-        program = move_to_device_pass(program, str(device))
-    return _Program(program.module())
+        program = json.loads(archive.model)
+        check_expressions(program)
+        return _Program(program, archive.tensors()).to(device)
+    except UserError as error:
+        raise UserError(f"{path} is not run: {error}") from None
+    except MALFORMED as error:
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} cannot be read as a program of torch.export ({said}); export it again") from None
 
 
 class _Program(nn.Module):
-    """An exported module knows no training mode and would raise where it is asked for one."""
+    """x → y by the graph; parameters and buffers have the names that they had in the exported module."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, program: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
-        self.module = module
-
-    def train(self, mode: bool = True) -> _Program:
-        self.training = mode
-        return self
+        version = program["schema_version"]["major"]
+        if version != FORMAT:
+            raise UserError(f"it is of version {version} of the format, and {FORMAT} is read; export it again")
+        content = program["graph_module"]
+        self.module = nn.Module()
+        self.graph = Graph(content["graph"])
+        self.given = [_source(spec) for spec in content["signature"]["input_specs"]]
+        self.results = [_result(spec) for spec in content["signature"]["output_specs"]]
+        for kind, name in self.given:
+            if kind != "user_input":
+                _register(self.module, name, tensors[name], kind)
+        _require_one("input", [kind for kind, _ in self.given], "user_input")
+        _require_one("output", [kind for kind, _ in self.results], "user_output")
+        state = self.graph.inputs[[kind for kind, _ in self.given].index("user_input")]
+        self.sizes = list(_sizes(content["graph"]["tensor_values"][state]["sizes"], program["range_constraints"]))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.module(x)
+        _check_sizes(x, self.sizes)
+        given = [x if kind == "user_input" else _attribute(self.module, name) for kind, name in self.given]
+        y = x
+        for (kind, name), value in zip(self.results, self.graph.run(given, x.device), strict=True):
+            if kind == "user_output":
+                y = value
+            else:
+                (x if kind == "user_input_mutation" else _attribute(self.module, name)).copy_(value)
+        return y
 
 
-def _refuse_pickles(path: Path, data: bytes) -> None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            configs = [name for name in archive.namelist() if name.endswith("_config.json")]
-            found = [name for name in configs if _asks_for_pickle(json.loads(archive.read(name)))]
-    except (zipfile.BadZipFile, ValueError) as error:
-        raise UserError(f"{path} is not a file of torch.export.save: {error}") from None
-    if not configs:
-        raise UserError(f"{path} is not a file of torch.export.save, or of too old a version of torch; export it again")
-    if found:
-        raise UserError(f"{path} holds pickled objects, which are never loaded; export a module of plain tensors")
+def _source(spec: Mapping[str, Any]) -> tuple[str, str]:
+    """Kind and name of what is given to the graph."""
+    ((kind, value),) = spec.items()
+    names = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
+    if kind == "user_input":
+        return kind, name_of(value["arg"])
+    if kind not in names:
+        raise UserError(f"it is given something of kind {kind!r}; only tensors are known")
+    persistent = kind != "buffer" or value["persistent"]
+    return kind if persistent else "tensor_constant", value[names[kind]]
 
 
-def _asks_for_pickle(value: Any) -> bool:
-    if isinstance(value, dict):
-        return value.get("use_pickle") is True or any(map(_asks_for_pickle, value.values()))
-    return isinstance(value, list) and any(map(_asks_for_pickle, value))
+def _result(spec: Mapping[str, Any]) -> tuple[str, str]:
+    """Kind of what comes out of the graph, and the name of what it replaces."""
+    ((kind, value),) = spec.items()
+    if kind not in ("user_output", "buffer_mutation", "user_input_mutation"):
+        raise UserError(f"it returns something of kind {kind!r}; only tensors are known")
+    return kind, value.get("buffer_name", "")
 
 
-@contextmanager
-def _data_only() -> Iterator[None]:
-    """torch.load reads tensors and plain values alone, whatever its caller asks for."""
-    load = torch.load
-
-    def safe(*arguments: Any, **options: Any) -> Any:
-        return load(*arguments, **{**options, "weights_only": True})
-
-    with patch("torch.load", safe), patch("pickle.loads", _refuse), patch("pickle.load", _refuse):
-        yield
+def _require_one(what: str, kinds: list[str], kind: str) -> None:
+    if (found := kinds.count(kind)) != 1:
+        raise UserError(f"it has {found} {what}s; an emulator has one, the state")
 
 
-def _refuse(*_: Any, **__: Any) -> Any:
-    raise UserError("the file holds a pickled object, which is never loaded")
+def _register(module: nn.Module, name: str, tensor: Tensor, kind: str) -> None:
+    *folders, last = name.split(".")
+    for folder in folders:
+        if folder not in module._modules:
+            module.add_module(folder, nn.Module())
+        module = module.get_submodule(folder)
+    if kind == "parameter":
+        module.register_parameter(last, nn.Parameter(tensor, requires_grad=tensor.is_floating_point()))
+    else:
+        module.register_buffer(last, tensor, persistent=kind == "buffer")
+
+
+def _attribute(module: nn.Module, name: str) -> Tensor:
+    folder, _, last = name.rpartition(".")
+    return getattr(module.get_submodule(folder), last)
+
+
+def _sizes(sizes: list[Mapping[str, Any]], bounds: Mapping[str, Any]) -> Iterator[int | tuple[str, int, int | None]]:
+    """What each axis of the state must be: a number, or a name with the range in which it is free."""
+    for size in sizes:
+        if "as_int" in size:
+            yield int(size["as_int"])
+        else:
+            name = size["as_expr"]["expr_str"]
+            symbol = name.split("'")[1] if name.startswith("Symbol(") else name
+            bound = bounds.get(symbol, {})
+            yield symbol, bound.get("min_val") or 0, bound.get("max_val")
+
+
+def _check_sizes(x: Tensor, sizes: list[int | tuple[str, int, int | None]]) -> None:
+    found: dict[str, int] = {}
+    fits = x.ndim == len(sizes)
+    for points, size in zip(x.shape, sizes, strict=False):
+        if isinstance(size, int):
+            fits &= points == size
+        else:
+            name, least, most = size
+            fits &= least <= points and (most is None or points <= most) and found.setdefault(name, points) == points
+    if not fits:
+        words = [str(size) if isinstance(size, int) else "free" for size in sizes]
+        raise UserError(f"the program was exported for states of shape [{', '.join(words)}]; see `dynamic_shapes`")

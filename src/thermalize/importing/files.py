@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from thermalize.importing.missing import coordinate, fault, marks, of_netcdf, of
 from thermalize.importing.plausible import first_strange
 from thermalize.importing.written import FILL, Stated, lowest_and_highest, substituting
 from thermalize.store.place import Place
+from thermalize.store.references import refuse_references
 
 __all__ = ["fields", "opened", "read"]
 
@@ -86,6 +88,8 @@ def _open(path: Place, names: list[str], highest: bool) -> tuple[xr.Dataset, dic
     """The dataset as it is stored, and what a Zarr store states of its arrays."""
     plain: dict[str, Any] = {"chunks": None, "cache": False, "decode_times": False, "mask_and_scale": False}
     if not _is_zarr(path):
+        assert isinstance(path, Path)
+        refuse_references(path)
         return xr.open_dataset(str(path), engine="netcdf4", **plain), None
     store = substituting(path, names, highest)
     source: Any = store

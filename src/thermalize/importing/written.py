@@ -22,7 +22,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
 from thermalize.store.place import Place
-from thermalize.store.reading import Watched, for_zarr
+from thermalize.store.reading import Checked, for_zarr
 
 __all__ = ["FILL", "Stated", "Substituting", "lowest_and_highest", "substituting"]
 
@@ -98,4 +98,4 @@ def lowest_and_highest(dtype: np.dtype[Any]) -> tuple[np.generic, np.generic]:
 def substituting(place: Place, names: Collection[str], highest: bool = False) -> Substituting:
     """What `xarray.open_zarr` takes for a store of the user's."""
     source = for_zarr(place)
-    return Substituting(source if isinstance(source, Watched) else LocalStore(source, read_only=True), names, highest)
+    return Substituting(source if isinstance(source, Checked) else LocalStore(source, read_only=True), names, highest)

@@ -51,7 +51,7 @@ def measure_cost(experiment: Experiment, emulator: str, paths: Results, device: 
 
 
 def _time(experiment: Experiment, emulator: str, paths: Results, device: torch.device) -> dict[str, list[float]]:
-    model = load_emulator(paths.emulator(emulator), device=device)
+    model = load_emulator(paths.emulator(emulator), device=device, trust_code=experiment.emulators[emulator])
     runs = _runs(experiment, emulator, model, paths, device)
     starts = {label: _start(experiment, emulator, model, paths, label).to(device) for label in runs}
     seconds: dict[str, list[float]] = {label: [] for label in runs}

@@ -14,6 +14,7 @@ from thermalize.diffusion.calibration import calibrate
 from thermalize.diffusion.denoiser import Denoiser
 from thermalize.diffusion.objective import DiffusionObjective
 from thermalize.diffusion.trained import TrainedDiffusion
+from thermalize.models.trust import Trust, require_trust
 from thermalize.paths import Results
 from thermalize.seeds import torch_seed
 from thermalize.stages.data import TrainingData, read_data
@@ -49,11 +50,20 @@ def _calibration(model: nn.Module, config: DiffusionConfig, data: TrainingData, 
 
 
 def load_diffusion(
-    folder: Path | str, system: dict[str, Any] | None = None, device: torch.device | str = "cpu"
+    folder: Path | str,
+    system: dict[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+    *,
+    trust_code: Trust = False,
 ) -> TrainedDiffusion:
-    """Denoiser, schedule and calibration of a model folder; refused where it is of another system than `system`."""
+    """Denoiser, schedule and calibration of a model folder; refused where it is of another system than `system`.
+
+    A network of `kind: import` names a Python function, which is called only with `trust_code=True`, or where the
+    configuration given there names the same one with the same options.
+    """
     folder = Path(folder)
     card = read_card(folder, "diffusion", system)
+    require_trust(folder, card, trust_code)
     config = DiffusionConfig.model_validate(card["config"])
     model = Denoiser(config, card["dims"], card["channels"])
     load_weights(folder, model, card)

@@ -11,6 +11,7 @@ from thermalize.config import EmulatorConfig, Experiment
 from thermalize.emulators.base import Emulator
 from thermalize.emulators.objective import EmulatorObjective
 from thermalize.emulators.residual import ResidualEmulator
+from thermalize.models.trust import Trust, require_trust
 from thermalize.paths import Results
 from thermalize.seeds import torch_seed
 from thermalize.stages.data import read_data
@@ -45,15 +46,21 @@ def train_emulator(experiment: Experiment, name: str, paths: Results, processes:
 
 
 def load_emulator(
-    folder: Path | str, system: dict[str, Any] | None = None, device: torch.device | str = "cpu"
+    folder: Path | str,
+    system: dict[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+    *,
+    trust_code: Trust = False,
 ) -> Emulator:
     """The emulator of a model folder, for evaluation; refused when it was trained on another system than `system`.
 
     Its ``step`` maps physical states [batch, channel, *grid] one frame interval on, calling it does so for normalised
-    ones.
+    ones. A folder of `kind: import` names a Python function, which is called only with `trust_code=True`, or where the
+    configuration given there names the same one with the same options.
     """
     folder = Path(folder)
     card = read_card(folder, "emulator", system)
+    require_trust(folder, card, trust_code)
     normalization = Normalization(tuple(card["normalization"]["mean"]), tuple(card["normalization"]["std"]))
     if card["config"]["kind"] != "residual":
         return load_foreign(folder, card, normalization, device)

@@ -134,7 +134,8 @@ class _Stream:
     def __init__(self, job: Job, manifest: Path, key: str, device: torch.device) -> None:
         self.job, self.manifest, self.key, self.device = job, manifest, key, device
         self.settings = job.experiment.rollouts
-        self.emulator = load_emulator(job.emulator_folder, job.system, device)
+        own = job.experiment.emulators[job.emulator]
+        self.emulator = load_emulator(job.emulator_folder, job.system, device, trust_code=own)
         self.truth = open_store(job.test, storage=job.experiment.storage)
         self.variable = self.truth.attrs["variable"]
         self.final = job.home.place(key) or store_path(manifest)

@@ -44,7 +44,7 @@ def sample_diffusion(
 def _sample(experiment: Experiment, name: str, folder: Path, truth: xr.Dataset, device: torch.device) -> xr.Dataset:
     system = experiment.simulation.identity
     card = read_card(folder, "diffusion", system)
-    diffusion = load_diffusion(folder, system, device)
+    diffusion = load_diffusion(folder, system, device, trust_code=experiment.diffusion[name])
     stick = yardstick(field_of(truth), experiment.diagnostics, json.loads(truth.attrs.get("system", "{}")))
     origins = torch.from_numpy(stick.origins)
     mean, std = Normalization(**card["normalization"]).tensors(card["dims"])

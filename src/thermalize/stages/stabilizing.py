@@ -56,7 +56,10 @@ class Parts:
 
     def build(self, emulator: Emulator, device: torch.device) -> Stabilizer:
         system = self.experiment.simulation.identity
-        diffusion = None if self.diffusion is None else load_diffusion(self.diffusion, system, device)
+        diffusion = None
+        if self.diffusion is not None:
+            own = self.experiment.diffusion[self.diffusion.name]
+            diffusion = load_diffusion(self.diffusion, system, device, trust_code=own)
         return build(self.config, Needs(diffusion, self._random, lambda: self._true(emulator)))
 
     def _random(self) -> Random:

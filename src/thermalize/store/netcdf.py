@@ -14,6 +14,7 @@ import xarray as xr
 from xarray.backends import NetCDF4DataStore
 
 from thermalize.store import sealed
+from thermalize.store.references import refuse_references
 
 __all__ = ["read_dataset", "write_dataset"]
 
@@ -34,7 +35,8 @@ def read_dataset(path: Path) -> xr.Dataset:
     """The dataset of a file, in memory.
 
     Raises:
-        UserError: it is missing or not as it was written.
+        UserError: it is missing, not as it was written, or names other files of this machine.
     """
     data = sealed.read(path)
+    refuse_references(path)
     return xr.load_dataset(_store(netCDF4.Dataset(path.name, memory=data)))

@@ -7,6 +7,8 @@ was changed is one too:
     read whole          compared as it arrives
     read in parts       on this machine compared once as a whole, before the first part; at a URL not compared
     unknown by name     not there
+
+What a store says of its own codecs is held to a list before Zarr reads it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
 from thermalize.errors import UserError
+from thermalize.store.codecs import DESCRIPTIONS, refuse_codecs, refuse_codecs_below
 from thermalize.store.place import Place, reaching
 from thermalize.store.sealed import changed
 from thermalize.store.shards import digest
@@ -53,8 +56,11 @@ class Checked(WrapperStore[Store]):
             value = await self._store.get(key, prototype, byte_range)
         if value is None:
             self._files.refuse_lost(key)
-        elif byte_range is None:
+            return None
+        if byte_range is None:
             await asyncio.to_thread(self._files.compare, key, value)
+        if key.rpartition("/")[2] in DESCRIPTIONS:
+            refuse_codecs(value.to_bytes(), self._files.root / key)
         return value
 
     async def get_partial_values(
@@ -139,4 +145,5 @@ def for_zarr(place: Place, digests: Mapping[str, str] | None = None) -> Path | C
             # not an asynchronous file system of Zarr's own: one connection serves all threads, and is closed at the end
             there = FsspecStore(AsyncFileSystemWrapper(place.fs, asynchronous=True), read_only=True, path=place.path)
         return Checked(there, Files(place, digests or {}))
+    refuse_codecs_below(place)
     return place if digests is None else Checked(LocalStore(place, read_only=True), Files(place, digests))

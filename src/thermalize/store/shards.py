@@ -20,6 +20,7 @@ import zarr
 
 from thermalize.errors import UserError
 from thermalize.store.atomic import remove, sync
+from thermalize.store.codecs import refuse_codecs
 from thermalize.store.ours import refuse_strangers, unlink_links
 from thermalize.store.place import Place
 
@@ -89,14 +90,14 @@ def check(
 
 def read_back(root: Path, name: str, within: Region, allow_nan: bool = False) -> None:
     """The same for the shards of the array `name` in a region; what one process wrote need not wait for another."""
-    array = zarr.open_array(root, path=name, mode="r")
+    array = _array(root, name)
     for shard, region in shards(array, within):
         _check(root / shard, array, region, allow_nan)
 
 
 def within(root: Path, name: str, region: Region) -> list[str]:
     """The shard files of the array `name` in a region, relative to the store."""
-    return [shard for shard, _ in shards(zarr.open_array(root, path=name, mode="r"), region)]
+    return [shard for shard, _ in shards(_array(root, name), region)]
 
 
 def digests(root: Place, names: Iterable[str]) -> dict[str, str]:
@@ -126,7 +127,12 @@ def sync_tree(root: Path) -> None:
 
 def _arrays(root: Path) -> list[zarr.Array[Any]]:
     names = sorted(path.parent.name for path in root.glob("*/zarr.json"))
-    return [zarr.open_array(root, path=name, mode="r") for name in names]
+    return [_array(root, name) for name in names]
+
+
+def _array(root: Path, name: str) -> zarr.Array[Any]:
+    refuse_codecs((root / name / "zarr.json").read_bytes(), root / name)
+    return zarr.open_array(root, path=name, mode="r")
 
 
 def _check(path: Path, array: zarr.Array[Any], region: Region, allow_nan: bool) -> None:

@@ -7,17 +7,19 @@ from typing import Any
 
 import yaml
 
+from thermalize.models.trust import names_code
+
 __all__ = ["readme"]
 
 LOADING = {
     "emulator": """import thermalize
 
-emulator = thermalize.load_emulator("{folder}")
+emulator = thermalize.load_emulator("{folder}"{trust})
 u_next = emulator.step(u)  # {shape}, physical units
 """,
     "diffusion": """import thermalize
 
-diffusion = thermalize.load_diffusion("{folder}")
+diffusion = thermalize.load_diffusion("{folder}"{trust})
 level = diffusion.model.level(x)  # of normalised states {shape}
 """,
 }
@@ -36,7 +38,7 @@ def readme(card: Mapping[str, Any], folder: str, cost: Mapping[str, str]) -> str
             "## Use",
             "",
             "```python",
-            LOADING[card["kind"]].format(folder=folder, shape=_shape(card)).rstrip(),
+            LOADING[card["kind"]].format(folder=folder, shape=_shape(card), trust=_trust(card)).rstrip(),
             "```",
             "",
             "## Configuration",
@@ -73,6 +75,10 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))
     return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _trust(card: Mapping[str, Any]) -> str:
+    return ", trust_code=True" if names_code(card["config"]) else ""
 
 
 def _shape(card: Mapping[str, Any]) -> str:

@@ -8,7 +8,8 @@ README.md           the same for people, with cost and how to load the model
 program.pt2         of an emulator of `kind: exported`, the program
 SHA256SUMS          digests of all of these, written last; whatever is read is compared with them first
 
-A network or emulator of `kind: import` is the one exception: its card names a Python function, which is called.
+A network or emulator of `kind: import` is the one exception: its card names a Python function, which is called where
+the caller trusts the folder or names the same function itself (`thermalize.models.trust`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from thermalize.artifacts.figures.registry import register
 from thermalize.artifacts.figures.starts import starts
 from thermalize.artifacts.inputs import FigureInputs
-from thermalize.artifacts.style import BAND, PAGE, TRUTH, appearances, headline, level_axis, note
+from thermalize.artifacts.style import BAND, PAGE, TRUTH, appearances, decades, headline, level_axis, note
 
 __all__ = ["calibration"]
 
@@ -80,6 +80,7 @@ def draw_false_triggers(axes: Axes, card: Mapping[str, Any]) -> None:
     said = f"none of {counts.sum():.0f} states above {none - 1}"
     axes.text(none - 0.5, one / 2.2, said, va="bottom", fontsize=6.5, bbox=box, zorder=5)
     axes.set_yscale("log")
+    decades(axes.yaxis)
     axes.set(ylim=(one / 5, 2), xlim=(-1, end))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 

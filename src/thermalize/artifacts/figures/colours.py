@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from thermalize.artifacts.inputs import units
-from thermalize.artifacts.units import literal, number_scale
+from thermalize.artifacts.units import number_scale
 
 __all__ = ["channel_names", "colour_bar", "described", "symmetric_limit"]
 
@@ -31,12 +31,12 @@ def symmetric_limit(*states: np.ndarray) -> float:
 def channel_names(field: xr.DataArray) -> list[str]:
     """The channels in words, or one empty name where there is only one."""
     names = [str(name) for name in field["channel"].to_numpy()]
-    return [NAMES.get(name, literal(name)) for name in names] if len(names) > 1 else [""]
+    return [NAMES.get(name, name) for name in names] if len(names) > 1 else [""]
 
 
 def described(field: xr.DataArray, channel: int = 0) -> str:
     """The field in words, with its channel where there are several."""
-    name = literal(str(field.attrs.get("long_name", field.name)))
+    name = str(field.attrs.get("long_name", field.name))
     channel_name = channel_names(field)[channel].replace(" ", NO_BREAK)
     return f"{name}, {channel_name}" if channel_name else name
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from thermalize.artifacts.figures.registry import register
 from thermalize.artifacts.inputs import FigureInputs
 from thermalize.artifacts.pooling import average, mean
-from thermalize.artifacts.style import PAGE, TRUTH_LOOK, Appearance, appearances, beneath, headline
+from thermalize.artifacts.style import PAGE, TRUTH_LOOK, Appearance, appearances, beneath, decades, headline
 from thermalize.artifacts.words import interval_text, number
 
 __all__ = ["distributions"]
@@ -60,6 +60,7 @@ def draw_density(inputs: FigureInputs, axes: Axes, emulator: str, name: str) -> 
         top = np.fmax(top, density.max())
         draw_line(axes, datasets, f"{name}_bin", density, look, f"{stabilizer}: {distance}")
     axes.set_yscale("log")
+    decades(axes.yaxis)
     axes.set_ylim(truth[truth > 0].min() / 3, top * 3)
     axes.set(xlabel=QUANTITIES[name], ylabel="probability density [1]")
     beneath(axes, f"W₁ [{inputs.confidence} interval]")

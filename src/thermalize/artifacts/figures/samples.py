@@ -27,7 +27,17 @@ from thermalize.artifacts.figures.spectra import (
 )
 from thermalize.artifacts.inputs import FigureInputs, state, units
 from thermalize.artifacts.pooling import average
-from thermalize.artifacts.style import COLUMN, GENERATED, TRUTH_LOOK, Appearance, beneath, headline, note, plain_log
+from thermalize.artifacts.style import (
+    COLUMN,
+    GENERATED,
+    TRUTH_LOOK,
+    Appearance,
+    beneath,
+    decades,
+    headline,
+    note,
+    plain_log,
+)
 from thermalize.artifacts.units import typeset
 from thermalize.artifacts.words import interval_text, number
 
@@ -133,6 +143,7 @@ def draw_density(axes: Axes, dataset: xr.Dataset, kinds: list[Kind]) -> None:
     for values, look, label in zip(densities, looks, labels(kinds, "wasserstein_field"), strict=True):
         draw_line(axes, [dataset], "field_bin", values, look, label)
     axes.set_yscale("log")
+    decades(axes.yaxis)
     axes.set_ylim(truth[truth > 0].min() / 3, 3 * np.max(densities))
     axes.set(xlabel="field [σ of the truth]", ylabel="probability density [1]")
 

@@ -17,7 +17,17 @@ from thermalize.artifacts.figures.colours import channel_names
 from thermalize.artifacts.figures.registry import columns, register
 from thermalize.artifacts.inputs import FigureInputs, state, units
 from thermalize.artifacts.pooling import average
-from thermalize.artifacts.style import BAND, MUTED, TRUTH_LOOK, Appearance, appearances, beneath, headline, plain_log
+from thermalize.artifacts.style import (
+    BAND,
+    MUTED,
+    TRUTH_LOOK,
+    Appearance,
+    appearances,
+    beneath,
+    decades,
+    headline,
+    plain_log,
+)
 from thermalize.artifacts.units import Scale, length_scale, typeset, wavenumber_scale
 from thermalize.artifacts.words import interval_text
 
@@ -129,6 +139,8 @@ def draw_curve(axes: Axes, k: np.ndarray, curve: Curve, look: Appearance, label:
     """A spectrum with the band of its interval; zeros have no place on a logarithmic axis."""
     value, low, high = (np.where(part > 0, part, np.nan) for part in curve)
     axes.loglog(k, value, label=label, **look._asdict())
+    for axis in (axes.xaxis, axes.yaxis):
+        decades(axis)
     axes.fill_between(k, low, high, color=look.color, alpha=BAND, linewidth=0)
 
 
