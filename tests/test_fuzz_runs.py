@@ -28,9 +28,11 @@ from thermalize.stages.ensemble import score_ensemble
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.stages.samples import sample_diffusion
 from thermalize.training.processes import ALONE
-from thermalize.workflow import figures_of
 
 CPU = torch.device("cpu")
+DRAWN = ("distributions", "survival", "calibration", "samples")
+"""Figures of what the settings tried here change most."""
+
 LARGEST = 2**63 - 1
 SMALL = 0.5
 """Seconds of a core that a job may take at least, to be tried here."""
@@ -70,14 +72,17 @@ MOST: dict[str, Any] = {
     "simulation": {"shard_frames": 10**8},
     "emulators": {
         "small": {
-            "unroll": {"start": 1, "maximum": 39, "grow_every": 1},
+            "unroll": {"start": 37, "maximum": 10_000, "grow_every": 1},
             "training": {
                 **dict.fromkeys(("warmup", "validate_every", "checkpoint_every"), 10**12),
+                "updates": 3,
                 "batch_size": 10**6,
             },
         }
     },
-    "diffusion": {"small": {"schedule": {"levels": 10**5}, "training": {"patience": 10**12}, "level_weight": 1e6}},
+    "diffusion": {
+        "small": {"schedule": {"levels": 10**5}, "training": {"patience": 10**12, "updates": 3}, "level_weight": 1e6}
+    },
     "rollouts": {
         "chunk": 10**4,
         "lost_above": 1e6,
@@ -163,7 +168,7 @@ def run_everything(experiment: Experiment, folder: Path) -> None:
             run_stabilizer(experiment, name, label, results)
         measure_cost(experiment, name, results, CPU)
     tabulate(experiment, results)
-    for figure in figures_of(experiment):
+    for figure in DRAWN:
         draw_figure(experiment, results, figure)
     assert results.table("csv").is_file()
 
