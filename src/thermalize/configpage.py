@@ -15,12 +15,22 @@ from thermalize.configplaces import bare, choices, fields_of, kinds, members, un
 __all__ = ["configuration_page", "json_schema", "schema_text"]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-SYMBOLS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "multiple_of": "multiple of", "min_length": "of at least"}
+SYMBOLS = {
+    "gt": ">",
+    "ge": "≥",
+    "lt": "<",
+    "le": "≤",
+    "multiple_of": "multiple of",
+    "min_length": "of at least",
+    "max_length": "of at most",
+}
 HEADER = """# Configuration
 
 An experiment is one YAML file. `configs/` holds complete examples; the sections below say everything a file may hold.
 Keys that are not listed are refused, with the nearest known key. A section in braces, `{name}`, has a name of your
-choice. Numbers are plain (`0.1`, not `0.1 s`); their unit stands here.
+choice: at most 100 letters, digits, `.`, `_` and `-`, beginning with a letter or digit, and not ending like a file that
+is made beside results (`.partial`, `.zarr`, `.lock` and so on). Numbers are plain (`0.1`, not `0.1 s`); their unit
+stands here.
 
 <!-- Generated from src/thermalize/config/ by `make schema`; edit the descriptions there. -->
 """
@@ -91,14 +101,14 @@ def _value(field: FieldInfo) -> str:
         what = "sections" if any(fields_of(each) for each in members(inner)) else f"{words(inner)} entries"
         return f"{what} {', '.join(choices(names))}" if choices(names) else f"named {what}"
     plain = words(field.annotation).replace("a plain ", "").removeprefix("a ")
-    return " ".join([plain, ", ".join(_bounds(field))]).strip()
+    return plain if plain == "text" else " ".join([plain, ", ".join(_bounds(field))]).strip()
 
 
 def _bounds(field: FieldInfo) -> Iterator[str]:
     for constraint in field.metadata:
         for attribute, symbol in SYMBOLS.items():
             if (limit := getattr(constraint, attribute, None)) is not None:
-                yield f"{symbol} {limit:g}"
+                yield f"{symbol} {f'{limit:,}' if isinstance(limit, int) else f'{limit:g}'}"
 
 
 def _default(field: FieldInfo) -> str:

@@ -1,0 +1,428 @@
+"""Configurations made by chance: each is an experiment that can be planned, or one UserError in plain sentences.
+
+A committed configuration in full is mutated at random places of the schema: extremes, wrong types, deletions, foreign
+and copied sections, swaps, long lists, odd text. Whatever comes of it goes through all that happens while Snakemake
+reads the Snakefile: parsing, estimates, paths, digests, memory. Nothing else may be raised, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from workflow_run import ROOT
+
+from thermalize.config import Experiment
+from thermalize.configfile import load_experiment, parse_experiment, resolved_yaml
+from thermalize.errors import UserError
+from thermalize.estimates import core_hours, refuse_impossible
+from thermalize.paths import Results
+from thermalize.requisites import stores_for
+from thermalize.resources import (
+    analysis_memory_of,
+    network_memory_of,
+    simulation_memory_of,
+    store_mb,
+    training_memory_of,
+)
+from thermalize.workflow import (
+    emulator_files_of,
+    figures_of,
+    gpus_of,
+    settings_of,
+    simulation_gpus_of,
+    simulation_threads_of,
+    source_files_of,
+    source_stamp_of,
+    training_gpus_of,
+)
+
+Key = str | int
+Path_ = tuple[Key, ...]
+
+COMMITTED = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
+SHORT, LONG = 150, 2000
+LONGEST_LINE = 800
+PATIENCE = 10
+"""Seconds after which a configuration counts as one that hangs."""
+
+JARGON = ("pydantic", "input should", "validation error", "nonetype", "traceback", "literal[", "http")
+NUMBERS = (
+    0,
+    -1,
+    1,
+    2,
+    3,
+    7,
+    10**6,
+    10**9,
+    10**12,
+    10**18,
+    2**31,
+    2**63 - 1,
+    2**63,
+    2**64,
+    10**30,
+    10**400,
+    -0.0,
+    0.5,
+    1.0,
+    -1.5,
+    1e-12,
+    1e-6,
+    1e6,
+    1e12,
+    1e18,
+    1e300,
+    1e308,
+    -1e308,
+    5e-324,
+    2.2e-308,
+    float("inf"),
+    float("-inf"),
+    float("nan"),
+)
+TEXTS = (
+    "",
+    " ",
+    "a",
+    "none",
+    "null",
+    "auto",
+    "~",
+    "_",
+    "-",
+    ".",
+    "..",
+    "../x",
+    "/etc/passwd",
+    "a/b",
+    "a b",
+    "a.partial",
+    "x.nc",
+    "small",
+    "SMALL",
+    "raw",
+    "thermalized-b",
+    "ü",
+    "💥",
+    "a\nb",
+    "a\x00b",
+    "a\tb",
+    "{a}",
+    "{wildcards.seed}",
+    "$HOME",
+    "`id`",
+    r"$\frac{$",
+    "%s%n",
+    "a" * 300,
+    "1e3",
+    "0x10",
+    "1_000",
+    "true",
+    "'",
+    '"',
+    "-1",
+    "1e400",
+    "NaN",
+    "C:\\x",
+    "s3://b/p",
+    "::",
+    "train",
+    "kind",
+    "é" * 120,
+    "\ud800",
+)
+SHAPES: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    [],
+    {},
+    [[]],
+    [None],
+    {"a": {}},
+    {"kind": "none"},
+    {"kind": "thermalizer"},
+    {"kind": "unet"},
+    {"kind": "import"},
+    {"kind": "exported", "program": "a.pt2"},
+    [1] * 2000,
+    list(range(2000)),
+    ["x"] * 2000,
+    {str(i): i for i in range(200)},
+    {"": 1},
+    {"a.lock": {}},
+    [{"a": 1}],
+    {"members": 1, "frames": 2},
+)
+
+
+def mapping_of(path: Path) -> dict[str, Any]:
+    """A configuration with every default written out, so that every key can be hit."""
+    found: dict[str, Any] = yaml.safe_load(resolved_yaml(load_experiment(path)))
+    return found
+
+
+def imported() -> dict[str, Any]:
+    """One whose truth is read from files, which need not be there."""
+    simulation = {
+        "import": ["nothing/*.nc"],
+        "dims": {"time": "time", "x": "lon", "y": "lat", "member": "member", "channel": None},
+        "files": "time",
+        "variable": "u",
+        "channels": {"u": "ua", "v": "va"},
+        "long_name": "wind",
+        "units": "m s-1",
+        "frame_interval": 6.0,
+        "time_units": "hours",
+        "length_units": "m",
+        "every": 1,
+        "spin_up": 0.0,
+        "periods": {"x": 1e6, "y": 1e6},
+        "points": {"x": 32, "y": 32},
+        "split": "member",
+        "gap": None,
+        "block": 1,
+        "splits": {name: {"members": 4, "frames": 30} for name in ("train", "valid", "test")},
+        "shard_frames": 20,
+        "dask": {"workers": 2},
+    }
+    return mapping_of(ROOT / "configs/tiny.yaml") | {"name": "imported", "simulation": simulation}
+
+
+def bases() -> list[dict[str, Any]]:
+    return [*map(mapping_of, COMMITTED), imported()]
+
+
+def places(value: Any, path: Path_ = ()) -> Iterator[Path_]:
+    """Where something stands, at any depth."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield (*path, key)
+        yield from places(each, (*path, key))
+
+
+def at(mapping: Any, path: Path_) -> Any:
+    for key in path:
+        mapping = mapping[key]
+    return mapping
+
+
+def put(mapping: Any, path: Path_, value: Any) -> None:
+    at(mapping, path[:-1])[path[-1]] = value
+
+
+class Mutations:
+    """Changes of a mapping in place, drawn from one stream."""
+
+    def __init__(self, seed: int) -> None:
+        self.draw = random.Random(seed)
+        self.kinds = (
+            *(self.number,) * 9,
+            *(self.text, self.shape, self.delete, self.rename),
+            *(self.foreign, self.copied, self.swapped, self.wrapped, self.as_text),
+            *(self.nudged,) * 12,
+        )
+
+    def place(self, mapping: Any, leaf: bool = False) -> Path_:
+        found = [path for path in places(mapping) if not (leaf and isinstance(at(mapping, path), (dict, list)))]
+        return self.draw.choice(found)
+
+    def number(self, mapping: Any) -> None:
+        put(mapping, self.place(mapping, leaf=True), self.draw.choice(NUMBERS))
+
+    def text(self, mapping: Any) -> None:
+        put(mapping, self.place(mapping, leaf=True), self.draw.choice(TEXTS))
+
+    def shape(self, mapping: Any) -> None:
+        put(mapping, self.place(mapping), copy.deepcopy(self.draw.choice(SHAPES)))
+
+    def delete(self, mapping: Any) -> None:
+        path = self.place(mapping)
+        del at(mapping, path[:-1])[path[-1]]
+
+    def rename(self, mapping: Any) -> None:
+        path = self.place(mapping)
+        section = at(mapping, path[:-1])
+        if isinstance(section, dict):
+            section[self.draw.choice(TEXTS)] = section.pop(path[-1])
+
+    def foreign(self, mapping: Any) -> None:
+        sections = [(), *(path for path in places(mapping) if isinstance(at(mapping, path), dict))]
+        section = at(mapping, self.draw.choice(sections))
+        for _ in range(self.draw.choice((1, 1, 3, 40))):
+            section[f"{self.draw.choice(TEXTS)}{self.draw.randrange(99)}"] = self.draw.choice(NUMBERS)
+
+    def copied(self, mapping: Any) -> None:
+        """A section stands twice, under another name, or in the place of another."""
+        path = self.place(mapping)
+        section, value = at(mapping, path[:-1]), copy.deepcopy(at(mapping, path))
+        if isinstance(section, list):
+            section.append(value)
+        else:
+            section[self.draw.choice((f"{path[-1]}-b", f"{path[-1]}.partial", str(path[-1]).upper(), *section))] = value
+
+    def swapped(self, mapping: Any) -> None:
+        one, other = self.place(mapping), self.place(mapping)
+        if one[: len(other)] == other or other[: len(one)] == one:
+            return
+        first, second = at(mapping, one), at(mapping, other)
+        put(mapping, one, second)
+        put(mapping, other, first)
+
+    def nudged(self, mapping: Any) -> None:
+        path = self.place(mapping, leaf=True)
+        value = at(mapping, path)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            put(
+                mapping,
+                path,
+                self.draw.choice(
+                    (value + 1, value - 1, 2 * value, value * 10**3, value * 10**6, value * 10**9, value / 2)
+                ),
+            )
+
+    def wrapped(self, mapping: Any) -> None:
+        path = self.place(mapping)
+        put(mapping, path, self.draw.choice(([at(mapping, path)], {"a": at(mapping, path)})))
+
+    def as_text(self, mapping: Any) -> None:
+        path = self.place(mapping, leaf=True)
+        put(mapping, path, str(at(mapping, path)))
+
+
+def configuration(seed: int, found: list[dict[str, Any]]) -> dict[str, Any]:
+    mutations = Mutations(seed)
+    mapping = copy.deepcopy(mutations.draw.choice(found))
+    for _ in range(mutations.draw.choice((1, 1, 1, 2, 2, 3, 5))):
+        mutations.draw.choice(mutations.kinds)(mapping)
+        if not mapping:
+            break
+    return mapping
+
+
+@contextmanager
+def patience(what: str) -> Iterator[None]:
+    """A failure where the work does not end."""
+
+    def hung(*_: Any) -> None:
+        raise AssertionError(f"{what} hangs")
+
+    before = signal.signal(signal.SIGALRM, hung)
+    signal.alarm(PATIENCE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def planned(experiment: Experiment) -> None:
+    """What the Snakefile asks of an experiment."""
+    results = Results(experiment.name)
+    assert len(figures_of(experiment)) >= 7
+    threads = simulation_threads_of(experiment)
+    memory = [simulation_memory_of(experiment, split, threads) for split in experiment.simulation.splits]
+    memory += [network_memory_of(experiment), analysis_memory_of(experiment)]
+    for section in ("emulators", "diffusion"):
+        for name in getattr(experiment, section):
+            memory.append(training_memory_of(experiment, section, name))
+            assert training_gpus_of(experiment, section, name) >= 0
+    assert all(0 < each < 10**12 for each in memory)
+    assert store_mb(experiment) > 0
+    assert core_hours(experiment) >= 0
+    assert gpus_of(experiment) >= simulation_gpus_of(experiment) - 1
+    assert source_stamp_of(experiment) is not None
+    assert all(emulator_files_of(experiment, name) is not None for name in experiment.emulators)
+    assert source_files_of(experiment) is not None
+    digests(experiment)
+    for label, stabilizer in list(experiment.stabilizers.items())[:50]:
+        for emulator in experiment.emulators:
+            assert stores_for(stabilizer, results, emulator, experiment.seeds[0]) is not None
+            assert results.rollout(emulator, label, experiment.seeds[0]).is_relative_to(results.folder)
+
+
+def digests(experiment: Experiment) -> None:
+    one = {
+        "split": "train",
+        "emulator": next(iter(experiment.emulators)),
+        "diffusion": next(iter(experiment.diffusion), ""),
+        "stabilizer": list(experiment.stabilizers)[-1],
+        "seed": str(experiment.seeds[0]),
+    }
+    stages = ("simulate", "emulator", "rollout", "cost", "sample", "diagnose", "ensemble", "artifacts")
+    for stage in (*stages, *(("diffusion",) if experiment.diffusion else ())):
+        assert len(settings_of(experiment, stage, one)) == 16
+
+
+def assert_sentences(message: str, mapping: dict[str, Any]) -> None:
+    """One line, or one heading and a line per fault; each bounded, printable and about a key."""
+    lines = message.splitlines()
+    assert lines[0].startswith("my.yaml") or " cannot be computed: " in lines[0], message[:500]
+    for line in lines:
+        assert len(line) <= LONGEST_LINE, line
+        assert not [word for word in JARGON if word in line.lower()], line
+        line.encode()
+    known = {str(key) for path in places(mapping) for key in path} | set(Experiment.model_fields)
+    assert any(key and key in message for key in known), message
+
+
+def judged(mapping: dict[str, Any], folder: Path) -> str:
+    """ "accepted", "refused" or "impossible"."""
+    before = copy.deepcopy(mapping)
+    try:
+        experiment = parse_experiment(mapping, "my.yaml")
+    except UserError as error:
+        assert_sentences(str(error), mapping)
+        return "refused"
+    assert repr(mapping) == repr(before), "the mapping was changed"
+    try:
+        refuse_impossible(experiment, folder / "results")
+    except UserError as error:
+        assert_sentences(str(error), mapping)
+        return "impossible"
+    planned(experiment)
+    assert parse_experiment(yaml.safe_load(resolved_yaml(experiment)), "my.yaml") == experiment
+    return "accepted"
+
+
+def fuzz(seeds: range, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    monkeypatch.chdir(folder)
+    found, counts = bases(), {"accepted": 0, "refused": 0, "impossible": 0}
+    for seed in seeds:
+        mapping = configuration(seed, found)
+        try:
+            with patience(f"configuration {seed}"):
+                counts[judged(mapping, folder)] += 1
+        except Exception as error:
+            raise AssertionError(f"configuration {seed}: {type(error).__name__}: {str(error)[:1000]}") from error
+    assert list(folder.iterdir()) == [], "something was written"
+    return counts
+
+
+def test_any_configuration_is_planned_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = fuzz(range(SHORT), tmp_path, monkeypatch)
+    assert min(counts["accepted"], counts["refused"]) > SHORT / 10, counts
+
+
+@pytest.mark.slow
+def test_thousands_of_configurations_are_planned_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = fuzz(range(LONG), tmp_path, monkeypatch)
+    assert min(counts["accepted"], counts["refused"]) > LONG / 10, counts
+    assert counts["impossible"] > 0, counts
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
+def test_committed_configurations_are_accepted_as_they_are(path: Path, tmp_path: Path) -> None:
+    mapping = mapping_of(path)
+    assert judged(mapping, tmp_path) == "accepted"
+    assert json.loads(json.dumps(mapping)) == mapping
