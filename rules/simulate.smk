@@ -7,7 +7,7 @@ rule simulate:
         code=code("simulate"),
         source=lambda wildcards: source_files_of(EXPERIMENT),
     output:
-        with_metadata(RESULTS.simulation("{split}"), LOST_SIMULATIONS),
+        str(RESULTS.simulation("{split}")),
     log:
         log_of(RESULTS.simulation("{split}")),
     benchmark:
@@ -29,3 +29,13 @@ rule simulate:
     shell:
         "{THERMALIZE} --settings {params.settings} simulate {params.config:q} --split {wildcards.split}"
         " --workers {threads} --gpus {resources.gpu} > {log:q} 2>&1"
+
+
+if LOST_SIMULATIONS:
+
+    use rule simulate as simulate_again with:
+        output:
+            metadata(RESULTS.simulation("{split}")),
+        priority: 100
+        message:
+            "simulate {wildcards.split} again, whose store has gone"

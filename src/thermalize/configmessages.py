@@ -182,7 +182,6 @@ SENTENCES: dict[str, Callable[[Fault], str]] = {
     "literal_error": _literal,
     "multiple_of": _not_a_multiple,
     "too_short": _too_short,
-    "string_too_long": lambda fault: f"{fault.shown} is too long; write at most {fault.context['max_length']} letters",
     "finite_number": lambda fault: f"{fault.shown} is not a finite number{_unit_phrase(fault.place)}",
     "string_type": lambda fault: f"{fault.shown} is not text; put it in quotes",
     "string_pattern_mismatch": lambda fault: f"{fault.shown} is not a name; {NAME_RULE}",

@@ -9,9 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstrai
 __all__ = ["FACTORY", "Name", "SplitName", "Strict", "by_kind", "quantity"]
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
-"""Of a folder or a file, to which file systems give 255 bytes; two names and suffixes must fit."""
-
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 SplitName = Literal["train", "valid", "test"]
 FACTORY = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$"
 """What `package.module:factory` looks like."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Point", "Sweep", "expand", "sweep_of"]
 
 MOST_KEYS = 2
-LONGEST_NAME = 180
 UNIT = re.compile(r" \[[^\]]+\]$")
 
 
@@ -144,10 +143,6 @@ def _labelled(point: Point, of: str, known: dict[str, Any], where: str) -> Point
     label = equal or ".".join([of, *(f"{key}-{text}" for key, text in point.texts.items())])
     if equal is None and label in known:
         raise ValueError(f"{where}: a point would be named {label!r} like another stabilizer; rename {of!r}")
-    if len(label) > LONGEST_NAME:
-        raise ValueError(
-            f"{where}: the name of a point has {len(label)} letters; sweep shorter lists, or rename {of!r}"
-        )
     known[label] = point.config
     return Point(point.values, label, config=point.config)
 
