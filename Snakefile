@@ -20,7 +20,7 @@ include: "rules/artifacts.smk"
 onstart:
     try:
         # Held until this process ends.
-        RUN = hold_experiment(EXPERIMENT, RESULTS.config, SOURCE)
+        RUN = hold_experiment(EXPERIMENT, RESULTS.config, GIVEN)
     except UserError as error:
         sys.exit(f"Error: {error}")
 

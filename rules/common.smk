@@ -21,7 +21,7 @@ from thermalize.resolved import hold_experiment
 from thermalize.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of
 from thermalize.resources import training_memory_of
 from thermalize.sources import sources
-from thermalize.workflow import emulator_files_of, figures_of, gpus_of, lost_metadata, settings_of
+from thermalize.workflow import emulator_files_of, figures_of, gpus_of, is_lost, settings_of
 from thermalize.workflow import simulation_gpus_of, simulation_threads_of, source_files_of, source_stamp_of
 from thermalize.workflow import training_gpus_of
 
@@ -46,9 +46,9 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    EXPERIMENT, SOURCE = merged_experiment(workflow.configfiles, workflow.config_settings.config)
+    EXPERIMENT, GIVEN = merged_experiment(workflow.configfiles, workflow.config_settings.config)
     refuse_impossible(EXPERIMENT, notes=not workflow.remote_exec)
-    IMPORTED = source_stamp_of(EXPERIMENT)
+    SOURCE = source_stamp_of(EXPERIMENT)
 except UserError as error:
     sys.exit(f"Error: {error}")
 
@@ -99,17 +99,17 @@ def model_files(folder):
     return [str(folder / name) for name in MODEL_FILES]
 
 
+def metadata(manifest):
+    """Of the store beside a manifest."""
+    return str(manifest).replace(".manifest.json", ".zarr/zarr.json")
+
+
 def lost(manifests):
-    """Metadata of stores that have gone while their manifests were kept: outputs that are missing, so they are made again.
+    """Metadata of stores that have gone while their manifests were kept.
 
-    Only these: Snakemake deletes outputs before it runs a rule, and a finished store is handed back whole.
+    They are outputs of rules of their own, which make the store again and leave alone what was made from it.
     """
-    return [str(path) for path in map(lost_metadata, map(Path, manifests)) if path is not None]
-
-
-def with_metadata(manifest, lost):
-    """The manifest of a store, and its metadata where those of any such store are lost."""
-    return [str(manifest), *([str(manifest).replace(".manifest.json", ".zarr/zarr.json")] if lost else [])]
+    return [metadata(manifest) for manifest in manifests if is_lost(Path(metadata(manifest)), Path(manifest))]
 
 
 def diffusion_of(wildcards):

@@ -10,7 +10,7 @@ rule rollout:
         stores=stores_of,
         code=code("rollout"),
     output:
-        with_metadata(RESULTS.rollout(*ROLLOUT), LOST_ROLLOUTS),
+        str(RESULTS.rollout(*ROLLOUT)),
     log:
         log_of(RESULTS.rollout(*ROLLOUT)),
     benchmark:
@@ -31,6 +31,16 @@ rule rollout:
         "{THERMALIZE} --settings {params.settings} rollout {params.config:q} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed}"
         " --threads {threads} --gpus {resources.gpu} > {log:q} 2>&1"
+
+
+if LOST_ROLLOUTS:
+
+    use rule rollout as rollout_again with:
+        output:
+            metadata(RESULTS.rollout(*ROLLOUT)),
+        priority: 100
+        message:
+            "rollout of {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed} again, whose store has gone"
 
 
 # Time every stabilizer of an emulator side by side; takes all cores so that nothing else runs meanwhile.

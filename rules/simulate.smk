@@ -7,7 +7,7 @@ rule simulate:
         code=code("simulate"),
         source=lambda wildcards: source_files_of(EXPERIMENT),
     output:
-        with_metadata(RESULTS.simulation("{split}"), LOST_SIMULATIONS),
+        str(RESULTS.simulation("{split}")),
     log:
         log_of(RESULTS.simulation("{split}")),
     benchmark:
@@ -23,9 +23,19 @@ rule simulate:
     params:
         config=CONFIG,
         settings=settings("simulate"),
-        source=IMPORTED,
+        source=SOURCE,
     message:
         "simulate {wildcards.split}"
     shell:
         "{THERMALIZE} --settings {params.settings} simulate {params.config:q} --split {wildcards.split}"
         " --workers {threads} --gpus {resources.gpu} > {log:q} 2>&1"
+
+
+if LOST_SIMULATIONS:
+
+    use rule simulate as simulate_again with:
+        output:
+            metadata(RESULTS.simulation("{split}")),
+        priority: 100
+        message:
+            "simulate {wildcards.split} again, whose store has gone"

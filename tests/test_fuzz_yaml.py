@@ -207,7 +207,7 @@ def read(paths: list[Path], seconds: float) -> list[str]:
 def test_damaged_text_is_an_experiment_or_a_refusal(tmp_path: Path, seed: int) -> None:
     said = read(mutated(200, tmp_path, seed), 600)
     accepted = sum(line.endswith(": an experiment") for line in said)
-    assert 10 < accepted < 190, "neither all refused nor all taken"
+    assert 0 < accepted < 190, "neither all refused nor all taken"
 
 
 @pytest.mark.parametrize("unit", ["a: &a [x, x]", "a: &a {x: 1, y: 2}"], ids=["lists", "sections"])

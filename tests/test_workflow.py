@@ -277,6 +277,30 @@ def test_a_second_run_has_nothing_to_do(folder):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
+def test_a_store_that_has_gone_is_made_again_and_nothing_else(folder, results):
+    """Of a manifest whose files are damaged the page on the workflow says to delete it."""
+    for manifest in (results / "simulation" / "valid.manifest.json", *results.glob("rollouts/small/raw/seed0.m*.json")):
+        store, text = manifest.with_name(manifest.name.replace(".manifest.json", ".zarr")), manifest.read_text()
+        shutil.rmtree(store)
+        done = snakemake(folder)
+        assert re.findall(r"^total +(\d+)$", done.stdout + done.stderr, re.MULTILINE) == ["2"], "itself and `all`"
+        assert manifest.read_text() == text
+        assert thermalize("verify", manifest).returncode == 0
+    again = snakemake(folder)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_a_store_with_a_damaged_shard_is_made_again_once_its_manifest_is_deleted(folder, results):
+    manifest = results / "rollouts" / "small" / "raw" / "seed1.manifest.json"
+    text, shards = manifest.read_text(), sorted((manifest.parent / "seed1.zarr" / "velocity" / "c").rglob("0"))
+    next(path for path in shards if path.is_file()).unlink()
+    assert thermalize("verify", manifest).returncode == 2
+    manifest.unlink()
+    snakemake(folder)
+    assert manifest.read_text() == text
+    assert thermalize("verify", manifest).returncode == 0
+
+
 def test_verify_finds_a_flipped_byte(results, tmp_path):
     copy = tmp_path / "simulation"
     shutil.copytree(results / "simulation", copy)

@@ -22,6 +22,12 @@ DUPLICATE = TINY.read_text().replace("name: tiny\n", "name: tiny\nname: other\n"
 ODD = "a (b) 'c' \"d\" $HOME `e` é; & [f] *"
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are named as seen from the working folder, so they are all outside of it."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
 def refusal(*files: Path, **overrides: Any) -> str:
     with pytest.raises(UserError) as caught:
         merged_experiment(files, overrides)

@@ -113,6 +113,24 @@ def test_rollouts_start_at_the_first_frame_or_at_drawn_ones():
     assert initial_frames(drawn, 1) != (members, frames)
 
 
+def test_a_store_is_lost_where_its_manifest_says_that_it_lies_beside_it(tmp_path):
+    manifest, metadata = tmp_path / "train.manifest.json", tmp_path / "train.zarr" / "zarr.json"
+    assert not workflow.is_lost(metadata, manifest)
+    for text, lost in [
+        ('{"store": "train.zarr"}', True),
+        ('{"url": "s3://a/b"}', False),
+        ("[" * 9999, False),
+        ("", False),
+    ]:
+        manifest.write_text(text)
+        assert workflow.is_lost(metadata, manifest) == lost, text
+    manifest.write_text("{}")
+    metadata.parent.mkdir()
+    assert workflow.is_lost(metadata, manifest)
+    metadata.touch()
+    assert not workflow.is_lost(metadata, manifest)
+
+
 def test_paths_take_wildcards_and_values_alike():
     results = paths.Results("demo")
     assert str(results.rollout("{emulator}", "{stabilizer}", "{seed}")).format(

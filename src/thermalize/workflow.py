@@ -24,7 +24,7 @@ __all__ = [
     "emulator_files_of",
     "figures_of",
     "gpus_of",
-    "lost_metadata",
+    "is_lost",
     "settings_of",
     "simulation_gpus_of",
     "simulation_threads_of",
@@ -115,19 +115,18 @@ def source_stamp_of(experiment: Experiment) -> str:
     return stamp([path for path in paths if path.exists()])
 
 
-def lost_metadata(manifest: Path) -> Path | None:
-    """Metadata of the store beside a manifest, where they ought to be and are not: the store has gone.
+def is_lost(metadata: Path, manifest: Path) -> bool:
+    """Whether the store beside a manifest has gone, which is known by its metadata.
 
     A manifest that is damaged, or names a URL, is no reason to look for a store here.
     """
-    metadata = manifest.with_name(f"{manifest.name.removesuffix('.manifest.json')}.zarr") / "zarr.json"
     if metadata.exists() or not manifest.exists():
-        return None
+        return False
     try:
         record = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return None
-    return metadata if isinstance(record, dict) and record.get("url") is None else None
+        return False
+    return isinstance(record, dict) and record.get("url") is None
 
 
 def settings_of(experiment: Experiment, stage: str, wildcards: Mapping[str, str]) -> str:
