@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,55 @@ def test_notes_must_be_json(ledger: Ledger) -> None:
     with pytest.raises(ValueError, match="JSON"):
         ledger.record(1, names, mean=np.nan)
     assert not done(ledger, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"block": 1},
+        {"digests": {}},
+        {"digests": []},
+        {"notes": []},
+        {"notes": {"sum": 0.25}},
+        {"digest": "sha256:0"},
+        {"digests": {"velocity/c/0/0/0/0": None}},
+    ],
+)
+def test_a_record_that_was_changed_is_no_record(
+    ledger: Ledger, change: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish(ledger, 0)
+    path = ledger.folder / "block-0000.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    assert not done(ledger, 0)
+    assert "block-0000.json, or a file that it tells of, is damaged" in capsys.readouterr().err
+    assert not path.exists()
+    assert not done(ledger, 0)
+    assert capsys.readouterr().err == "", "it is said once"
+
+
+def test_a_record_is_about_its_own_block(ledger: Ledger) -> None:
+    finish(ledger, 0)
+    finish(ledger, 1)
+    assert not ledger.done(0, within(ledger.partial, "velocity", (ROWS[1],)))
+    finish(ledger, 0)
+    shutil.copyfile(ledger.folder / "block-0000.json", ledger.folder / "block-0001.json")
+    assert done(ledger, 0)
+    assert not done(ledger, 1)
+
+
+def test_notes_that_do_not_fit_are_no_record(ledger: Ledger) -> None:
+    finish(ledger, 0)
+    names = within(ledger.partial, "velocity", (ROWS[0],))
+    assert ledger.done(0, names, lambda notes: notes["sum"] == 0.5)
+    assert not ledger.done(0, names, lambda notes: notes["sum"] == 1.5)
+
+
+def test_what_is_thrown_away_is_said(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    finish(ledger, 0)
+    ledger.begin(layout())
+    assert capsys.readouterr().err == ""
+    (ledger.folder / "fingerprint").write_text("made from thas")
+    ledger.begin(layout())
+    assert "train.zarr.partial is left of a run with another configuration, data or code" in capsys.readouterr().err
+    assert not done(ledger, 0)

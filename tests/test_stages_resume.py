@@ -1,0 +1,225 @@
+"""An interrupted rollout goes on from the last chunk up to which nothing was damaged, and ends with the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from training_runs import SPLITS, settings, store, written
+
+from thermalize.autoregression import Rollout
+from thermalize.config import Experiment
+from thermalize.errors import UserError
+from thermalize.paths import Results
+from thermalize.stages.emulator import train_emulator
+from thermalize.stages.rollouts import Job, rollout
+from thermalize.store import ledger as ledgers
+from thermalize.store.manifest import partial_path, verify
+from thermalize.training.processes import ALONE
+
+CPU = torch.device("cpu")
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: no handler of errors may catch it."""
+
+
+@pytest.fixture(autouse=True)
+def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+def content(lost_above: float = 30.0) -> dict[str, Any]:
+    """Persistence from the waves of `training_runs`, in three chunks of which the first ends with step 7."""
+    base = settings()
+    base["emulators"] = {"persistence": {"kind": "import", "target": "torch.nn:Identity"}}
+    rollouts = {"members": 3, "steps": 20, "chunk": 8, "stabilizers": {"raw": {"kind": "none"}}}
+    return {**base, "diffusion": {}, "rollouts": {**rollouts, "lost_above": lost_above}}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    paths = store(written(folder, content()), SPLITS)
+    train_emulator(Experiment.model_validate(content()), "persistence", paths, ALONE)
+    return folder
+
+
+def job_in(folder: Path, prepared: Path, **changes: Any) -> Job:
+    shutil.copytree(prepared / "results", folder / "results")
+    return Job(
+        Experiment.model_validate(content(**changes)), Results("small", folder / "results"), "persistence", "raw", 0
+    )
+
+
+def run(job: Job) -> dict[str, str]:
+    manifest = job.paths.rollout("persistence", "raw", 0)
+    rollout(job, manifest, CPU)
+    left = sorted(path.name for path in manifest.parent.iterdir() if path.suffix != ".lock")
+    assert left == [".seed0.manifest.json", "seed0.manifest.json", "seed0.zarr"]
+    return verify(manifest).digests
+
+
+def stopped(job: Job) -> Path:
+    """A rollout that was killed in its last chunk; the folder of its records."""
+    advance = Rollout.advance
+
+    def dying(self: Rollout, state: Any, steps: int) -> Any:
+        if state.step == 15:
+            raise Killed
+        return advance(self, state, steps)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rollout, "advance", dying)
+        with pytest.raises(Killed):
+            rollout(job, job.paths.rollout("persistence", "raw", 0), CPU)
+    partial = partial_path(job.paths.rollout("persistence", "raw", 0))
+    return partial.with_name(f"{partial.name}.blocks")
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Steps that chunks begin from."""
+    advance, found = Rollout.advance, list[int]()
+    monkeypatch.setattr(
+        Rollout, "advance", lambda self, state, steps: found.append(state.step) or advance(self, state, steps)
+    )
+    return found
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def shard(chunk: int) -> Callable[[Path], None]:
+    return lambda blocks: flip(blocks.with_suffix("") / f"velocity/c/0/{chunk}/0/0")
+
+
+def series(blocks: Path) -> None:
+    flip(blocks.with_suffix("") / "drift/c/0/1")
+
+
+def record(blocks: Path) -> None:
+    flip(blocks / "block-0001.json")
+
+
+def state(blocks: Path) -> None:
+    flip(blocks / "state-0001.safetensors")
+
+
+def another_record(blocks: Path) -> None:
+    shutil.copyfile(blocks / "block-0000.json", blocks / "block-0001.json")
+
+
+def nothing(blocks: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("damage", "continued"),
+    [
+        (nothing, [15]), (shard(0), [0, 7, 15]), (shard(1), [7, 15]), (series, [7, 15]), (record, [7, 15]),
+        (state, [7, 15]), (another_record, [7, 15]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("lost_above", [30.0, 1.1])
+def test_what_is_damaged_is_made_again(
+    tmp_path: Path,
+    prepared: Path,
+    begun: list[int],
+    damage: Callable[[Path], None],
+    continued: list[int],
+    lost_above: float,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also where a member is lost, whose states are no numbers."""
+    expected = run(job_in(tmp_path / "straight", prepared, lost_above=lost_above))
+    job = job_in(tmp_path / "killed", prepared, lost_above=lost_above)
+    damage(stopped(job))
+    begun.clear()
+    capsys.readouterr()
+    assert run(job) == expected
+    assert begun == continued
+    assert ("damaged" in capsys.readouterr().err) == (damage is not nothing)
+
+
+def reseal(blocks: Path, data: bytes | None = None, **notes: Any) -> None:
+    """A state and a record that fit each other."""
+    path = blocks / "block-0001.json"
+    entry = json.loads(path.read_text())
+    if data is not None:
+        (blocks / "state-0001.safetensors").write_bytes(data)
+        notes["state"] = ledgers.digest_of(data)
+    entry["notes"] |= notes
+    entry["digest"] = ledgers._own_digest(entry)
+    path.write_text(json.dumps(entry))
+
+
+def tensors(blocks: Path) -> dict[str, torch.Tensor]:
+    return load((blocks / "state-0001.safetensors").read_bytes())
+
+
+def of(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], None]:
+    return lambda blocks: reseal(blocks, save({"x": change(tensors(blocks)["x"])}))
+
+
+WRONG: dict[str, Callable[[Path], None]] = {
+    "not finite": of(lambda x: x * torch.nan),
+    "other shape": of(lambda x: x[..., :-1].contiguous()),
+    "other type": of(lambda x: x.to(torch.float16)),
+    "fewer members": of(lambda x: x[:1].contiguous()),
+    "memory": lambda blocks: reseal(blocks, save({**tensors(blocks), "memory_gain": torch.zeros(3)})),
+    "no state": lambda blocks: reseal(blocks, save({"y": torch.zeros(3)})),
+    "no tensors": lambda blocks: reseal(blocks, b"x" * 100),
+    "nothing": lambda blocks: reseal(blocks, b""),
+    "step": lambda blocks: reseal(blocks, step=14),
+    "step is text": lambda blocks: reseal(blocks, step="15"),
+    "lost": lambda blocks: reseal(blocks, lost_step=[-1, 99, -1], lost_cause=["", "bound", ""]),
+    "lost without cause": lambda blocks: reseal(blocks, lost_step=[-1, 3, -1]),
+    "too few lost": lambda blocks: reseal(blocks, lost_step=[-1], lost_cause=[""]),
+    "lost is text": lambda blocks: reseal(blocks, lost_step=["a", "b", "c"]),
+    "cause is a number": lambda blocks: reseal(blocks, lost_cause=3),
+    "digest is a list": lambda blocks: reseal(blocks, state=[]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_state_that_cannot_be_one_of_this_rollout_is_not_used(
+    tmp_path: Path, prepared: Path, begun: list[int], wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = job_in(tmp_path, prepared)
+    WRONG[wrong](stopped(job))
+    begun.clear()
+    run(job)
+    assert begun == [7, 15]
+    assert "What was kept to go on after chunk 1 of" in capsys.readouterr().err
+
+
+def test_the_end_compares_chunks_as_they_were_written(
+    tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk that changes while the rollout goes on is found, and made again by the next run."""
+    expected, job = run(job_in(tmp_path / "straight", prepared)), job_in(tmp_path / "killed", prepared)
+    blocks, advance = stopped(job), Rollout.advance
+
+    def changing(self: Rollout, state: Any, steps: int) -> Any:
+        # valid, and of another chunk
+        root = blocks.with_suffix("") / "level/c/0"
+        (root / "0").write_bytes((root / "1").read_bytes()[:-1] + b"x")
+        return advance(self, state, steps)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Rollout, "advance", changing)
+        with pytest.raises(UserError, match="level/c/0/0 changed after it was written; run the same command again"):
+            run(job)
+    assert run(job) == expected
