@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import shutil
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -90,8 +91,7 @@ def test_a_limit_on_files_is_one_sentence_and_leaves_nothing_half(name: str, cop
         assert run(*words).status == 0
 
 
-@pytest.mark.parametrize("number", sorted(REFUSALS))
-@pytest.mark.parametrize("name", WRITING)
+@pytest.mark.parametrize(("name", "number"), zip(WRITING, cycle(sorted(REFUSALS))))
 def test_every_refusal_of_the_disk_is_one_sentence(
     name: str, number: int, tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +108,8 @@ def test_every_refusal_of_the_disk_is_one_sentence(
     if name == "simulate":
         shutil.rmtree(tmp_path / "results")
     monkeypatch.setattr(Path, "mkdir", refusing)
-    said = run(*arguments(name, tmp_path / "results", config)).sentence
+    with hurried():
+        said = run(*arguments(name, tmp_path / "results", config)).sentence
     assert REFUSALS[number] in said
     assert str(tmp_path) in said
 

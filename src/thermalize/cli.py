@@ -246,8 +246,8 @@ def verify(paths: Annotated[list[Path], typer.Argument(help="files or folders of
     for path in paths:
         found = audit(path)
         for fault in found.faults:
-            typer.echo(f"Error: {fault}", err=True)
-        typer.echo(found.summary())
+            print(f"Error: {fault}", file=sys.stderr)
+        print(found.summary())
         faults += len(found.faults)
     if faults:
         raise typer.Exit(2)
@@ -267,13 +267,13 @@ def doctor(
         path for path in (Path("config.yaml"), *sorted(Path("configs").glob("*.yaml"))) if path.is_file()
     ]
     machine = look(root)
-    typer.echo(page(machine, [fit(load_experiment(path), machine) for path in found]))
+    print(page(machine, [fit(load_experiment(path), machine) for path in found]))
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration."""
-    typer.echo(schema_text(), nl=False)
+    print(schema_text(), end="")
 
 
 def main() -> None:

@@ -1,0 +1,221 @@
+"""Every artifact of a finished experiment, damaged in every way, before everything that reads it.
+
+Whatever is done to one file, a reader either refuses it in one sentence, or what it makes has the same bits as before;
+`thermalize verify` names the file; the stage that makes it restores the same bits; and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commands import Said, run
+from tiny_results import hurried, pictures
+from workflow_run import fingerprints
+
+import thermalize
+from thermalize.errors import UserError
+from thermalize.store.atomic import remove
+
+SEED = 12
+LABEL = "thermalized"
+OF = ("--emulator", "small", "--stabilizer", LABEL, "--seed", "0")
+ROLLOUT, STORE, DATA = f"rollouts/small/{LABEL}/seed0", "simulation/{}", "velocity/c/0/0/0/0"
+PARTS = (".manifest.json", ".zarr/zarr.json", ".zarr/velocity/zarr.json", f".zarr/{DATA}", ".zarr/time/c/0")
+MODEL = ("model.json", "model.safetensors", "last.safetensors", "history.csv", "README.md", "SHA256SUMS")
+Command = tuple[str, ...]
+
+
+def flip(path: Path, rng: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+
+
+def cut(path: Path, rng: random.Random) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: rng.randrange(1, len(content))])
+
+
+def append(path: Path, rng: random.Random) -> None:
+    path.write_bytes(path.read_bytes() + rng.randbytes(rng.randrange(1, 40)))
+
+
+DAMAGES: dict[str, Callable[[Path, random.Random], None]] = {
+    "flip": flip,
+    "cut": cut,
+    "empty": lambda path, _: path.write_bytes(b"") and None,
+    "delete": lambda path, _: path.unlink(),
+    "append": append,
+}
+
+
+def artifacts() -> dict[str, tuple[Command, list[Command]]]:
+    """By file below the experiment's folder: the command that makes it, and those that read it."""
+    learn = [("train-emulator", "--emulator", "small"), ("train-diffusion", "--diffusion", "small")]
+    sample, rollout, cost = ("sample", "--diffusion", "small"), ("rollout", *OF), ("cost", "--emulator", "small")
+    scored = [("diagnose", *OF), ("ensemble", *OF[:4])]
+    figure, tables = ("figure", "--name", "spectra"), [("summary",), ("ablation",)]
+    drawn = [figure, ("movie",)]
+    found: dict[str, tuple[Command, list[Command]]] = {}
+
+    def add(names: list[str], maker: Command, *readers: Command) -> None:
+        found.update({name: (maker, list(readers)) for name in names})
+
+    for split, readers in (("train", learn), ("valid", learn), ("test", [sample, rollout, *scored, cost, *drawn])):
+        simulate = ("simulate", "--split", split, "--workers", "1")
+        add([f"simulation/{split}{part}" for part in PARTS], simulate, *readers)
+    add([f"{ROLLOUT}{part}" for part in (*PARTS, ".zarr/level/c/0/0")], rollout, *scored, cost, *drawn)
+    add([f"emulators/small/{name}" for name in MODEL], learn[0], ("load_emulator",), rollout, cost, figure)
+    add([f"diffusion/small/{name}" for name in MODEL], learn[1], ("load_diffusion",), sample, rollout, cost, figure)
+    for name, maker, readers in (
+        (f"diagnostics/small/{LABEL}/seed0.nc", scored[0], [*drawn, *tables]),
+        (f"ensembles/small/{LABEL}.nc", scored[1], drawn),
+        ("samples/small.nc", sample, drawn),
+        ("cost/small.json", cost, tables),
+        ("tables/summary.csv", tables[0], [("show",)]),
+        ("tables/ablation.csv", tables[1], [("show",)]),
+        ("tables/summary.tex", tables[0], []),
+        ("device.json", ("device",), []),
+    ):
+        add([name, f"{name}.sha256"], maker, *readers)
+    return found
+
+
+ARTIFACTS = artifacts()
+LIBRARY = {"load_emulator": thermalize.load_emulator, "load_diffusion": thermalize.load_diffusion}
+
+
+class Experiment:
+    """A copy of the finished experiment in a folder that also holds what belongs to somebody else."""
+
+    def __init__(self, folder: Path, config: Path, results: Path) -> None:
+        self.root, self.config, self.results = folder, config, folder / "results"
+        shutil.copytree(results, self.results)
+        (folder / "precious.txt").write_text("mine")
+        self.folder = self.results / "tiny"
+        self.whole = fingerprints(self.folder)
+
+    def do(self, command: Command, name: str) -> Said:
+        """Runs a command on the experiment, or reads the model in which the file `name` lies from Python."""
+        first, *words = command
+        if first in LIBRARY:
+            try:
+                LIBRARY[first](self.folder / Path(name).parent)
+            except UserError as error:
+                return Said(2, "", f"Error: {error}\n")
+            return Said(0, "", "")
+        with hurried():
+            if first == "show":
+                return run(first, self.folder / name.removesuffix(".sha256"))
+            return run(first, self.config, *words, "--results", self.results)
+
+    def changes(self) -> set[str]:
+        """Files that were there and are not as they were."""
+        found = fingerprints(self.folder)
+        return {name for name, content in self.whole.items() if found.get(name) != content}
+
+    def alone(self) -> bool:
+        """Whether there is nothing but the results beside what belongs to somebody else."""
+        return {path.name for path in self.root.iterdir()} == {"results", "precious.txt"}
+
+
+def timed(name: str) -> bool:
+    """Whether a file differs between two runs because times are measured, so that bits say nothing."""
+    return name.startswith(("cost/", "tables/")) or name.endswith(("README.md", "SHA256SUMS"))
+
+
+def check(experiment: Experiment, name: str, damage: str, rng: random.Random, readers: list[Command]) -> None:
+    path, (maker, _) = experiment.folder / name, ARTIFACTS[name]
+    before = path.read_bytes()
+    DAMAGES[damage](path, rng)
+    assert not path.exists() or path.read_bytes() != before
+    said = run("verify", experiment.folder)
+    bare = damage == "delete" and name.endswith((".sha256", "SHA256SUMS"))
+    # the members of a model and the file of a lost digest have none any more, which is said, and no fault of theirs
+    assert Path(name.removesuffix(".sha256") if bare else name).parent.name in (said.out if bare else said.err), said
+    assert said.status == (0 if bare else 2), said
+    changed = experiment.changes()
+    for reader in readers:
+        said = experiment.do(reader, name)
+        if said.status:
+            assert Path(name).parts[0] in said.sentence, (reader, said)
+            assert Path(name).name.removesuffix(".sha256") in said.sentence or "SHA256SUMS" in said.sentence, said
+        new = experiment.changes() - changed
+        assert {each for each in new if not timed(each)} == set(), (name, damage, reader)
+    said = experiment.do(maker, name)
+    assert said.status == 0, (name, damage, said)
+    assert {each for each in experiment.changes() if not timed(each)} == set(), (name, damage, maker)
+    assert run("verify", experiment.folder).status == 0
+    assert experiment.alone()
+
+
+def experiment_of(tiny: tuple[Path, Path], folder: Path) -> Experiment:
+    return Experiment(folder, *tiny)
+
+
+def test_some_damage_to_some_artifacts(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    rng, experiment = random.Random(SEED), experiment_of(tiny, tmp_path)
+    for name in rng.sample(sorted(ARTIFACTS), 12):
+        check(
+            experiment,
+            name,
+            rng.choice(sorted(DAMAGES)),
+            rng,
+            rng.sample(ARTIFACTS[name][1], 1)[:1] if ARTIFACTS[name][1] else [],
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(ARTIFACTS))
+def test_every_damage_to_every_artifact_before_every_reader(name: str, tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    rng, experiment = random.Random(f"{SEED} {name}"), experiment_of(tiny, tmp_path)
+    for damage in DAMAGES:
+        check(experiment, name, damage, rng, ARTIFACTS[name][1])
+
+
+REFUSED = [(name, reader) for name, (_, readers) in ARTIFACTS.items() for reader in readers[:1]]
+
+
+@pytest.mark.parametrize(("name", "reader"), REFUSED)
+def test_what_a_reader_needs_is_refused_when_it_is_changed(
+    name: str, reader: Command, tiny: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Files that the first reader does not use need not be whole for it."""
+    experiment = experiment_of(tiny, tmp_path)
+    path = experiment.folder / name
+    path.write_bytes(path.read_bytes() + b"0")
+    training = reader[0].startswith("train")
+    unused = name.endswith(("last.safetensors", "history.csv", "README.md")) or (training and "/time/c/" in name)
+    said = experiment.do(reader, name)
+    assert (said.status == 0) == unused
+    assert unused or said.sentence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["flip", "delete"])
+def test_pictures_are_compared_and_drawn_again(tiny: tuple[Path, Path], tmp_path: Path, damage: str) -> None:
+    experiment = experiment_of(tiny, tmp_path)
+    for command in pictures(experiment.config):
+        assert experiment.do(command, "").status == 0
+    experiment.whole = fingerprints(experiment.folder)
+    for command in pictures(experiment.config)[-2:]:
+        stem = command[-1] if command[0] == "figure" else "movie"
+        for path in sorted((experiment.folder / "figures").glob(f"{stem}.*")):
+            DAMAGES[damage](path, random.Random(SEED))
+            assert stem in (said := run("verify", experiment.folder)).out + said.err
+            assert experiment.do(tuple(command), "").status == 0
+            assert experiment.changes() == set()
+
+
+def test_a_figure_is_never_drawn_from_a_lost_shard(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    for lost in (f"simulation/test.zarr/{DATA}", f"{ROLLOUT}.zarr/{DATA}"):
+        experiment = experiment_of(tiny, tmp_path / lost.replace("/", "-"))
+        (experiment.folder / lost).unlink()
+        said = experiment.do(("figure", "--name", "spacetime"), lost)
+        assert f"{lost} is missing" in said.sentence
+        assert not (experiment.folder / "figures").exists()
+        remove(experiment.root)
