@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import pickle
 import sys
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from malicious import exported, rewritten
+from malicious import Order, exported, rewritten
 from test_security_programs import Doubled, in_sizes
 from training_runs import settings, store, written
 
@@ -22,6 +27,8 @@ from thermalize.stages.cost import measure_cost
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.stages.samples import sample_diffusion
+from thermalize.stages.streaming import saved_state
+from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.folder import save_model
 from thermalize.training.processes import ALONE
 
@@ -134,6 +141,33 @@ def test_neither_samples_nor_thermalizers_run_the_code_of_a_diffusion_model(home
     ):
         with pytest.raises(UserError, match="which is not what the configuration names"):
             call()
+    assert not Path("executed").exists()
+
+
+def test_a_checkpoint_unpickles_nothing(home):
+    checkpoints = Checkpoints(home / "checkpoints", {})
+    checkpoints.save(1, {"x": torch.zeros(1)})
+    (path,) = checkpoints.folder.glob("*.pt")
+    content = io.BytesIO()
+    torch.save({"x": Order(home / "executed")}, content)
+    digest = sha256(content.getvalue()).hexdigest()
+    path.with_name(f"{path.stem.split('-')[0]}-{digest[:32]}.pt").write_bytes(content.getvalue())
+    path.unlink()
+    with suppress(pickle.UnpicklingError, UserError):
+        assert checkpoints.load() is None
+    assert not Path("executed").exists()
+
+
+def test_the_state_of_an_unfinished_rollout_unpickles_nothing(home):
+    configured, paths = experiment(home)
+    train_emulator(configured, "own", paths, ALONE)
+    manifest = paths.rollout("own", "raw", 0)
+    saved = saved_state(manifest)
+    saved.parent.mkdir(parents=True)
+    with saved.open("wb") as file:
+        np.savez(file, fingerprint=np.array(Order(home / "executed"), dtype=object))
+    with suppress(UserError):
+        rollout(Job(configured, paths, "own", "raw", 0), manifest, torch.device("cpu"))
     assert not Path("executed").exists()
 
 

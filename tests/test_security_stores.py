@@ -132,6 +132,9 @@ def test_a_codec_that_is_not_known_is_refused_wherever_it_stands(description):
         refuse_codecs(json.dumps(description).encode(), "here")
 
 
+NUMBERS = np.arange(8, dtype="<f4").tobytes()
+
+
 def hdf5() -> ctypes.CDLL:
     """HDF5 as netCDF4 has loaded it, with what writes files."""
     library = ctypes.CDLL(netCDF4._netCDF4.__file__)
@@ -145,7 +148,7 @@ def constant(library: ctypes.CDLL, name: str) -> ctypes.c_int64:
 
 
 def referring(path: Path, kind: str, secret: Path) -> Path:
-    """A NetCDF 4 file whose variable `q` lies in another file: eight numbers of it."""
+    """A NetCDF 4 file with a variable `q` of eight numbers, which lie in another file, or in itself for "nothing"."""
     library, zero = hdf5(), ctypes.c_int64(0)
     file = ctypes.c_int64(library.H5Fcreate(bytes(path), 2, zero, zero))
     if kind == "link":
@@ -156,11 +159,13 @@ def referring(path: Path, kind: str, secret: Path) -> Path:
         how = ctypes.c_int64(library.H5Pcreate(constant(library, "H5P_CLS_DATASET_CREATE_ID_g")))
         if kind == "storage":
             library.H5Pset_external(how, bytes(secret), ctypes.c_int64(0), ctypes.c_uint64(32))
-        else:
+        elif kind == "virtual":
             library.H5Pset_virtual(how, space, bytes(secret), b"/q", space)
         data = ctypes.c_int64(
             library.H5Dcreate2(file, b"q", constant(library, "H5T_IEEE_F32LE_g"), space, zero, how, zero)
         )
+        if kind == "nothing":
+            library.H5Dwrite(data, constant(library, "H5T_IEEE_F32LE_g"), zero, zero, zero, NUMBERS)
         for close, thing in (("H5Dclose", data), ("H5Pclose", how), ("H5Sclose", space)):
             getattr(library, close)(thing)
     library.H5Fclose(file)
@@ -174,9 +179,9 @@ def referring(path: Path, kind: str, secret: Path) -> Path:
 def test_a_netcdf_file_that_reads_other_files_is_refused(kind, words, tmp_path):
     secret = tmp_path / "secret"
     if kind == "storage":
-        secret.write_bytes(np.arange(8, dtype="<f4").tobytes())
+        secret.write_bytes(NUMBERS)
     else:
-        xr.Dataset({"q": ("x", np.arange(8, dtype="f4"))}).to_netcdf(secret, engine="netcdf4")
+        referring(secret, "nothing", secret)
     path = referring(tmp_path / "a.nc", kind, secret)
     with netCDF4.Dataset(path) as opened:
         assert opened["q"][:].tolist() == list(range(8))  # which is why

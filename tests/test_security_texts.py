@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 
-from thermalize.artifacts.figures import FIGURES, FigureInputs, draw, save
+from thermalize.artifacts.figures import FIGURES, FigureInputs, draw
 from thermalize.artifacts.style import styled
 from thermalize.artifacts.tables import summarise
 from thermalize.artifacts.tabletext import format_terminal, read_csv, write_csv, write_tex
@@ -66,14 +66,11 @@ def test_figures_show_what_files_call_things(name, inputs):
     ordinary = texts(draw(name, inputs))
     assert not [text for text in ordinary if "$" in text]  # nothing here is written as mathematics
     strange = texts(draw(name, hostile(inputs)))
-    assert len(strange) >= 1
-
-
-def test_a_unit_that_is_no_mathematics_is_saved_as_it_is(inputs, tmp_path):
-    figure = draw("fields", hostile(inputs))
-    assert any(r"\frac{$" in text for text in texts(figure))
-    save(figure, tmp_path / "fields")
-    assert (tmp_path / "fields.pdf").stat().st_size > 0
+    assert any(r"\frac{$" in text for text in strange) or name in (
+        "calibration",
+        "survival",
+        "training",
+    )  # have no units
 
 
 def table() -> pd.DataFrame:
