@@ -18,7 +18,7 @@ from gpu import check as command
 from gpu import experiment, leases, machine, networks, report, running, sampling, solvers, stepping, training
 from gpu.learning import truth_of
 from gpu.report import FAILED, NOT_RUN, OK, Row
-from gpu.running import CPU, Check, Clock, Part, run
+from gpu.running import CPU, Check, Clock, Part
 from gpu.sizes import SIZES, Size
 from workflow_run import environment
 
@@ -92,6 +92,16 @@ def like(check: Check, kind: type[Check]) -> Check:
 def verdicts(rows: Iterator[Row]) -> set[str]:
     """Those of what can be right or wrong."""
     return {row.verdict for row in rows} & {OK, FAILED}
+
+
+def run(parts: list[Part], check: Check) -> list[Row]:
+    """The rows of some parts, which are kept after each."""
+    found: list[Row] = []
+    kept: list[int] = []
+    running.run(parts, check, found, lambda rows: kept.append(len(rows)))
+    assert len(kept) == len(parts)
+    assert kept[-1] == len(found)
+    return found
 
 
 def script(*arguments: str, blocked: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -497,10 +507,14 @@ def test_the_tiny_experiment_runs_stage_by_stage_without_snakemake(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_wrong_continuation_is_seen(check: Check):
+def test_a_wrong_continuation_is_seen(check: Check, monkeypatch: pytest.MonkeyPatch):
     from gpu import resuming
 
     assert verdicts(resuming.rows(check)) == {OK}
     torch.manual_seed(0)
     found = [row for row in resuming.rows(like(check, Wrong)) if "rollout" in row.what]
+    assert verdicts(iter(found)) == {FAILED}
+    monkeypatch.setattr(torch.optim.AdamW, "load_state_dict", lambda *_: None)  # momenta begin anew
+    found = [row for row in resuming.rows(like(check, Check)) if "killed" in row.what]
+    assert len(found) == 2
     assert verdicts(iter(found)) == {FAILED}
