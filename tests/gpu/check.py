@@ -121,14 +121,14 @@ def parts() -> list[Part]:
 
     return [
         Part("machine", "machine", 10),
-        Part("training", "training", 80, least=20),
+        Part("training", "training", 75, least=20),
         Part("step", "stepping", 50, least=15),
         Part("networks", "networks", 40, least=10),
         Part("solver", "solvers", 40, least=10),
-        Part("rollouts", "sampling", 60, least=20),
+        Part("rollouts", "sampling", 55, least=20),
         Part("resume", "resuming", 50, least=15),
         Part("memory", "limits", 30, least=10),
-        Part("leases", "leases", 40, least=15),
+        Part("leases", "leases", 60, least=15),
         Part("experiment", "experiment", 300, least=60),
     ]
 
