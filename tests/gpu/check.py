@@ -121,14 +121,14 @@ def parts() -> list[Part]:
 
     return [
         Part("machine", "machine", 10),
-        Part("training", "training", 80, least=20),
+        Part("training", "training", 75, least=20),
         Part("step", "stepping", 50, least=15),
         Part("networks", "networks", 40, least=10),
         Part("solver", "solvers", 40, least=10),
-        Part("rollouts", "sampling", 60, least=20),
+        Part("rollouts", "sampling", 55, least=20),
         Part("resume", "resuming", 50, least=15),
         Part("memory", "limits", 30, least=10),
-        Part("leases", "leases", 40, least=15),
+        Part("leases", "leases", 60, least=15),
         Part("experiment", "experiment", 300, least=60),
     ]
 
@@ -140,7 +140,7 @@ def _check(options: argparse.Namespace) -> int:
     replaced = stand_in()  # before anything is imported that needs what is missing
     import torch
 
-    from gpu.report import Row
+    from gpu.report import Row, write
     from gpu.running import Check, Clock, run
     from gpu.sizes import SIZES
 
@@ -155,17 +155,17 @@ def _check(options: argparse.Namespace) -> int:
     rows += [Row("libraries", "replaced by a stand-in", name) for name in replaced]
     with tempfile.TemporaryDirectory(prefix="gpu-check-", ignore_cleanup_errors=True) as folder:
         clock, size = Clock(60 * options.minutes), SIZES[options.size]()
-        rows += run(chosen, Check(torch.device(options.device), size, clock, Path(folder), lacking, packages))
+        check = Check(torch.device(options.device), size, clock, Path(folder), lacking, packages)
+        run(chosen, check, rows, lambda found: write(options.out, found))
     return _told(rows, options)
 
 
 def _told(rows: list[Row], options: argparse.Namespace) -> int:
-    """Prints the table, writes it, and returns the exit status that it stands for."""
+    """Prints the table and returns the exit status that it stands for."""
     import torch
 
-    from gpu.report import FAILED, OK, table, write
+    from gpu.report import FAILED, OK, table
 
-    write(options.out, rows)
     wrong, judged = (sum(row.verdict in verdicts for row in rows) for verdicts in ((FAILED,), (OK, FAILED)))
     where = torch.cuda.get_device_name() if options.device == "cuda" else "a CPU in place of a GPU"
     print(table(rows))

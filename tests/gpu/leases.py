@@ -34,9 +34,8 @@ if sys.argv[2] == "cuda":
 print(os.environ.get("CUDA_VISIBLE_DEVICES"), count, flush=True)
 sys.stdin.read()
 """
-PATIENCE = 60.0
-"""Seconds for a process to import torch and start CUDA."""
-MOMENT = 1.0
+START, PATIENCE, MOMENT = 30.0, 8.0, 1.0
+"""Seconds for a process to import torch and start CUDA, for one to speak, and to see that one does not speak."""
 
 
 def rows(check: Check) -> Iterator[Row]:
@@ -47,7 +46,7 @@ def rows(check: Check) -> Iterator[Row]:
         return
     yield measured("GPUs that nvidia-smi lists", len(present))
     with _process(check, environment) as first:
-        told = _line(first.stdout, PATIENCE).split()
+        told = _line(first.stdout, START).split()
         mine = told[0] if told else "nothing"
         reason = f"all {len(present)} of this machine, by their identifiers"
         yield judged(

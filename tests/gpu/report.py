@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from textwrap import wrap
 
@@ -98,8 +99,14 @@ def write(folder: Path, rows: list[Row]) -> None:
     head = ["| part | what | value | unit | verdict |", "|---|---|---|---|---|"]
     body = [f"| {row.part} | {row.what} | {_value(row.value)} | {row.unit} | {_words(row)} |" for row in rows]
     (folder / "gpu-check.md").write_text("\n".join(head + body) + "\n", encoding="utf-8")
-    content = json.dumps([asdict(row) for row in rows], indent=1)
+    plain = [{**asdict(row), "value": row.value if _is_json(row.value) else str(row.value)} for row in rows]
+    content = json.dumps(plain, indent=1, allow_nan=False)
     (folder / "gpu-check.json").write_text(content + "\n", encoding="utf-8")
+
+
+def _is_json(value: float | str) -> bool:
+    """Which knows no infinity."""
+    return not isinstance(value, float) or isfinite(value)
 
 
 def _words(row: Row) -> str:

@@ -138,15 +138,17 @@ class Part:
     least: float = 0.0
 
 
-def run(parts: list[Part], check: Check) -> list[Row]:
-    """The rows of all parts in turn; a part that cannot run, fails or is stopped is a row that says so."""
-    found: list[Row] = []
+def run(parts: list[Part], check: Check, found: list[Row], keep: Callable[[list[Row]], None]) -> None:
+    """Adds the rows of all parts in turn; a part that cannot run, fails or is stopped is a row that says so.
+
+    After every part `keep` is called with what was found so far, in case that the process does not survive the next.
+    """
     for part in parts:
         began = monotonic()
         print(f"gpu-check: {part.name} ({check.clock.left:.0f} s left)", file=sys.stderr, flush=True)
         found += (replace(row, part=part.name) for row in _rows(part, check))
         found.append(Row(part.name, "time of this part", monotonic() - began, "s"))
-    return found
+        keep(found)
 
 
 def _rows(part: Part, check: Check) -> Iterator[Row]:
