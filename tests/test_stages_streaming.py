@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
 from thermalize.autoregression import State
-from thermalize.stages.streaming import Behind, frozen
+from thermalize.stages.streaming import Behind, _bytes, _plausible, _read, frozen
 
 
 def test_work_is_done_in_order_and_one_piece_at_a_time():
@@ -66,3 +67,23 @@ def test_a_frozen_state_does_not_follow_the_rollout():
     assert kept.memory["ratio"].tolist() == [1, 1]
     assert kept.lost_step.tolist() == [-1, -1]
     assert kept.lost_cause == ["", ""]
+
+
+def test_a_state_survives_with_all_that_the_stabilizer_knows():
+    """In double precision, and with members that are lost."""
+    begin = State(torch.zeros(3, 1, 4), memory={"ratio": torch.ones(3, 2, dtype=torch.float64)})
+    memory = {"ratio": torch.rand(3, 2, dtype=torch.float64)}
+    x = torch.rand(3, 1, 4)
+    x[1] = torch.nan
+    state = State(x, 9, np.array([-1, 4, -1]), ["", "bound", ""], memory)
+    notes = {"step": 9, "lost_step": state.lost_step.tolist(), "lost_cause": state.lost_cause}
+    found = _read(_bytes(state), notes, begin)
+    assert found is not None
+    assert _plausible(found, begin)
+    assert torch.equal(found.x.nan_to_num(7), x.nan_to_num(7))
+    assert torch.equal(found.memory["ratio"], memory["ratio"])
+    assert found.lost_step.tolist() == [-1, 4, -1]
+    assert found.lost_cause == ["", "bound", ""]
+    assert len(_bytes(state)) == len(_bytes(begin)), "what is larger is not read"
+    for wrong in ({}, {"ratio": memory["ratio"].float()}, {"ratio": memory["ratio"][:2]}, {**memory, "more": x}):
+        assert not _plausible(State(x, 9, state.lost_step, state.lost_cause, wrong), begin)

@@ -11,8 +11,8 @@ the checksums that the provider lists with them, or the times of change where it
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from typing import Any
 from upath import UPath
 
 from thermalize.importing.paths import contents, stamp
-from thermalize.store.atomic import exclusive, explaining, write_text
+from thermalize.store.atomic import exclusive, explaining, read_json, write_text
 from thermalize.store.place import Place, listing
 from thermalize.store.shards import digests as digests_of
 
 __all__ = ["CACHE", "digests"]
 
 CACHE = ".sources.json"
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 VERSIONS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime")
 """What providers list of an object, the best first."""
 
@@ -43,19 +44,17 @@ def digests(paths: Sequence[Place], folder: Path) -> dict[Place, str]:
 
 
 def _read(cache: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        known = json.loads(cache.read_text(encoding="utf-8"))
-        if isinstance(known, dict) and all(isinstance(entry, dict) for entry in known.values()):
-            return known
-    return {}
+    known = read_json(cache)
+    whole = isinstance(known, dict) and all(isinstance(entry, dict) for entry in known.values())
+    return known if whole else {}
 
 
 def _entry(path: Place, known: dict[str, str]) -> dict[str, str]:
     if isinstance(path, UPath):
         return {"digest": _listed(path)}
     now = stamp([path])
-    if known.get("stamp") == now and "digest" in known:
-        return known
+    if known.get("stamp") == now and DIGEST.fullmatch(str(known.get("digest"))):
+        return {"stamp": now, "digest": known["digest"]}
     if not path.is_dir():
         return {"stamp": now, "digest": digests_of(path.parent, [path.name])[path.name]}
     each = digests_of(path, [file.relative_to(path).as_posix() for file in contents(path)])

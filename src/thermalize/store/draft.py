@@ -72,7 +72,7 @@ class Draft:
         """Whether the files with these digests are there as they were written."""
         try:
             return self.digests(known) == known
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def sent(self) -> dict[str, str]:
