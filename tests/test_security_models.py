@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from malicious import Order, exported, rewritten
@@ -27,7 +26,6 @@ from thermalize.stages.cost import measure_cost
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.stages.samples import sample_diffusion
-from thermalize.stages.streaming import saved_state
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.folder import save_model
 from thermalize.training.processes import ALONE
@@ -155,19 +153,6 @@ def test_a_checkpoint_unpickles_nothing(home):
     path.unlink()
     with suppress(pickle.UnpicklingError, UserError):
         assert checkpoints.load() is None
-    assert not Path("executed").exists()
-
-
-def test_the_state_of_an_unfinished_rollout_unpickles_nothing(home):
-    configured, paths = experiment(home)
-    train_emulator(configured, "own", paths, ALONE)
-    manifest = paths.rollout("own", "raw", 0)
-    saved = saved_state(manifest)
-    saved.parent.mkdir(parents=True)
-    with saved.open("wb") as file:
-        np.savez(file, fingerprint=np.array(Order(home / "executed"), dtype=object))
-    with suppress(UserError):
-        rollout(Job(configured, paths, "own", "raw", 0), manifest, torch.device("cpu"))
     assert not Path("executed").exists()
 
 

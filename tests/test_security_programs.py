@@ -134,15 +134,12 @@ ATTACKS = [
         calling(target)
         for target in (
             "torch.os.mkdir",
-            "torch.serialization.os.mkdir",
-            "torch.hub.os.mkdir",
             "torch._dynamo.config.os.mkdir",
             "torch.ops.aten.from_file.default",
             "torch.ops.aten.save.default",
             "torch.ops.aten.__class__.mro",
             "_operator.attrgetter",
             "_operator.methodcaller",
-            "math.inf",
             "#thermalize:mkdir",
             "torch.ops.higher_order.triton_kernel_wrapper_functional",
             "torch.ops.load_library",

@@ -121,3 +121,13 @@ def test_a_configuration_makes_no_python_objects(tag, tmp_path):
     with pytest.raises(WorkflowError):
         load_configfile(str(path))
     assert not (tmp_path / "executed").exists()
+
+
+def test_a_configuration_with_expressions_for_snakemake_is_refused_and_not_run(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        f"__use_yte__: true\n__definitions__: [import os, os.mkdir({str(tmp_path / 'executed')!r})]\nname: a\n"
+    )
+    with pytest.raises(UserError, match="__use_yte__"):
+        load_experiment(path)
+    assert not (tmp_path / "executed").exists()
