@@ -210,7 +210,7 @@ def test_make_uses_the_python_of_the_machine():
 
 @pytest.mark.slow
 def test_everything_runs_on_a_cpu(tmp_path: Path):
-    done = script("--device", "cpu", "--size", "tiny", "--out", str(tmp_path), "--minutes", "15")
+    done = script("--device", "cpu", "--size", "tiny", "--out", str(tmp_path), "--minutes", "25")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [Row(**row) for row in json.loads((tmp_path / "gpu-check.json").read_text())]
     for name in (each.name for each in command.parts()):
@@ -222,7 +222,7 @@ def test_everything_runs_on_a_cpu(tmp_path: Path):
 
 @pytest.mark.slow
 def test_the_tiny_experiment_runs_stage_by_stage_without_snakemake(tmp_path: Path):
-    options = ("--device", "cpu", "--size", "tiny", "--parts", "experiment", "--out", str(tmp_path), "--minutes", "15")
+    options = ("--device", "cpu", "--size", "tiny", "--parts", "experiment", "--out", str(tmp_path), "--minutes", "25")
     done = script(*options, blocked=("snakemake",))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [Row(**row) for row in json.loads((tmp_path / "gpu-check.json").read_text())]
