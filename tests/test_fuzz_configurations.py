@@ -287,7 +287,7 @@ class Mutations:
                 mapping,
                 path,
                 self.draw.choice(
-                    (value + 1, value - 1, 2 * value, value * 10**3, value * 10**6, value * 10**9, value / 2)
+                    (value + 1, value - 1, 2 * value, value * 10**3, value * 10**6, value * 10**9, value // 2)
                 ),
             )
 
