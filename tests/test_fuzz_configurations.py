@@ -81,28 +81,14 @@ def mapping_of(path: Path) -> dict[str, Any]:
 
 def imported() -> dict[str, Any]:
     """One whose truth is read from files, which need not be there."""
+    dims = {"time": "time", "x": "lon", "y": "lat", "member": "member", "channel": None}
+    splits = {name: {"members": 4, "frames": 30} for name in ("train", "valid", "test")}
     simulation = {
-        "import": ["nothing/*.nc"],
-        "dims": {"time": "time", "x": "lon", "y": "lat", "member": "member", "channel": None},
-        "files": "time",
-        "variable": "u",
-        "channels": {"u": "ua", "v": "va"},
-        "long_name": "wind",
-        "units": "m s-1",
-        "frame_interval": 6.0,
-        "time_units": "hours",
-        "length_units": "m",
-        "every": 1,
-        "spin_up": 0.0,
-        "periods": {"x": 1e6, "y": 1e6},
-        "points": {"x": 32, "y": 32},
-        "split": "member",
-        "gap": None,
-        "block": 1,
-        "splits": {name: {"members": 4, "frames": 30} for name in ("train", "valid", "test")},
-        "shard_frames": 20,
-        "dask": {"workers": 2},
-    }
+        "import": ["nothing/*.nc"], "dims": dims, "files": "time", "variable": "u", "channels": {"u": "ua", "v": "va"},
+        "long_name": "wind", "units": "m s-1", "frame_interval": 6.0, "time_units": "hours", "length_units": "m",
+        "every": 1, "spin_up": 0.0, "periods": {"x": 1e6, "y": 1e6}, "points": {"x": 32, "y": 32}, "split": "member",
+        "gap": None, "block": 1, "splits": splits, "shard_frames": 20, "dask": {"workers": 2},
+    }  # fmt: skip
     return mapping_of(ROOT / "configs/tiny.yaml") | {"name": "imported", "simulation": simulation}
 
 
