@@ -140,6 +140,10 @@ LATE = [
         "simulation.dask.workers: 1000000 is out of bounds; it must be at most 4096",
     ),
     (
+        changed(emulators__unet__training={"updates": 10, "data": "stream", "memory": 1e-6}),
+        "emulators.unet.training.memory = 1e-06 GB is too little to stream shards of the train split; try 0.00033",
+    ),
+    (
         changed(diagnostics={"correlation_thresholds": []}),
         "diagnostics.correlation_thresholds: [] is too short; write at least 1 entry",
     ),

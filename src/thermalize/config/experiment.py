@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -15,7 +16,7 @@ from thermalize.config.imported import ImportConfig
 from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
 from thermalize.config.simulation import SimulationConfig
 from thermalize.config.sweeps import Point, expand
-from thermalize.config.training import EmulatorConfig
+from thermalize.config.training import EmulatorConfig, TrainingConfig
 from thermalize.config.urls import url_fault
 
 __all__ = ["Experiment"]
@@ -49,6 +50,8 @@ AnyEmulator = Annotated[
 
 AnyStabilizer = NoStabilizerConfig | ThermalizerConfig
 LEAST_TEST_MEMBERS = 2
+STREAMED_SHARDS = 4
+"""That are in memory together at least while a training streams."""
 
 
 class Experiment(Strict):
@@ -120,7 +123,26 @@ class Experiment(Strict):
                     f"emulators.{name}.unroll: {unrolled} unrolled steps need {unrolled + 1} frames in a row, but "
                     f"simulation.splits.train.frames = {splits['train'].frames}; lower unroll.maximum, or raise frames"
                 )
+        for group in ("emulators", "diffusion"):
+            for name, model in getattr(self, group).items():
+                trained = isinstance(model, EmulatorConfig | DiffusionConfig)
+                if trained and (fault := self._stream_fault(model.training)):
+                    raise ValueError(f"{group}.{name}.training.{fault}")
         return self
+
+    def _stream_fault(self, training: TrainingConfig) -> str | None:
+        """Whether the train split neither fits into the memory that is allowed, nor its shards to stream them."""
+        simulation, split = self.simulation, self.simulation.splits["train"]
+        if training.memory is None or training.data == "memory" or not simulation.grid:
+            return None
+        frame = 4e-9 * simulation.channel_count * prod(simulation.grid)
+        shards = STREAMED_SHARDS * frame * simulation.block * min(simulation.shard_frames, split.frames)
+        needed = shards if training.data == "stream" else min(shards, frame * split.stored_members * split.frames)
+        if training.memory >= needed:
+            return None
+        return (
+            f"memory = {training.memory:g} GB is too little to stream shards of the train split; try {2 * needed:.2g}"
+        )
 
     @property
     def has_ensembles(self) -> bool:
