@@ -17,10 +17,12 @@ include: "rules/diagnostics.smk"
 include: "rules/artifacts.smk"
 
 
+HELD = []  # until this process ends
+
+
 onstart:
     try:
-        # Held until this process ends.
-        RUN = hold_experiment(EXPERIMENT, RESULTS.config, GIVEN)
+        HELD.append(hold_experiment(EXPERIMENT, RESULTS.config, GIVEN))
     except UserError as error:
         sys.exit(f"Error: {error}")
 

@@ -36,10 +36,12 @@ EVERY_COMMAND = (
     "configmessages",
     "configpage",
     "configplaces",
+    "configyaml",
     "errors",
     "grants",
     "paths",
     "progress",
+    "resolved",
 )
 PACKAGE_OF = {
     "PIL": "pillow",

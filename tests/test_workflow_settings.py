@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -145,11 +146,12 @@ def test_a_run_is_not_given_the_settings_of_another(tmp_path: Path) -> None:
     said, _ = run.communicate()
     assert run.returncode != 0
     assert "no longer holds the settings that this job was planned with" in said
-    assert re_planned(tmp_path, targets) > 0
+    assert planned(tmp_path, targets) in (1, 2)
     snakemake(tmp_path, *targets)
-    assert re_planned(tmp_path, targets) == 0
+    assert planned(tmp_path, targets) == 0
 
 
-def re_planned(folder: Path, targets: list[str]) -> int:
+def planned(folder: Path, targets: list[str]) -> int:
+    """Simulations that a dry run would run."""
     done = snakemake(folder, "--dry-run", *targets)
-    return (done.stdout + done.stderr).count("Reason: ")
+    return max([0, *map(int, re.findall(r"^simulate +(\d+)$", done.stdout + done.stderr, re.MULTILINE))])
