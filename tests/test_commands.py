@@ -117,4 +117,5 @@ def test_every_refusal_of_the_disk_is_one_sentence(
 def test_an_error_without_a_known_number_is_one_sentence_too() -> None:
     assert atomic.refused(OSError("NetCDF: HDF error")) == "The system refused: NetCDF: HDF error"
     assert atomic.refused(FileNotFoundError(errno.ENOENT, "no", "a/b")).startswith("a/b does not exist; run the stage")
+    assert atomic.refused(FileNotFoundError(errno.ENOENT, "no folder")) == "The system refused: no folder"
     assert atomic.refused(OSError(errno.EBUSY, "busy", "a")) == "Cannot read or write a: busy"
