@@ -91,7 +91,7 @@ def test_a_limit_on_files_is_one_sentence_and_leaves_nothing_half(name: str, cop
         assert run(*words).status == 0
 
 
-@pytest.mark.parametrize(("name", "number"), zip(WRITING, cycle(sorted(REFUSALS))))
+@pytest.mark.parametrize(("name", "number"), list(zip(WRITING, cycle(sorted(REFUSALS)), strict=False)))
 def test_every_refusal_of_the_disk_is_one_sentence(
     name: str, number: int, tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
