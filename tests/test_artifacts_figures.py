@@ -188,7 +188,9 @@ def test_saving_twice_gives_the_same_bytes(name, scenario, scenarios, tmp_path):
         assert first.read_bytes() == second.read_bytes()
         assert config_digest(inputs.experiment).encode() in first.read_bytes()
     assert b"CreationDate" not in (tmp_path / "a" / "figure.pdf").read_bytes()
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["figure.pdf", "figure.png"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        *("figure.pdf", "figure.pdf.sha256", "figure.png", "figure.png.sha256"),
+    ]
 
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone(inputs):

@@ -203,7 +203,7 @@ def test_the_stage_writes_a_gif_and_a_png_for_the_report(ks, tmp_path, monkeypat
     digest = config_digest(ks.experiment)
     for path, kind in ((paths.movie, "GIF"), (paths.movie_in_report, "PNG")):
         assert digest.encode() in path.read_bytes()
-        assert list(path.parent.iterdir()) == [path]
+        assert sorted(each.name for each in path.parent.iterdir()) == [path.name, f"{path.name}.sha256"]
         with Image.open(path) as movie:
             assert movie.format == kind
             assert movie.n_frames > 1

@@ -91,7 +91,7 @@ def test_a_limit_on_files_is_one_sentence_and_leaves_nothing_half(name: str, cop
         assert run(*words).status == 0
 
 
-@pytest.mark.parametrize(("name", "number"), zip(WRITING, cycle(sorted(REFUSALS))))
+@pytest.mark.parametrize(("name", "number"), list(zip(WRITING, cycle(sorted(REFUSALS)), strict=False)))
 def test_every_refusal_of_the_disk_is_one_sentence(
     name: str, number: int, tiny: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,4 +117,5 @@ def test_every_refusal_of_the_disk_is_one_sentence(
 def test_an_error_without_a_known_number_is_one_sentence_too() -> None:
     assert atomic.refused(OSError("NetCDF: HDF error")) == "The system refused: NetCDF: HDF error"
     assert atomic.refused(FileNotFoundError(errno.ENOENT, "no", "a/b")).startswith("a/b does not exist; run the stage")
+    assert atomic.refused(FileNotFoundError(errno.ENOENT, "no folder")) == "The system refused: no folder"
     assert atomic.refused(OSError(errno.EBUSY, "busy", "a")) == "Cannot read or write a: busy"

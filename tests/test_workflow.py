@@ -23,6 +23,7 @@ from thermalize.configfile import load_experiment
 from thermalize.paths import MODEL_FILES, Results
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.store.manifest import read_manifest
+from thermalize.store.sealed import seal_folder
 
 COLUMNS = (ROOT / "tests" / "data" / "summary_columns.txt").read_text().split()
 
@@ -339,6 +340,7 @@ def test_a_model_of_another_system_is_refused(results, tmp_path):
     assert "simulate again" in done.stderr
     path = tmp_path / "results" / "tiny" / "emulators" / "small" / "model.json"
     path.write_text(path.read_text().replace('"length": 22.0', '"length": 20.0'))
+    seal_folder(path.parent, [path.name])
     done = thermalize("rollout", TINY, *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert "was trained on another system" in done.stderr

@@ -18,6 +18,7 @@ from thermalize.artifacts.provenance import as_text, provenance
 from thermalize.artifacts.tables import summarise
 from thermalize.artifacts.tabletext import format_terminal, read_csv, write_csv, write_tex
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
+from thermalize.errors import UserError
 from thermalize.paths import Results
 from thermalize.store import sealed
 from thermalize.store.manifest import open_store
@@ -101,7 +102,11 @@ def tabulate_sweeps(experiment: Experiment, paths: Results) -> None:
 def print_table(path: Path) -> None:
     """Prints the summary table or the table of the sweeps, read from its CSV file."""
     table = read_csv(path)
-    print(format_terminal(with_point_names(table) if "left_out" in table else table))
+    try:
+        text = format_terminal(with_point_names(table) if "left_out" in table else table)
+    except (AttributeError, KeyError, TypeError, ValueError):  # edited by somebody
+        raise UserError(f"{path} lacks columns or numbers of a table; `make demo` writes a whole one") from None
+    print(text)
 
 
 def _keys(experiment: Experiment, stabilizers: Iterable[str]) -> list[Key]:

@@ -147,7 +147,7 @@ def explaining(path: Path, temporary: Path | None = None) -> Iterator[None]:
 def refused(error: OSError) -> str:
     """What any error of the disk comes to, in one sentence with the file and what to do."""
     name = error.filename
-    if error.errno == errno.ENOENT:
+    if error.errno == errno.ENOENT and name is not None:
         return f"{name} does not exist; run the stage that writes it, or the workflow"
     if error.errno == errno.EACCES and name is not None and Path(name).exists() and not os.access(name, os.R_OK):
         return f"{name} may not be read; ask its owner for permission, or make it readable (chmod)"

@@ -1,7 +1,7 @@
 """Datasets as NetCDF files with a digest beside them.
 
-The library makes and parses them in memory: so the disk meets whole files alone, with its own words where it refuses
-one, and the library never sees bytes that were not compared.
+The library parses them in memory, and so never sees bytes that were not compared. It writes them to the disk: what it
+makes in memory ends in bytes that differ from run to run.
 """
 
 from __future__ import annotations
@@ -13,22 +13,27 @@ import netCDF4
 import xarray as xr
 from xarray.backends import NetCDF4DataStore
 
+from thermalize.errors import UserError
 from thermalize.store import sealed
+from thermalize.store.atomic import replacing
 from thermalize.store.references import refuse_references
 
 __all__ = ["read_dataset", "write_dataset"]
-
-GROWING = 1
-"""First size in bytes of a file in memory; anything does."""
 
 _store: Any = NetCDF4DataStore
 
 
 def write_dataset(path: Path, dataset: xr.Dataset) -> None:
     """Replace the file `path` by the dataset."""
-    file = netCDF4.Dataset(path.name, "w", memory=GROWING)
-    dataset.dump_to_store(_store(file))
-    sealed.write(path, bytes(file.close()))
+    with replacing(path) as temporary:
+        try:
+            dataset.to_netcdf(temporary, engine="netcdf4")
+        except (OSError, RuntimeError) as error:
+            # the library does not repeat what the disk says, which says it once more
+            temporary.write_bytes(bytes(dataset.nbytes + 1))
+            raise UserError(f"Cannot write {path}: {error}") from error
+        data = temporary.read_bytes()
+    sealed.write_digest(path, data)
 
 
 def read_dataset(path: Path) -> xr.Dataset:

@@ -19,7 +19,7 @@ from thermalize.errors import UserError
 from thermalize.paths import DIGEST, SUMS
 from thermalize.store.atomic import write_bytes, write_text
 
-__all__ = ["changed", "is_sealed", "read", "read_member", "read_named", "seal_folder", "sums", "write"]
+__all__ = ["changed", "is_sealed", "read", "read_member", "read_named", "seal_folder", "sums", "write", "write_digest"]
 
 LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\\\0]+)")
 """Of a digest file: names lie in the folder of the file, whatever it says."""
@@ -28,6 +28,11 @@ LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\\\0]+)")
 def write(path: Path, data: bytes) -> None:
     """Replace the file `path` by one that holds `data`, and then its digest."""
     write_bytes(path, data)
+    write_digest(path, data)
+
+
+def write_digest(path: Path, data: bytes) -> None:
+    """Write the digest of the file `path`, which holds `data`."""
     write_text(_beside(path), _line(path.name, data))
 
 
