@@ -78,7 +78,7 @@ KINDS: list[tuple[str, Callable[[Path], Any], str]] = [
     ("bzip2", lambda p: p.write_bytes(bz2.compress(b"CDF\x01")), "compressed as a whole (bzip2); unpack it first"),
     ("xz", lambda p: p.write_bytes(lzma.compress(b"CDF\x01")), "compressed as a whole (xz); unpack it first"),
     ("lfs", lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\n"), "a pointer of Git LFS"),
-    ("noise", lambda p: p.write_bytes(b"\xff\x00\xfe" * 999), "neither a NetCDF file nor a Zarr store, or its beginning"),
+    ("noise", lambda p: p.write_bytes(b"\xff\x00\xfe" * 999), "neither a NetCDF file nor a Zarr store, or its"),
 ]  # fmt: skip
 
 
