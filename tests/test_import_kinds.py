@@ -320,6 +320,12 @@ def test_degrees_become_metres_as_it_says(tmp_path: Path) -> None:
     assert archive(write(data, tmp_path / "b.nc")).form.axis_units == "m"
 
 
+def test_units_of_another_type_are_compared_as_text(tmp_path: Path) -> None:
+    data = ocean()
+    data["xh"].attrs["units"] = 1.5
+    assert "y is in 'm' and x in '1.5'; both sides need" in refused(write(data, tmp_path / "a.nc"))
+
+
 def test_the_remedy_for_a_grid_of_odd_points_works() -> None:
     said = settings(section("a.nc", points={"y": 8, "x": 151}, periods={"y": 1.0, "x": 1.0}))
     with pytest.raises(ValueError, match="the 151 points along x are not divisible by 2; use 150 or 152 points"):
