@@ -18,15 +18,30 @@ TRUTH = waves(FRAMES).astype(np.float32)
 SHAPE = tuple(DIMS[role] for role in ("time", "channel", "y", "x"))
 Rng = np.random.Generator
 JUNK: list[Any] = [
-    None, True, 0, -1, 3, 10**30, 1.5, float("nan"), float("inf"), -999.0, 1e20, "", "-999", "none", "ä\u2028ø", "x" * 999,
-    [], [1, 2, 3], ["a", "b"], [[1]], {}, {"a": 1}, "days since 2000-01-01", "0x7fc00000", "AAAAAAAA+H8=",
-]  # fmt: skip
+    *(None, True, 0, -1, 3, 10**30, 1.5, float("nan"), float("inf"), -999.0, 1e20),
+    *("", "-999", "none", "ä\u2028ø", "x" * 999, "days since 2000-01-01", "0x7fc00000", "AAAAAAAA+H8="),
+    *([], [1, 2, 3], ["a", "b"], [[1]], {}, {"a": 1}),
+]
+"""For the description of a store."""
 NUMBERS: list[Any] = [
-    np.int8(-1), np.uint8(255), np.int16([1, 2]), np.int64(2**62), np.float32(np.nan), np.float64([0.0, 1.0, 2.0]), np.inf,
-    "-999", "none", "", "ä", ["a", "b"], np.array([], "f8"), 1e20, -1e300,
-]  # fmt: skip
-ATTRIBUTES = ("missing_value", "valid_min", "valid_max", "valid_range", "scale_factor", "add_offset", "_Unsigned", "units",
-              "calendar", "cell_methods", "long_name", "coordinates", "actual_range", "bounds", "dtype", "grid_mapping")  # fmt: skip
+    *(np.int8(-1), np.uint8(255), np.int16([1, 2]), np.int64(2**62), np.float32(np.nan), np.float64([0.0, 1.0, 2.0])),
+    *(np.inf, 1e20, -1e300, np.array([], "f8"), "-999", "none", "", "ä", ["a", "b"]),
+]
+"""For attributes of a file."""
+OF_CLASSIC = ("i1", "i2", "i4", "f4", "f8")
+ATTRIBUTES = (
+    *(
+        "missing_value",
+        "valid_min",
+        "valid_max",
+        "valid_range",
+        "actual_range",
+        "scale_factor",
+        "add_offset",
+        "_Unsigned",
+    ),
+    *("units", "calendar", "cell_methods", "long_name", "coordinates", "bounds", "dtype", "grid_mapping"),
+)
 
 
 def netcdf(path: Path, form: str, **options: Any) -> None:
@@ -115,14 +130,7 @@ def attribute(path: Path, rng: Rng) -> None:
     name, key = str(rng.choice([*SHAPE, "q"])), str(rng.choice(ATTRIBUTES))
     if path.is_file():
         value = NUMBERS[rng.integers(len(NUMBERS))]
-        classic = "four" not in path.name and "checked" not in path.name and "data" not in path.name
-        if classic and getattr(np.asarray(value), "dtype", np.dtype("f8")).str[1:] not in (
-            "i1",
-            "i2",
-            "i4",
-            "f4",
-            "f8",
-        ):
+        if path.name in ("classic.nc", "offset.nc", "data.nc") and np.asarray(value).dtype.str[1:] not in OF_CLASSIC:
             value = str(value)
         with netCDF4.Dataset(path, "a") as file:
             file[name].setncattr(key, value)
@@ -159,8 +167,8 @@ DTYPES = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", ">f4", "f8", ">f
 def dtype(path: Path, rng: Rng) -> None:
     """The field in another type, which may hold other numbers."""
     if path.is_dir():
-        kind = str(rng.choice([*DTYPES[:-1], "f2", "c8", "bool", "U5"]))
         form = 2 if (path / ".zgroup").exists() else 3
+        kind = str(rng.choice([*DTYPES[:-1], "f2", "c8", "bool", "U5" if form == 2 else "f8"]))
         shutil.rmtree(path / "q")
         values = TRUTH.astype(kind)
         named = {"dimension_names": SHAPE} if form == 3 else {}
@@ -170,7 +178,7 @@ def dtype(path: Path, rng: Rng) -> None:
     classic = path.name in ("classic.nc", "offset.nc")
     kinds = ["i1", "i2", "i4", "f4", "f8", "S1"] if classic else [*DTYPES, "vlen", "compound", "enum", str, "c8"]
     if path.name == "data.nc":
-        kinds = [*DTYPES]
+        kinds = [each for each in DTYPES if each[0] != ">"]
     kind: Any = kinds[rng.integers(len(kinds))]
     with netCDF4.Dataset(path, "a") as file:
         file.renameVariable("q", "old")
@@ -180,7 +188,8 @@ def dtype(path: Path, rng: Rng) -> None:
             "enum": lambda: file.createEnumType("i1", "kind", {"one": 1, "two": 2}),
             "c8": lambda: file.createCompoundType(np.dtype([("real", "f4"), ("imag", "f4")]), "complex"),
         }.get(kind, lambda: kind)()
-        field = file.createVariable("q", made, SHAPE)
+        big = isinstance(kind, str) and kind[0] == ">"
+        field = file.createVariable("q", made, SHAPE, endian="big" if big else "native")
         field.units = "s-1"
         if isinstance(kind, str) and kind in DTYPES[:-1]:
             field[:] = TRUTH.astype(kind)

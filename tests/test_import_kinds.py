@@ -78,7 +78,7 @@ KINDS: list[tuple[str, Callable[[Path], Any], str]] = [
     ("bzip2", lambda p: p.write_bytes(bz2.compress(b"CDF\x01")), "compressed as a whole (bzip2); unpack it first"),
     ("xz", lambda p: p.write_bytes(lzma.compress(b"CDF\x01")), "compressed as a whole (xz); unpack it first"),
     ("lfs", lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\n"), "a pointer of Git LFS"),
-    ("noise", lambda p: p.write_bytes(b"\xff\x00\xfe" * 999), "neither a NetCDF file nor a Zarr store, or its beginning"),
+    ("noise", lambda p: p.write_bytes(b"\xff\x00\xfe" * 999), "neither a NetCDF file nor a Zarr store, or its"),
 ]  # fmt: skip
 
 
@@ -318,6 +318,12 @@ def test_degrees_become_metres_as_it_says(tmp_path: Path) -> None:
     for dim in ("yh", "xh"):
         data = data.assign_coords({dim: (dim, 1.1e5 * data[dim].values, {"units": "m"})})
     assert archive(write(data, tmp_path / "b.nc")).form.axis_units == "m"
+
+
+def test_units_of_another_type_are_compared_as_text(tmp_path: Path) -> None:
+    data = ocean()
+    data["xh"].attrs["units"] = 1.5
+    assert "y is in 'm' and x in '1.5'; both sides need" in refused(write(data, tmp_path / "a.nc"))
 
 
 def test_the_remedy_for_a_grid_of_odd_points_works() -> None:

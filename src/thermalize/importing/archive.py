@@ -124,12 +124,11 @@ class Archive:
         return values
 
     def look(self, row: Row) -> None:
-        """Read the first and the last frame of a row in every file; raises as `frames` does."""
-        first = 0
-        for piece in self.pieces(row, 0, row.frames):
-            for frame in {first, first + piece.frames - 1}:
-                self.frames(row, frame, frame + 1)
-            first += piece.frames
+        """Read the first and the last frame of a row in every file, where there are several; raises as `read` does."""
+        pieces = list(self.pieces(row, 0, row.frames))
+        for piece in pieces if len(pieces) > 1 else ():
+            ends = slice(piece.part.start, piece.part.stop, max(1, (piece.frames - 1) * piece.every))
+            read(piece.path, self.config, piece.member, ends)
 
     def name(self, member: int) -> str:
         """Of a member, in words: its file, or its number along the dimension, with the file where there are several."""

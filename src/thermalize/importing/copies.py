@@ -23,7 +23,7 @@ import numpy as np
 
 from thermalize.errors import UserError
 from thermalize.importing.archive import Archive
-from thermalize.importing.splits import Row
+from thermalize.importing.splits import Row, spans
 
 __all__ = ["refuse_copies"]
 
@@ -58,11 +58,7 @@ def refuse_copies(archive: Archive, rows: Iterable[Row]) -> None:
     Raises:
         UserError: one of them holds what no field has, or a member is a copy or the continuation of another one.
     """
-    spans: dict[int, tuple[int, int]] = {}
-    for row in rows:
-        start, stop = spans.get(row.member, (row.start, 0))
-        spans[row.member] = min(start, row.start), max(stop, row.start + row.frames)
-    ends = [_ends(archive, member, *span) for member, span in spans.items()]
+    ends = [_ends(archive, row) for row in spans(rows)]
     _refuse_same(archive, ends)
     if archive.config.files == "member":
         for one, other in combinations(sorted(ends, key=lambda each: each.begin), 2):
@@ -70,12 +66,11 @@ def refuse_copies(archive: Archive, rows: Iterable[Row]) -> None:
     _refuse_near(archive, ends)
 
 
-def _ends(archive: Archive, member: int, start: int, stop: int) -> _Ends:
-    row = Row(member, start, stop - start)
+def _ends(archive: Archive, row: Row) -> _Ends:
     first, last = archive.frames(row, 0, 1), archive.frames(row, max(0, row.frames - 3), row.frames)
     stride = -(-first.size // PROBES)
     return _Ends(
-        member=member,
+        member=row.member,
         begin=archive.begin(row) / archive.config.frame_interval,
         row=row,
         first=sha256(first[0].tobytes()).hexdigest(),

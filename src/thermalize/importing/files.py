@@ -144,6 +144,8 @@ def _values(field: xr.DataArray, config: ImportConfig, member: int, part: slice,
         return f".isel({', '.join(f'{dim}={number}' for dim, number in {**chosen, **indices}.items())})"
 
     stored = _stored(found, path)
+    if stored.dtype.kind not in "fiu":
+        raise UserError(f"{path}: {field.name} holds {stored.dtype} and no real numbers; choose another variable")
     never = _never_written(stored, field, chosen, config, part, path)
     if never is not None:
         raise UserError(

@@ -55,7 +55,8 @@ def _points(
             f"{path}: {points} points of {dim} with spacing {spacing:g} make a period of {points * spacing:g}, but "
             f"simulation.periods.{axis} = {period:g}; leave out a last point that repeats the first, or correct it"
         )
-    return values[0] + np.arange(points) * spacing, dataset[dim].attrs.get("units")
+    units = dataset[dim].attrs.get("units")
+    return values[0] + np.arange(points) * spacing, None if units is None else str(units)
 
 
 def _numbers(coordinate: xr.DataArray, path: Place) -> np.ndarray:

@@ -24,7 +24,7 @@ from thermalize.errors import UserError
 from thermalize.importing.archive import Archive, survey
 from thermalize.importing.copies import refuse_copies
 from thermalize.importing.digests import digests
-from thermalize.importing.splits import Row, rows
+from thermalize.importing.splits import Row, rows, spans
 from thermalize.store.fingerprint import fingerprint
 from thermalize.store.layout import Layout, inner_chunk
 from thermalize.store.place import Place
@@ -135,7 +135,7 @@ def imported(experiment: Experiment, config: ImportConfig, split: str, folder: P
         raise UserError(fault)
     chosen = rows(config, archive.lengths)
     refuse_copies(archive, [row for each in chosen.values() for row in each])
-    for row in chosen[name]:
+    for row in spans(chosen[name]):
         archive.look(row)
     used = dict.fromkeys(piece.path for row in chosen[name] for piece in archive.pieces(row, 0, row.frames))
     return Imported(config, name, archive, chosen[name], digests([*used], folder))

@@ -8,7 +8,7 @@ Nothing is read here: what the splits need is compared with how many members and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -16,7 +16,7 @@ from thermalize.config import ImportConfig
 from thermalize.config.base import SplitName
 from thermalize.errors import UserError
 
-__all__ = ["ORDER", "Row", "rows"]
+__all__ = ["ORDER", "Row", "rows", "spans"]
 
 ORDER: tuple[SplitName, ...] = ("train", "valid", "test")
 
@@ -41,6 +41,17 @@ def rows(config: ImportConfig, lengths: Sequence[int]) -> dict[SplitName, tuple[
         UserError: the files hold too few members or frames.
     """
     return _by_member(config, lengths) if config.split == "member" else _by_time(config, lengths)
+
+
+def spans(chosen: Iterable[Row]) -> list[Row]:
+    """What reaches from the first to the last frame of every member that occurs in rows."""
+    found: dict[int, Row] = {}
+    for row in chosen:
+        known = found.get(row.member, row)
+        start = min(known.start, row.start)
+        stop = max(known.start + known.frames, row.start + row.frames)
+        found[row.member] = Row(row.member, start, stop - start)
+    return list(found.values())
 
 
 def _by_member(config: ImportConfig, lengths: Sequence[int]) -> dict[SplitName, tuple[Row, ...]]:
