@@ -78,8 +78,8 @@ def test_one_word_or_one_per_axis() -> None:
         (
             UNetConfig(),
             (30,),
-            "network halves the grid 2 times, but the 30 points along x are not divisible by 4; use 28 or 32 points, or "
-            "fewer multipliers",
+            "network halves the grid 2 times, but the 30 points along x are not divisible by 4; use 28 or 32 "
+            "points, or fewer multipliers",
         ),
         (UNetConfig(), (4,), "network needs at least 8 grid points per axis, but one has points = 4"),
         (
