@@ -41,7 +41,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def folder(kind: str, config: dict[str, Any], system: dict[str, Any] | None = None) -> Path:
+def folder(
+    kind: str, config: dict[str, Any], system: dict[str, Any] | None = None, program: bytes | None = None
+) -> Path:
     """What somebody may send."""
     card = {
         "kind": kind,
@@ -51,8 +53,15 @@ def folder(kind: str, config: dict[str, Any], system: dict[str, Any] | None = No
         "normalization": {"mean": [0.0], "std": [1.0]},
         "dims": 1,
         "channels": 1,
-        "calibration": {},
+        "calibration": {
+            **{"level": [0], "predicted_mean": [0.0], "predicted_low": [0.0], "predicted_high": [0.0]},
+            **{"band": [0.05, 0.95], "clean_level_counts": [1], "clean_noise_rms": 0.1},
+        },
     }
+    if program is not None:
+        Path("strange").mkdir()
+        Path("strange/program.pt2").write_bytes(program)
+        card["program_digest"] = f"sha256:{sha256(program).hexdigest()}"
     weights = {"w": torch.zeros(1)}
     save_model(Path("strange"), weights, weights, card, [{"update": 0.0}])
     return Path("strange")
@@ -169,8 +178,7 @@ def test_a_program_is_read_alike_on_its_way_in_and_out(home):
     with pytest.raises(UserError, match=r"a\.pt2 is not run: it states a size as"):
         train_emulator(configured, "exported", paths, ALONE)
     card = {"kind": "exported", "program": "a.pt2", "units": "physical"}
-    made = folder("emulator", card)
-    (made / "program.pt2").write_bytes(strange)
+    made = folder("emulator", card, program=strange)
     with pytest.raises(UserError, match=r"program\.pt2 is not run: it states a size as"):
         thermalize.load_emulator(made)
     assert not Path("executed").exists()

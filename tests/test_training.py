@@ -326,7 +326,14 @@ def test_a_perfect_emulator_has_no_loss(tmp_path):
 def model_folder(path, kind="emulator"):
     config = EmulatorConfig(network=NETWORK, training=TRAINING)
     model = ResidualEmulator(config, 1, 1, UNIT)
-    card = {"kind": kind, "system": {"kind": "ks", "points": 16}}
+    card = {
+        "kind": kind,
+        "system": {"kind": "ks", "points": 16},
+        "dims": 1,
+        "channels": 1,
+        "normalization": {"mean": [0.0], "std": [1.0]},
+        "config": config.model_dump(mode="json"),
+    }
     save_model(path, model.state_dict(), model.state_dict(), card, [{"update": 1, "train_loss": 0.5}])
     return model
 

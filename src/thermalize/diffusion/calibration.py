@@ -59,7 +59,7 @@ def auto_start(calibration: dict[str, Any], rate: float) -> int:
 def auto_stop(calibration: dict[str, Any], schedule: Schedule, start: int) -> int:
     """Highest level below `start` whose denoising moves clean states by less than the finest noise of the schedule."""
     levels = torch.arange(start)
-    moved = calibration["clean_noise_rms"] * schedule.noise(levels) / schedule.signal(levels)
+    moved = float(calibration["clean_noise_rms"]) * schedule.noise(levels) / schedule.signal(levels)
     unseen = torch.nonzero(moved <= schedule.noise(0)).flatten()
     return int(unseen[-1]) if len(unseen) else CLEAN
 

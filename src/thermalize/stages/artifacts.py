@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import xarray as xr
 
@@ -20,9 +19,9 @@ from thermalize.artifacts.tabletext import format_terminal, read_csv, write_csv,
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
 from thermalize.errors import UserError
 from thermalize.paths import Results
+from thermalize.stages.reading import open_rollout, read_costs, read_diagnostics, read_ensemble, read_samples
 from thermalize.store import sealed
-from thermalize.store.manifest import open_store
-from thermalize.store.netcdf import read_dataset
+from thermalize.store.manifest import check_system, open_store
 from thermalize.training.folder import read_card, read_history
 
 __all__ = ["draw_figure", "make_movie", "print_table", "tabulate", "tabulate_sweeps"]
@@ -49,11 +48,13 @@ def make_movie(experiment: Experiment, paths: Results) -> None:
 def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
     """Everything that figures and movie read of the named stabilizers, stores lazily."""
     keys = _keys(experiment, experiment.named)
+    truth = open_store(paths.simulation("test"), storage=experiment.storage)
+    check_system(truth, experiment)
     return FigureInputs(
         experiment=experiment,
-        truth=open_store(paths.simulation("test"), storage=experiment.storage),
-        rollouts={key: open_store(paths.rollout(*key), storage=experiment.storage) for key in keys},
-        diagnostics=_diagnostics(paths, keys),
+        truth=truth,
+        rollouts={key: open_rollout(paths.rollout(*key), experiment, truth) for key in keys},
+        diagnostics=_diagnostics(experiment, paths, keys),
         ensembles=_ensembles(experiment, paths, keys),
         histories={
             label: read_history(folder)
@@ -64,7 +65,7 @@ def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
             label: read_card(folder, KIND[label.partition("/")[0]])
             for label, folder in _models(experiment, paths).items()
         },
-        samples={name: read_dataset(paths.samples(name)) for name in experiment.diffusion},
+        samples={name: read_samples(paths.samples(name)) for name in experiment.diffusion},
     )
 
 
@@ -73,8 +74,8 @@ def _sweep_inputs(experiment: Experiment, paths: Results) -> FigureInputs:
     return FigureInputs(
         experiment=experiment,
         truth=open_store(paths.simulation("test"), storage=experiment.storage),
-        diagnostics=_diagnostics(paths, _keys(experiment, experiment.stabilizers)),
-        costs=_costs(experiment, paths),
+        diagnostics=_diagnostics(experiment, paths, _keys(experiment, experiment.stabilizers)),
+        costs=read_costs(experiment, paths),
     )
 
 
@@ -85,8 +86,8 @@ def _trained_here(experiment: Experiment, label: str) -> bool:
 
 def tabulate(experiment: Experiment, paths: Results) -> None:
     """Writes the summary table as CSV and LaTeX."""
-    diagnostics = _diagnostics(paths, _keys(experiment, experiment.stabilizers))
-    table = summarise(diagnostics, _costs(experiment, paths), experiment)
+    diagnostics = _diagnostics(experiment, paths, _keys(experiment, experiment.stabilizers))
+    table = summarise(diagnostics, read_costs(experiment, paths), experiment)
     write_csv(table, paths.table("csv"))
     write_tex(table, paths.table("tex"))
 
@@ -104,7 +105,7 @@ def print_table(path: Path) -> None:
     table = read_csv(path)
     try:
         text = format_terminal(with_point_names(table) if "left_out" in table else table)
-    except (AttributeError, KeyError, TypeError, ValueError):  # edited by somebody
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # edited by somebody
         raise UserError(f"{path} lacks columns or numbers of a table; `make demo` writes a whole one") from None
     print(text)
 
@@ -118,17 +119,13 @@ def _keys(experiment: Experiment, stabilizers: Iterable[str]) -> list[Key]:
     ]
 
 
-def _diagnostics(paths: Results, keys: Iterable[Key]) -> dict[Key, xr.Dataset]:
-    return {key: read_dataset(paths.diagnostics(*key)) for key in keys}
+def _diagnostics(experiment: Experiment, paths: Results, keys: Iterable[Key]) -> dict[Key, xr.Dataset]:
+    return {key: read_diagnostics(paths.diagnostics(*key), experiment) for key in keys}
 
 
 def _ensembles(experiment: Experiment, paths: Results, keys: Iterable[Key]) -> dict[tuple[str, str], xr.Dataset]:
     scored = dict.fromkeys(key[:2] for key in keys if experiment.has_ensembles)
-    return {key: read_dataset(paths.ensemble(*key)) for key in scored}
-
-
-def _costs(experiment: Experiment, paths: Results) -> dict[str, Any]:
-    return {emulator: json.loads(sealed.read(paths.cost(emulator))) for emulator in experiment.emulators}
+    return {key: read_ensemble(paths.ensemble(*key), experiment) for key in scored}
 
 
 def _models(experiment: Experiment, paths: Results) -> dict[str, Path]:

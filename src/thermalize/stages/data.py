@@ -10,8 +10,9 @@ import torch
 
 import thermalize
 from thermalize.config import Experiment, TrainingConfig
+from thermalize.errors import UserError
 from thermalize.paths import Results
-from thermalize.store.manifest import check_system, read_manifest, there, zarr_store
+from thermalize.store.manifest import check_system, open_store, read_manifest, zarr_store
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.data import Normalization, Windows
 from thermalize.training.processes import ALONE, Processes
@@ -45,13 +46,15 @@ def read_data(
     for manifest in manifests.values():
         check_system(manifest, experiment)
     statistics, shape = manifests["train"].statistics, manifests["train"].shape
-    normalization = Normalization(tuple(statistics["mean"]), tuple(statistics["std"]))
+    if {"mean", "std"} - statistics.keys() or not min(statistics["std"]) > 0:
+        raise UserError(f"{splits['train']} lacks the deviation of a channel, or it is 0; simulate the split again")
+    normalization = Normalization.of(statistics)
     prints = {name: manifest.fingerprint for name, manifest in manifests.items()}
     begun = Checkpoints.begun(partial(folder))
     then = begun.get("order") if begun.get("data") == prints else None
     windows = {}
     for name, path in splits.items():
-        there(manifests[name], path.parent, experiment.storage)
+        open_store(path, experiment.storage)
         store, variable = zarr_store(path, experiment.storage), manifests[name].variable
         order = processes.agreed(_order(store, variable, training, _part(then, name), processes.device))
         windows[name] = open_windows(store, variable, normalization, processes.device, **order)

@@ -19,7 +19,7 @@ from thermalize.paths import Results
 from thermalize.seeds import torch_seed
 from thermalize.stages.data import TrainingData, read_data
 from thermalize.stages.training import Run
-from thermalize.training.folder import load_weights, read_card
+from thermalize.training.folder import load_weights, read_card, refuse_larger
 from thermalize.training.processes import Processes
 
 __all__ = ["load_diffusion", "train_diffusion"]
@@ -65,6 +65,7 @@ def load_diffusion(
     card = read_card(folder, "diffusion", system)
     require_trust(folder, card, trust_code)
     config = DiffusionConfig.model_validate(card["config"])
+    refuse_larger(folder, config.network, card["dims"], card["channels"])
     model = Denoiser(config, card["dims"], card["channels"])
     load_weights(folder, model, card)
     return TrainedDiffusion(model.to(device), schedules.build(config.schedule), card["calibration"])

@@ -18,7 +18,7 @@ from thermalize.stages.data import read_data
 from thermalize.stages.foreign import adopt_emulator, load_foreign
 from thermalize.stages.training import Run
 from thermalize.training.data import Normalization
-from thermalize.training.folder import load_weights, read_card
+from thermalize.training.folder import load_weights, read_card, refuse_larger
 from thermalize.training.processes import Processes
 
 __all__ = ["load_emulator", "train_emulator"]
@@ -61,10 +61,11 @@ def load_emulator(
     folder = Path(folder)
     card = read_card(folder, "emulator", system)
     require_trust(folder, card, trust_code)
-    normalization = Normalization(tuple(card["normalization"]["mean"]), tuple(card["normalization"]["std"]))
-    if card["config"]["kind"] != "residual":
+    normalization = Normalization.of(card["normalization"])
+    if card["config"].get("kind", "residual") != "residual":
         return load_foreign(folder, card, normalization, device)
     config = EmulatorConfig.model_validate(card["config"])
+    refuse_larger(folder, config.network, card["dims"], card["channels"])
     model = ResidualEmulator(config, card["dims"], card["channels"], normalization)
     load_weights(folder, model, card)
     return model.to(device)

@@ -6,6 +6,7 @@ from thermalize.config import Experiment
 from thermalize.diagnostics.ensemble import score
 from thermalize.errors import UserError
 from thermalize.paths import Results
+from thermalize.stages.reading import open_rollout
 from thermalize.store.manifest import check_system, open_store
 from thermalize.store.netcdf import write_dataset
 
@@ -20,8 +21,7 @@ def score_ensemble(experiment: Experiment, emulator: str, stabilizer: str, paths
         )
     truth = open_store(paths.simulation("test"), storage=experiment.storage)
     rollouts = {
-        seed: open_store(paths.rollout(emulator, stabilizer, seed), storage=experiment.storage)
-        for seed in experiment.seeds
+        seed: open_rollout(paths.rollout(emulator, stabilizer, seed), experiment, truth) for seed in experiment.seeds
     }
     for dataset in (truth, *rollouts.values()):
         check_system(dataset, experiment)

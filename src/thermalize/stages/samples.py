@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -21,7 +20,7 @@ from thermalize.progress import track
 from thermalize.seeds import torch_seed
 from thermalize.stabilizers.base import MemberNoise
 from thermalize.stages.diffusion import load_diffusion
-from thermalize.store.manifest import check_system, open_store
+from thermalize.store.manifest import check_system, open_store, system_of
 from thermalize.store.netcdf import write_dataset
 from thermalize.training.data import Normalization
 from thermalize.training.folder import read_card
@@ -45,9 +44,9 @@ def _sample(experiment: Experiment, name: str, folder: Path, truth: xr.Dataset, 
     system = experiment.simulation.identity
     card = read_card(folder, "diffusion", system)
     diffusion = load_diffusion(folder, system, device, trust_code=experiment.diffusion[name])
-    stick = yardstick(field_of(truth), experiment.diagnostics, json.loads(truth.attrs.get("system", "{}")))
+    stick = yardstick(field_of(truth), experiment.diagnostics, system_of(truth.attrs))
     origins = torch.from_numpy(stick.origins)
-    mean, std = Normalization(**card["normalization"]).tensors(card["dims"])
+    mean, std = Normalization.of(card["normalization"]).tensors(card["dims"])
     x = ((origins - mean) / std).flatten(0, 1)
     made, chosen = {}, ways(diffusion.schedule, DiffusionConfig.model_validate(card["config"]).train_levels)
     for way in chosen:

@@ -8,6 +8,8 @@ than the experiment's.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,13 @@ __all__ = [
     "read_manifest",
     "seal",
     "store_path",
+    "system_of",
     "there",
     "verify",
     "zarr_store",
 ]
+
+MOST_WORDS = 200
 
 
 def open_store(manifest: Path | str, storage: str | None = None) -> xr.Dataset:
@@ -54,9 +59,12 @@ def open_store(manifest: Path | str, storage: str | None = None) -> xr.Dataset:
             reason to contact the place that it names.
     """
     manifest = Path(manifest)
-    there(read_manifest(manifest), manifest.parent, storage)
+    record = read_manifest(manifest)
+    there(record, manifest.parent, storage)
     store = zarr_store(manifest, storage)
-    dataset: xr.Dataset = xr.open_zarr(store, consolidated=True, chunks=None, decode_times=False)
+    dataset = _opened(store)
+    if fault := _fault(dataset, record):
+        raise UserError(f"{store} is not the store of its manifest: {fault}; run the stage that makes it again")
     dataset.encoding["source"] = str(store)
     channel = dataset["channel"]
     # NetCDF and most of xarray's users know strings of fixed width only
@@ -82,7 +90,7 @@ def check_system(dataset: xr.Dataset | Manifest, experiment: Experiment) -> None
         name, attributes = Path(dataset.encoding.get("source", "The store")).name, dataset.attrs
     simulation = experiment.simulation
     expected = simulation.identity
-    found = json.loads(attributes.get("system", "{}"))
+    found = system_of(attributes)
     if found != expected:
         raise UserError(
             f"{name} holds {_words(found)}, but the configuration describes {_words(expected)}; simulate again"
@@ -93,6 +101,43 @@ def check_system(dataset: xr.Dataset | Manifest, experiment: Experiment) -> None
             f"{name} has frame_interval = {interval}, but the configuration says {simulation.frame_interval:g}; "
             "simulate again"
         )
+
+
+def system_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Kind and parameters of the system that the attributes of a store name; nothing where they name none."""
+    with suppress(TypeError, ValueError, RecursionError):
+        found = json.loads(attributes.get("system", "{}"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _opened(store: Path | Checked) -> xr.Dataset:
+    try:
+        return xr.open_zarr(store, consolidated=True, chunks=None, decode_times=False)
+    except (OSError, UserError):
+        raise
+    except Exception as error:  # whatever the libraries make of metadata that contradict themselves
+        words = " ".join(str(error).split())[:MOST_WORDS]
+        raise UserError(f"{store} cannot be opened, {words}; run the stage that makes it again") from None
+
+
+def _fault(dataset: xr.Dataset, record: Manifest) -> str | None:
+    """How a store is not what its manifest says, or lacks what is said of every trajectory."""
+    field = dataset.variables.get(record.variable)
+    if field is None or dataset.attrs.get("variable") != record.variable:
+        return f"it has no variable {record.variable!r}"
+    if (field.dims, field.shape) != (record.dims, record.shape) or field.dtype.kind != "f":
+        return f"{record.variable!r} is {field.dtype} {dict(zip(field.dims, field.shape, strict=True))}"
+    for name in record.dims:
+        axis = dataset.variables.get(name)
+        if axis is None or axis.dims != (name,) or (name != "channel" and axis.dtype.kind not in "iuf"):
+            return f"it has no coordinate {name!r}"
+    described = {"long_name": [record.variable], "units": [record.variable, *record.dims[1:2], *record.dims[3:]]}
+    for attribute, names in described.items():
+        for name in names:
+            if not isinstance(dataset.variables[name].attrs.get(attribute), str):
+                return f"{name!r} has no {attribute}"
+    return None
 
 
 def _words(system: dict[str, Any]) -> str:

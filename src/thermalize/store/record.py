@@ -16,7 +16,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from upath import UPath
 
 from thermalize.errors import UserError
@@ -43,6 +51,8 @@ __all__ = [
 SUFFIX = ".manifest.json"
 FileName = Annotated[str, AfterValidator(part_of_store)]
 METADATA = "zarr.json"
+DIMS = ("member", "time", "channel")
+Channels = TypeAdapter(list[float], config=ConfigDict(strict=True, allow_inf_nan=False))
 DIGEST = re.compile(r'\{\n "digest": "sha256:([0-9a-f]{64})",')
 
 
@@ -68,6 +78,18 @@ class Manifest(BaseModel):
     """Where the store lies; beside the manifest when there is none."""
     sizes: dict[FileName, int] | None = None
     """Bytes of every file of a store at a URL."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Manifest:
+        """Trajectories along (member, time, channel, …space), with one mean and deviation per channel or none."""
+        sizes = (self.shape, self.chunks, self.shards)
+        if self.dims[:3] != DIMS or any(len(each) != len(self.dims) or min(each) < 1 for each in sizes):
+            raise ValueError("no trajectories have such dimensions")
+        for name, values in self.statistics.items():
+            Channels.validate_python(values)
+            if len(values) != self.shape[2] or (name == "std" and min(values) < 0):
+                raise ValueError(f"no {name} of these channels")
+        return self
 
     def text(self) -> str:
         """The manifest file."""

@@ -6,6 +6,7 @@ read while the model trains, by `thermalize.training.stream`. Both are `Windows`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -58,6 +59,11 @@ class Normalization:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Normalization:
+        """What the card of a model, or the manifest of a train split, says; whole numbers may stand there."""
+        return cls(*(tuple(map(float, values[name])) for name in ("mean", "std")))
 
     def tensors(self, dims: int) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation as [channel, 1, …] to broadcast over `dims` grid axes."""

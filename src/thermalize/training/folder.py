@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,20 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, contiguous_format, nn
 
+from thermalize.config import NetworkConfig
 from thermalize.errors import UserError
+from thermalize.networksize import network_size
 from thermalize.paths import MODEL_FILES, PROGRAM, SUMS
 from thermalize.store.atomic import write_bytes, write_text
 from thermalize.store.sealed import is_sealed, read_member, seal_folder
+from thermalize.training.cardform import card_fault
 
-__all__ = ["is_complete", "load_weights", "read_card", "read_history", "save_model"]
+__all__ = ["is_complete", "load_weights", "read_card", "read_history", "refuse_larger", "save_model"]
 
 Weights = Mapping[str, Tensor]
+BYTES = 4
+"""Of a weight."""
+MOST_WORDS = 300
 
 
 def save_model(
@@ -60,11 +67,13 @@ def read_card(folder: Path, kind: str, system: dict[str, Any] | None = None) -> 
         raise UserError(f"{folder} is not a model folder: it has no model.json; train the model first")
     try:
         card = json.loads(read_member(folder, path.name))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(f"{path} is not readable as JSON; delete the folder {folder} and train again") from None
     if not isinstance(card, dict) or card.get("kind") != kind:
         found = card.get("kind") if isinstance(card, dict) else type(card).__name__
         raise UserError(f"{folder} holds a model of kind {found!r}, but a {kind!r} is needed")
+    if fault := card_fault(card, kind):
+        raise UserError(f"{path} is no card of a model of this version, {fault}; train the model again")
     if system is not None and card["system"] != system:
         raise UserError(
             f"{folder} was trained on another system ({_short(card['system'])}) "
@@ -78,13 +87,27 @@ def is_complete(folder: Path, fingerprint: str) -> bool:
     try:
         card = json.loads(read_member(folder, "model.json"))
         return card["fingerprint"] == fingerprint and is_sealed(folder, _names(card))
-    except (UserError, ValueError, KeyError, TypeError):
+    except (UserError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
 def read_history(folder: Path) -> pd.DataFrame:
-    """One row per validation."""
-    return pd.read_csv(BytesIO(read_member(folder, "history.csv")))
+    """One row per validation: the update and what was measured there, as numbers."""
+    content, history = BytesIO(read_member(folder, "history.csv")), pd.DataFrame()
+    with suppress(ValueError):  # is no table at all
+        history = pd.read_csv(content)
+    numbers = history.select_dtypes("number")
+    if not {"update", "valid_loss"} <= set(numbers) or len(numbers.columns) < len(history.columns):
+        raise UserError(f"{folder / 'history.csv'} is not the history of a training; train the model again")
+    return history
+
+
+def refuse_larger(folder: Path, network: NetworkConfig, dims: int, channels: int) -> None:
+    """Refuse a network with more weights than the folder holds before memory is taken for them."""
+    path = folder / "model.safetensors"
+    least = BYTES * network_size(network, (1,) * dims, channels).weights
+    if path.is_file() and path.stat().st_size < least:
+        raise UserError(f"{path} does not fit the network that model.json describes: it has fewer weights than that")
 
 
 def load_weights(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:
@@ -96,7 +119,8 @@ def load_weights(folder: Path, model: nn.Module, card: dict[str, Any]) -> None:
     try:
         model.load_state_dict(load_tensors(data))
     except (SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path} does not fit the network that model.json describes: {error}") from None
+        words = " ".join(str(error).split())[:MOST_WORDS]
+        raise UserError(f"{path} does not fit the network that model.json describes: {words}") from None
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
