@@ -54,8 +54,13 @@ def folder(
         "dims": 1,
         "channels": 1,
         "calibration": {
-            **{"level": [0], "predicted_mean": [0.0], "predicted_low": [0.0], "predicted_high": [0.0]},
-            **{"band": [0.05, 0.95], "clean_level_counts": [1], "clean_noise_rms": 0.1},
+            "level": [0],
+            "predicted_mean": [0.0],
+            "predicted_low": [0.0],
+            "predicted_high": [0.0],
+            "band": [0.05, 0.95],
+            "clean_level_counts": [1],
+            "clean_noise_rms": 0.1,
         },
     }
     if program is not None:
