@@ -64,13 +64,14 @@ GPU = gpus_of(EXPERIMENT)
 # Not workflow.cores, which refuses commands that need none, such as --report. On the node of a batch system they are all
 # cores that it has, of which the job was given one.
 CORES = 1 if workflow.remote_exec else workflow.resource_settings.cores or 1
+NOTHING = "(?!)"  # a pattern that no name has
 SUFFIXES = (".csv", ".json", ".nc", ".yaml")
 
 
 wildcard_constraints:
     split="train|valid|test",
     emulator="|".join(map(re.escape, EXPERIMENT.emulators)),
-    diffusion="|".join(map(re.escape, EXPERIMENT.diffusion)) or "none",
+    diffusion="|".join(map(re.escape, EXPERIMENT.diffusion)) or NOTHING,
     stabilizer="|".join(map(re.escape, STABILIZERS)),
     seed=r"\d+",
 
@@ -123,6 +124,11 @@ def stores_of(wildcards):
     return [
         str(path) for path in stores_for(STABILIZERS[wildcards.stabilizer], RESULTS, wildcards.emulator, wildcards.seed)
     ]
+
+
+def lost_before(wildcards):
+    """Metadata of the lost stores that a rollout reads."""
+    return lost([RESULTS.simulation("test"), *stores_of(wildcards)])
 
 
 LOST_SIMULATIONS = lost(RESULTS.simulation(split) for split in ("train", "valid", "test"))

@@ -35,7 +35,16 @@ rule rollout:
 
 if LOST_ROLLOUTS:
 
+    # What it reads may have gone too. Of rules that make results for the first time such inputs would change with a loss,
+    # and with them what is made again.
     use rule rollout as rollout_again with:
+        input:
+            test=str(RESULTS.simulation("test")),
+            emulator=model_files(RESULTS.emulator("{emulator}")),
+            diffusion=diffusion_of,
+            stores=stores_of,
+            code=code("rollout"),
+            lost=lost_before,
         output:
             metadata(RESULTS.rollout(*ROLLOUT)),
         priority: 100

@@ -36,6 +36,6 @@ if LOST_SIMULATIONS:
     use rule simulate as simulate_again with:
         output:
             metadata(RESULTS.simulation("{split}")),
-        priority: 100
+        priority: 200
         message:
             "simulate {wildcards.split} again, whose store has gone"

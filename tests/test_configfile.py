@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from workflow_run import TINY, environment
 
 from thermalize.config import Experiment, SimulationConfig
 from thermalize.configfile import json_schema, load_experiment, parse_experiment, resolved_yaml
@@ -326,6 +328,18 @@ BAD_FILES = [
         "{path} has more than 200,000 bytes; a configuration is shorter, name the right file",
     ),
 ]
+
+
+def test_a_pipe_without_a_writer_is_empty_and_one_with_a_writer_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=r"pipe is empty; begin with one of the files in configs/"):
+        load_experiment(path)
+    done = subprocess.run(
+        ["bash", "-c", '"$0" -m thermalize resolve <(sleep 1; cat "$1")', sys.executable, TINY],
+        cwd=tmp_path, capture_output=True, text=True, env=environment(), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("text", "sentence"), BAD_FILES, ids=[sentence[7:40] for _, sentence in BAD_FILES])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from test_fuzz_configurations import Mutations, at, places, put
+from mutations import Mutations, at, places, put
 from workflow_run import TINY
 
 from thermalize.config import Experiment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
@@ -212,6 +213,22 @@ def test_without_coordinates_the_periods_make_the_grid(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.form.axes["x"], np.arange(8.0))
     np.testing.assert_allclose(found.form.axes["y"], 0.5 * np.arange(8))
     assert found.form.axis_units == "km"
+
+
+@pytest.mark.parametrize("written", ["s^{-1}", "$s^{-1}$", "  s^-1", ""])
+def test_units_of_files_that_are_formulas_are_stated_without_their_signs(tmp_path: Path, written: str) -> None:
+    """A configuration may not hold them, nor nothing, and figures never draw them."""
+    dataset = ocean()
+    dataset["q"].attrs["units"] = written
+    stated = "s^-1"
+    assert archive(write(dataset, tmp_path / "a.nc"), units=stated).lengths == [60]
+    for dim in ("xh", "yh"):
+        dataset[dim].attrs["units"] = written
+    found = archive(write(dataset, tmp_path / "b.nc"), units=stated, length_units=stated)
+    assert found.form.axis_units == stated
+    if written:
+        with pytest.raises(UserError, match=rf"q is in '{re.escape(stated)}', but simulation.units = 'K'; state"):
+            archive(tmp_path / "a.nc", units="K")
 
 
 def test_coordinates_in_single_precision_are_equidistant(tmp_path: Path) -> None:

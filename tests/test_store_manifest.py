@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,6 +157,20 @@ def test_a_file_that_is_lost_while_the_store_is_open_is_an_error_and_never_nan(m
         dataset["velocity"].load()
     with pytest.raises(UserError, match=r"velocity/c/1/1/0/0 is missing"):
         dataset["velocity"][3, 5].load()
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_store_that_has_gone_says_how_it_comes_back(manifest: Path, empty: bool) -> None:
+    """Snakemake makes the empty folder for the job that makes the store again; another job may look at it meanwhile."""
+    shutil.rmtree(store_path(manifest))
+    if empty:
+        store_path(manifest).mkdir()
+    with pytest.raises(UserError) as caught:
+        open_store(manifest)
+    assert str(caught.value) == (
+        f"{store_path(manifest)}/zarr.json is missing: the store has gone, though its manifest is there; make it again"
+        " with its stage, or with `snakemake` without targets, then run the same command again"
+    )
 
 
 def test_threads_that_read_one_shard_read_it_once(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:

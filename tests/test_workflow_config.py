@@ -95,6 +95,18 @@ def test_the_command_line_of_the_page_on_the_workflow_is_read(tmp_path: Path) ->
     assert "seed 0" not in planned
 
 
+def test_no_model_is_called_none_where_there_are_no_diffusion_models(tmp_path: Path) -> None:
+    mapping = yaml.safe_load(TINY.read_text())
+    del mapping["diffusion"], mapping["rollouts"]["stabilizers"]["thermalized"]
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(mapping))
+    for target in ("diffusion/none/model.json", "samples/none.nc"):
+        done = snakemake(tmp_path, "--dry-run", f"results/tiny/{target}", config=tmp_path / "my.yaml", check=False)
+        assert done.returncode != 0
+        assert "MissingRuleException" in done.stderr
+        assert "KeyError" not in done.stdout + done.stderr
+    assert "train_emulator" in snakemake(tmp_path, "--dry-run", config=tmp_path / "my.yaml").stdout
+
+
 def test_a_key_twice_stops_the_workflow(tmp_path: Path) -> None:
     path = tmp_path / "my.yaml"
     path.write_text(DUPLICATE)

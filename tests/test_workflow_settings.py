@@ -126,6 +126,27 @@ def test_the_command_line_says_what_it_replaces_and_what_a_job_was_planned_with(
     assert not (tmp_path / "results" / "tiny" / "simulation").exists()
 
 
+def test_a_stage_by_hand_leaves_the_results_of_another_experiment_alone(tmp_path: Path) -> None:
+    """It has no settings to compare with but those beside the results."""
+    other = tmp_path / "b.yaml"
+    other.write_text(TINY.read_text().replace("seed: 7", "seed: 8"))
+    assert thermalize("resolve", TINY, cwd=tmp_path).returncode == 0
+    for arguments in (
+        ("simulate", "b.yaml", "--split", "valid"),
+        ("train-diffusion", "b.yaml", "--diffusion", "small"),
+        ("figure", "b.yaml", "--name", "spectra"),
+    ):
+        done = thermalize(*arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"Error: results/tiny belongs to {TINY}, and b.yaml has other settings (seed: 7 → 8); give one of the two"
+            " another `name:`, or change the experiment there with `thermalize resolve b.yaml`\n"
+        )
+    assert not (tmp_path / "results" / "tiny" / "simulation").exists()
+    other.write_text(TINY.read_text().replace("resamples: 100", "resamples: 50"))  # which a simulation does not read
+    assert thermalize("simulate", "b.yaml", "--split", "valid", cwd=tmp_path).returncode == 0
+
+
 @pytest.mark.slow
 def test_a_run_is_not_given_the_settings_of_another(tmp_path: Path) -> None:
     """While A runs, a run of B is refused; what overwrites the file all the same stops A, which then goes on as A."""

@@ -17,7 +17,7 @@ from thermalize.errors import UserError, printable
 from thermalize.estimates import core_hours, duration, refuse_impossible
 from thermalize.grants import device_of, processes_of, take
 from thermalize.paths import Results
-from thermalize.resolved import check_settings, write_experiment
+from thermalize.resolved import check_settings, refuse_other, write_experiment
 from thermalize.store.atomic import refused
 from thermalize.store.ours import refuse_links
 from thermalize.terminal import any_terminal
@@ -296,9 +296,11 @@ def main() -> None:
 def _load(config: Path, root: Path, stage: str | None, **wildcards: object) -> tuple[Experiment, Results]:
     """The experiment of a job, which is the one that it was planned with, and where its results lie."""
     experiment, asked = load_experiment(config), SETTINGS.get()
+    paths = Results(experiment.name, root)
     if stage is not None and asked is not None:
         check_settings(experiment, asked, config, stage, wildcards)
-    paths = Results(experiment.name, root)
+    elif stage is not None:
+        refuse_other(experiment, paths.config, config, stage, wildcards)
     refuse_links(paths.folder, root)
     refuse_impossible(experiment, root)
     return experiment, paths

@@ -10,6 +10,7 @@ stands in the file: `no` stays `no`.
 
 from __future__ import annotations
 
+import os
 import re
 from difflib import get_close_matches
 from pathlib import Path
@@ -66,7 +67,7 @@ def read_scalar(text: str) -> Any:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise UserError(f"{path} has more than {LARGEST:,} bytes; a configuration is shorter, name the right file")
@@ -82,6 +83,13 @@ def _text(path: Path) -> str:
     except (OSError, ValueError) as error:  # a name too long, a loop of links, a disk that fails, a null in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"{str(path)[:60]!r} cannot be read ({reason}); name a YAML file") from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to is empty, where it would be waited for without end."""
+    found = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(found, True)
+    return found
 
 
 def _neighbour(path: Path) -> str:

@@ -22,7 +22,7 @@ from thermalize.errors import UserError
 from thermalize.store.atomic import explaining, write_text
 from thermalize.workflow import settings_of
 
-__all__ = ["check_settings", "hold_experiment", "write_experiment"]
+__all__ = ["check_settings", "hold_experiment", "refuse_other", "write_experiment"]
 
 FIRST, LAST = "# The experiment of ", ", with every default.\n"
 MOST_CHANGES = 3
@@ -64,6 +64,21 @@ def check_settings(now: Experiment, asked: str, path: Path, stage: str, wildcard
         f"{path} no longer holds the settings that this job was planned with{changes}; it was rewritten for"
         f" {_source(path)}. If that is another experiment, give it another `name:`; then run the same command again"
     )
+
+
+def refuse_other(now: Experiment, path: Path, source: Path, stage: str, wildcards: Mapping[str, Any]) -> None:
+    """Raise a UserError where a stage that is called by hand would mix its result with those of another experiment.
+
+    Args:
+        now: what the file `source` describes.
+        path: `config.yaml` beside the results, which need not be there.
+    """
+    there = _readable(path)
+    if there is not None and _settings(there, stage, wildcards) != _settings(now, stage, wildcards):
+        raise UserError(
+            f"{path.parent} belongs to {_source(path)}, and {source} has other settings ({_changes(there, now)}); give"
+            f" one of the two another `name:`, or change the experiment there with `thermalize resolve {source}`"
+        )
 
 
 def _written(experiment: Experiment, path: Path, source: str) -> tuple[IO[bytes], str]:

@@ -7,7 +7,7 @@ and NetCDF: signs that have a meaning there are refused, so that no text is ever
 
 from __future__ import annotations
 
-__all__ = ["name_of_ours", "plain_units", "plain_words"]
+__all__ = ["name_of_ours", "plain_units", "plain_words", "plainly"]
 
 OURS = (".partial", ".zarr", ".old", ".sent", ".blocks", ".outdated", ".lock", ".tmp", ".manifest.json", "zarr.json")
 """Endings of files and folders that are made beside results."""
@@ -36,6 +36,13 @@ def plain_units(text: str) -> str:
 def plain_words(text: str) -> str:
     """A title in words: printable, without signs that begin a formula."""
     return _plain(text, "a title", "write it in words")
+
+
+def plainly(units: str) -> str:
+    """Units of a file as a configuration may state them: `m s^{-1}` and `$m s^{-1}$` are m s^-1."""
+    return " ".join(
+        "".join(sign for sign in units if sign not in FORMULA and (sign.isprintable() or sign.isspace())).split()
+    )
 
 
 def _plain(text: str, what: str, instead: str) -> str:

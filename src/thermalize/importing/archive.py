@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from thermalize.config import ImportConfig
+from thermalize.config.texts import plainly
 from thermalize.errors import UserError
 from thermalize.importing.files import fields, opened, read
 from thermalize.importing.grid import axes_of
@@ -218,8 +219,8 @@ def _short(value: object, among: Sequence[object]) -> str:
 
 
 def _refuse_units(field: xr.DataArray, config: ImportConfig, path: Place) -> None:
-    units = str(field.attrs.get("units", config.units)).strip()
-    if units != config.units.strip():
+    units = plainly(str(field.attrs.get("units", "")))
+    if units not in ("", config.units):
         raise UserError(
             f"{path}: {field.name} is in {units!r}, but simulation.units = {config.units!r}; state {units!r}, or "
             "convert the data before the import"

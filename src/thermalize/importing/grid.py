@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from thermalize.config import ImportConfig
+from thermalize.config.texts import plainly
 from thermalize.errors import UserError
 from thermalize.store.place import Place
 
@@ -56,7 +57,7 @@ def _points(
             f"simulation.periods.{axis} = {period:g}; leave out a last point that repeats the first, or correct it"
         )
     units = dataset[dim].attrs.get("units")
-    return values[0] + np.arange(points) * spacing, None if units is None else str(units)
+    return values[0] + np.arange(points) * spacing, plainly(str(units or "")) or None
 
 
 def _numbers(coordinate: xr.DataArray, path: Place) -> np.ndarray:
@@ -93,7 +94,7 @@ def _refuse_uneven(values: np.ndarray, spacing: float, single: bool, dim: str, p
 
 
 def _one_unit(units: dict[str, str | None], config: ImportConfig, path: Place) -> str:
-    found = {axis: unit.strip() for axis, unit in units.items() if unit is not None}
+    found = {axis: unit for axis, unit in units.items() if unit is not None}
     stated = config.length_units
     for axis, unit in found.items():
         if stated is not None and unit != stated:

@@ -158,6 +158,11 @@ def there(record: Manifest, folder: Path, storage: str | None) -> None:
         for fault in _of_sizes(record, root):
             raise fault
         return
+    if METADATA in record.digests and not (root / METADATA).exists():  # the folder itself Snakemake makes beforehand
+        raise UserError(
+            f"{root / METADATA} is missing: the store has gone, though its manifest is there; make it again with its "
+            "stage, or with `snakemake` without targets, then run the same command again"
+        )
     for name in record.digests:
         if not (root / name).is_file():
             raise _missing(root / name)
