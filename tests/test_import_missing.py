@@ -29,12 +29,12 @@ FORMS = [
 SHAPE = tuple(DIMS[role] for role in ("time", "channel", "y", "x"))
 
 
-def archive(path: Path) -> Archive:
-    return survey(ImportConfig.model_validate(section(path)))
+def archive(path: Path, **changes: Any) -> Archive:
+    return survey(ImportConfig.model_validate(section(path, **changes)))
 
 
-def everything(path: Path) -> np.ndarray:
-    found = archive(path)
+def everything(path: Path, **changes: Any) -> np.ndarray:
+    found = archive(path, **changes)
     return found.frames(Row(0, 0, found.lengths[0]), 0, found.lengths[0])
 
 
@@ -264,6 +264,34 @@ def test_what_no_field_has_is_refused_with_the_place(
     stored = ocean(values)
     stored.to_netcdf(path) if suffix == "nc" else stored.to_zarr(path, zarr_format=2, consolidated=False)
     assert refused(path).startswith(f"{path}: {words}")
+
+
+@pytest.mark.parametrize("change", [each[1] for each in STRANGE], ids=[each[0] for each in STRANGE])
+def test_a_field_that_is_truly_so_is_accepted_where_that_is_stated(
+    tmp_path: Path, change: Callable[[np.ndarray], None]
+) -> None:
+    values = TRUTH.copy()
+    change(values)
+    path = tmp_path / "a.nc"
+    ocean(values).to_netcdf(path)
+    assert "or, if the field is truly so, state simulation.unusual: accept" in refused(path)
+    np.testing.assert_array_equal(everything(path, unusual="accept"), values.astype(np.float32))
+
+
+def test_what_is_said_to_be_missing_is_refused_whatever_else_is_accepted(tmp_path: Path) -> None:
+    values = with_one(np.nan)
+    values[5] = 0
+    path = tmp_path / "a.nc"
+    ocean(values).to_netcdf(path)
+    with pytest.raises(UserError, match="q is NaN at"):
+        everything(path, unusual="accept")
+
+
+def test_a_field_that_single_precision_cannot_tell_is_told_how(tmp_path: Path) -> None:
+    ocean(101325 + 1e-4 * TRUTH).to_netcdf(tmp_path / "a.nc")
+    assert "vary by less than single precision tells" in refused(tmp_path / "a.nc")
+    ocean(1e300 * TRUTH).to_netcdf(tmp_path / "b.nc")
+    assert "or divide the field by a scale" in refused(tmp_path / "b.nc")
 
 
 def test_fields_that_flows_have_are_read(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["Finding", "first_strange", "first_stuck"]
+__all__ = ["ACCEPT", "Finding", "first_strange", "first_stuck"]
 
 BEYOND = 1e15
 APART = 5.0
@@ -29,11 +29,15 @@ KNOWN = np.array(
 )
 Finding = tuple[str, tuple[int, ...]]
 """What is strange, in words with room for the `{place}`, and its index: of a frame and channel, or of a point in it."""
-CONSTANT = "it may never have been written: make or copy it again, leave the beginning out with spin_up, or the channel"
+ACCEPT = "or, if the field is truly so, state simulation.unusual: accept"
+"""The way past all that is told by statistics alone."""
+CONSTANT = (
+    "it may never have been written, or vary by less than single precision tells: make or copy it again, subtract a "
+    f"large mean, leave the beginning out with spin_up, or the channel; {ACCEPT}"
+)
 MARK = (
     "it may stand for land or a missing value: cut it out or fill it before the import, or leave the beginning out "
-    "with "
-    "spin_up"
+    f"with spin_up; {ACCEPT}"
 )
 
 
