@@ -235,7 +235,7 @@ def test_an_attribute_that_says_nothing_is_named(tmp_path: Path, attributes: dic
     assert str(caught.value).startswith(f"{path}: {words}")
 
 
-STRANGE: list[tuple[str, Callable[[np.ndarray], None], str]] = [
+STRANGE: list[tuple[str, Callable[[np.ndarray], object], str]] = [
     ("land", lambda v: v.__setitem__((slice(None), 1, slice(2, 5), slice(3, 5)), 1e20),
      "q has the value 1e+20 at .isel(ocean_time=0, zl=1, yh=2, xh=3), more than 1e+15 times its median"),
     ("small land", lambda v: v.__setitem__((slice(None), 1, slice(2, 5), slice(3, 5)), -999),
@@ -244,6 +244,8 @@ STRANGE: list[tuple[str, Callable[[np.ndarray], None], str]] = [
      "q has the value 321.5 at .isel(ocean_time=0, zl=0, yh=2, xh=3) and at 6 points in all"),
     ("one known mark", lambda v: v.__setitem__((4, 0, 2, 2), -9999),
      "q has the value -9999 at .isel(ocean_time=4, zl=0, yh=2, xh=2) and at 1 points in all"),
+    ("one zero beside a mean", lambda v: (v.__iadd__(300), v.__setitem__((4, 0, 2, 2), 0)),
+     "q has the value 0 at .isel(ocean_time=4, zl=0, yh=2, xh=2) and at 1 points in all"),
     ("far above", lambda v: v.__setitem__((4, 0, 2, 2), 3e17), "q has the value 3e+17 at .isel(ocean_time=4, zl=0, "),
     ("zero frame", lambda v: v.__setitem__(5, 0), "q has the value 0 at all points of .isel(ocean_time=5, zl=0)"),
     ("constant channel", lambda v: v.__setitem__((5, 1), 2.5),
@@ -256,7 +258,7 @@ STRANGE: list[tuple[str, Callable[[np.ndarray], None], str]] = [
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])
 @pytest.mark.parametrize(("change", "words"), [each[1:] for each in STRANGE], ids=[each[0] for each in STRANGE])
 def test_what_no_field_has_is_refused_with_the_place(
-    tmp_path: Path, suffix: str, change: Callable[[np.ndarray], None], words: str
+    tmp_path: Path, suffix: str, change: Callable[[np.ndarray], object], words: str
 ) -> None:
     values = TRUTH.copy()
     change(values)
@@ -268,7 +270,7 @@ def test_what_no_field_has_is_refused_with_the_place(
 
 @pytest.mark.parametrize("change", [each[1] for each in STRANGE], ids=[each[0] for each in STRANGE])
 def test_a_field_that_is_truly_so_is_accepted_where_that_is_stated(
-    tmp_path: Path, change: Callable[[np.ndarray], None]
+    tmp_path: Path, change: Callable[[np.ndarray], object]
 ) -> None:
     values = TRUTH.copy()
     change(values)

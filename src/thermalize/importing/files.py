@@ -162,7 +162,8 @@ def _values(field: xr.DataArray, config: ImportConfig, member: int, part: slice,
     if not np.isfinite(values).all():
         where = _first(~np.isfinite(values))
         words = f"is infinite in single precision ({meant[where]:.6g}) at {place(where)}"
-        raise UserError(f"{path}: {field.name} {words}; {ADVICE}, or divide the field by a scale")
+        scale = ", or divide the field by a scale" if np.isfinite(meant[where]) else ""
+        raise UserError(f"{path}: {field.name} {words}; {ADVICE}{scale}")
     whole = values if dims.channel else values[:, None]
     if config.unusual == "refuse" and (strange := first_strange(whole)):
         words, index = strange

@@ -23,7 +23,7 @@ BEYOND = 1e15
 APART = 5.0
 """Of the range of all others: temperatures in kelvin beside −999 are ten of their ranges apart."""
 KNOWN = np.array(
-    [-99, -99.9, -99.99, -999, -999.9, -999.99, -9999, -99999, 9999, 99999, -32768, -32767, 32766, 32767, 65535]
+    [0, -99, -99.9, -99.99, -999, -999.9, -999.99, -9999, -99999, 9999, 99999, -32768, -32767, 32766, 32767, 65535]
     + [sign * size for sign in (-1.0, 1.0) for size in (1e10, 1e20, 1e30, 1e34, 1e35, 1e36)],
     dtype=np.float32,
 )
