@@ -92,8 +92,8 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
     ({"files": "members"}, "simulation.files: 'members' is unknown; did you mean 'member'? Known: time, member"),
     ({"varable": "q"}, "simulation.varable: this key is unknown; did you mean 'variable'?"),
     ({"source": "a.nc"}, "simulation.source: this key is unknown; known: "
-     "import, files, dims, variable, channels, long_name, units, frame_interval, time_units, length_units, every, "
-     "spin_up, periods, points, split, gap, splits, block, shard_frames, dask"),
+     "import, files, dims, variable, channels, long_name, units, frame_interval, time_units, length_units, "
+     "unusual, every, spin_up, periods, points, split, gap, splits, block, shard_frames, dask"),
     ({"dims": {"time": "t"}}, "simulation.dims.x: this key is missing; add it (the last axis of the grid)"),
     ({"dims": {"time": "t", "x": "x", "lat": "y"}},
      "simulation.dims.lat: this key is unknown; known: time, x, y, member, channel"),

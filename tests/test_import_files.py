@@ -288,6 +288,9 @@ BAD: list[tuple[str, xr.Dataset, dict[str, Any], str]] = [
      "{path}: frame 7 of ocean_time has no time; leave it out or give it one"),
     ("no dates", timed(ocean(), np.arange(60), "days since the beginning"), {},
      "{path}: ocean_time cannot be read as dates ("),
+    ("year zero", timed(ocean(), 0.5 * np.arange(60), "days since 0000-01-01"), {},
+     "{path}: ocean_time cannot be read as dates (unable to decode time units 'days since 0000-01-01' with 'the "
+     "default calendar'); count from a date of its calendar in days, hours, minutes or seconds, as in days since 2000-01-01"),
     ("no times", ocean().drop_vars("ocean_time"), {},
      "{path}: ocean_time has no coordinate variable; add the times of the frames to the file"),
     ("repeated time", step_changed(30, -0.5), {},
@@ -386,9 +389,11 @@ def test_a_file_that_ends_too_soon_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(np.nan, "NaN"), (1e300, "infinite in single precision")], ids=["NaN", "huge"]
+    ("value", "words", "more"),
+    [(np.nan, "NaN", ""), (1e300, "infinite in single precision (1e+300)", ", or divide the field by a scale")],
+    ids=["NaN", "huge"],
 )
-def test_the_first_value_that_is_not_finite_is_named(tmp_path: Path, value: float, words: str) -> None:
+def test_the_first_value_that_is_not_finite_is_named(tmp_path: Path, value: float, words: str, more: str) -> None:
     values = waves()
     values[41:, 1, 5, 3:] = value
     found = archive(write(ocean(values), tmp_path / "a.nc"), every=4, frame_interval=2.0)
@@ -397,7 +402,7 @@ def test_the_first_value_that_is_not_finite_is_named(tmp_path: Path, value: floa
         found.frames(Row(0, 0, 15), 9, 15)
     assert str(caught.value) == (
         f"{tmp_path / 'a.nc'}: q is {words} at .isel(ocean_time=44, zl=1, yh=5, xh=3); "
-        "fill or cut out missing values and land before the import"
+        f"fill or cut out missing values and land before the import{more}"
     )
 
 

@@ -29,12 +29,12 @@ FORMS = [
 SHAPE = tuple(DIMS[role] for role in ("time", "channel", "y", "x"))
 
 
-def archive(path: Path) -> Archive:
-    return survey(ImportConfig.model_validate(section(path)))
+def archive(path: Path, **changes: Any) -> Archive:
+    return survey(ImportConfig.model_validate(section(path, **changes)))
 
 
-def everything(path: Path) -> np.ndarray:
-    found = archive(path)
+def everything(path: Path, **changes: Any) -> np.ndarray:
+    found = archive(path, **changes)
     return found.frames(Row(0, 0, found.lengths[0]), 0, found.lengths[0])
 
 
@@ -235,7 +235,7 @@ def test_an_attribute_that_says_nothing_is_named(tmp_path: Path, attributes: dic
     assert str(caught.value).startswith(f"{path}: {words}")
 
 
-STRANGE: list[tuple[str, Callable[[np.ndarray], None], str]] = [
+STRANGE: list[tuple[str, Callable[[np.ndarray], object], str]] = [
     ("land", lambda v: v.__setitem__((slice(None), 1, slice(2, 5), slice(3, 5)), 1e20),
      "q has the value 1e+20 at .isel(ocean_time=0, zl=1, yh=2, xh=3), more than 1e+15 times its median"),
     ("small land", lambda v: v.__setitem__((slice(None), 1, slice(2, 5), slice(3, 5)), -999),
@@ -244,6 +244,8 @@ STRANGE: list[tuple[str, Callable[[np.ndarray], None], str]] = [
      "q has the value 321.5 at .isel(ocean_time=0, zl=0, yh=2, xh=3) and at 6 points in all"),
     ("one known mark", lambda v: v.__setitem__((4, 0, 2, 2), -9999),
      "q has the value -9999 at .isel(ocean_time=4, zl=0, yh=2, xh=2) and at 1 points in all"),
+    ("one zero beside a mean", lambda v: (v.__iadd__(300), v.__setitem__((4, 0, 2, 2), 0)),
+     "q has the value 0 at .isel(ocean_time=4, zl=0, yh=2, xh=2) and at 1 points in all"),
     ("far above", lambda v: v.__setitem__((4, 0, 2, 2), 3e17), "q has the value 3e+17 at .isel(ocean_time=4, zl=0, "),
     ("zero frame", lambda v: v.__setitem__(5, 0), "q has the value 0 at all points of .isel(ocean_time=5, zl=0)"),
     ("constant channel", lambda v: v.__setitem__((5, 1), 2.5),
@@ -256,7 +258,7 @@ STRANGE: list[tuple[str, Callable[[np.ndarray], None], str]] = [
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])
 @pytest.mark.parametrize(("change", "words"), [each[1:] for each in STRANGE], ids=[each[0] for each in STRANGE])
 def test_what_no_field_has_is_refused_with_the_place(
-    tmp_path: Path, suffix: str, change: Callable[[np.ndarray], None], words: str
+    tmp_path: Path, suffix: str, change: Callable[[np.ndarray], object], words: str
 ) -> None:
     values = TRUTH.copy()
     change(values)
@@ -264,6 +266,34 @@ def test_what_no_field_has_is_refused_with_the_place(
     stored = ocean(values)
     stored.to_netcdf(path) if suffix == "nc" else stored.to_zarr(path, zarr_format=2, consolidated=False)
     assert refused(path).startswith(f"{path}: {words}")
+
+
+@pytest.mark.parametrize("change", [each[1] for each in STRANGE], ids=[each[0] for each in STRANGE])
+def test_a_field_that_is_truly_so_is_accepted_where_that_is_stated(
+    tmp_path: Path, change: Callable[[np.ndarray], object]
+) -> None:
+    values = TRUTH.copy()
+    change(values)
+    path = tmp_path / "a.nc"
+    ocean(values).to_netcdf(path)
+    assert "or, if the field is truly so, state simulation.unusual: accept" in refused(path)
+    np.testing.assert_array_equal(everything(path, unusual="accept"), values.astype(np.float32))
+
+
+def test_what_is_said_to_be_missing_is_refused_whatever_else_is_accepted(tmp_path: Path) -> None:
+    values = with_one(np.nan)
+    values[5] = 0
+    path = tmp_path / "a.nc"
+    ocean(values).to_netcdf(path)
+    with pytest.raises(UserError, match="q is NaN at"):
+        everything(path, unusual="accept")
+
+
+def test_a_field_that_single_precision_cannot_tell_is_told_how(tmp_path: Path) -> None:
+    ocean(101325 + 1e-4 * TRUTH).to_netcdf(tmp_path / "a.nc")
+    assert "vary by less than single precision tells" in refused(tmp_path / "a.nc")
+    ocean(1e300 * TRUTH).to_netcdf(tmp_path / "b.nc")
+    assert "or divide the field by a scale" in refused(tmp_path / "b.nc")
 
 
 def test_fields_that_flows_have_are_read(tmp_path: Path) -> None:

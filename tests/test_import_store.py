@@ -97,13 +97,13 @@ def test_blocks_and_shards_do_not_touch_the_numbers(tmp_path: Path, path: Path, 
 
 
 def test_a_store_can_be_imported_in_turn(tmp_path: Path) -> None:
-    for seed in range(5):
+    for seed in range(7):
         write(ocean(waves(seed=seed)), tmp_path / "runs" / f"{seed}.nc")
-    parts = splits((3, 10), (1, 10), (1, 5))
+    parts = splits((4, 10), (1, 10), (2, 5))
     apart = experiment(str(tmp_path / "runs" / "*.nc"), files="member", split="member", gap=None, splits=parts)
     first = run(tmp_path, apart)
     dims = {"time": "time", "y": "y", "x": "x", "member": "member", "channel": "channel"}
-    parts = splits((1, 10), (1, 9), (1, 5))
+    parts = splits((1, 10), (1, 9), (2, 5))
     again = experiment(store_path(first), dims=dims, split="member", gap=None, splits=parts)
     second = open_store(run(tmp_path / "again", again, "valid"))
     np.testing.assert_array_equal(second["q"].values, stored(first)[1:2, :9])
@@ -112,9 +112,9 @@ def test_a_store_can_be_imported_in_turn(tmp_path: Path) -> None:
 
 
 def test_windows_of_one_trajectory_are_no_members(tmp_path: Path, path: Path) -> None:
-    first = run(tmp_path, experiment(path))
+    first = run(tmp_path, experiment(path, splits=splits((4, 10), (1, 5), (2, 3))))
     dims = {"time": "time", "y": "y", "x": "x", "member": "member", "channel": "channel"}
-    parts = splits((1, 10), (1, 9), (1, 5))
+    parts = splits((1, 10), (1, 9), (2, 5))
     again = experiment(store_path(first), dims=dims, split="member", gap=None, splits=parts)
     assert refused(tmp_path / "again", again) == (
         f"{store_path(first)}: member 1 goes on where the end leads of {store_path(first)}: member 0: it is its "
@@ -157,7 +157,7 @@ def test_the_fingerprint_follows_all_that_matters(tmp_path: Path, path: Path) ->
     variants = {
         "base": experiment(path),
         "variable": experiment(path, long_name="vorticity"),
-        "every": experiment(path, every=2, frame_interval=1.0, splits=splits((1, 10), (1, 5), (1, 5))),
+        "every": experiment(path, every=2, frame_interval=1.0, splits=splits((1, 10), (1, 5), (2, 5))),
         "spin-up": experiment(path, spin_up=1.0),
         "split": experiment(path, splits=splits((2, 10), (1, 10), (2, 5))),
         "shards": experiment(path, shard_frames=5),
@@ -169,7 +169,7 @@ def test_the_fingerprint_follows_all_that_matters(tmp_path: Path, path: Path) ->
 
 def test_a_split_depends_on_its_own_frames_only(tmp_path: Path, path: Path) -> None:
     before = fingerprint(tmp_path, experiment(path))
-    assert fingerprint(tmp_path, experiment(path, splits=splits((3, 10), (2, 5), (1, 3)), gap=2.0)) == before
+    assert fingerprint(tmp_path, experiment(path, splits=splits((3, 10), (2, 5), (2, 3)), gap=2.0)) == before
     assert fingerprint(tmp_path, experiment(path, dask={"workers": 3})) == before
 
 
@@ -270,9 +270,9 @@ def test_a_constant_channel_is_refused(tmp_path: Path) -> None:
     values[:, 1] = 4.7
     path = write(ocean(values), tmp_path / "ocean.nc")
     assert refused(tmp_path, experiment(path)) == (
-        f"{path}: q has the value 4.7 at all points of .isel(ocean_time=0, zl=1); it may never have been written: "
-        "make or "
-        "copy it again, leave the beginning out with spin_up, or the channel"
+        f"{path}: q has the value 4.7 at all points of .isel(ocean_time=0, zl=1); it may never have been written, or "
+        "vary by less than single precision tells: make or copy it again, subtract a large mean, leave the beginning out "
+        "with spin_up, or the channel; or, if the field is truly so, state simulation.unusual: accept"
     )
 
 
@@ -280,7 +280,7 @@ def test_memory_does_not_grow_with_the_length_of_the_files(tmp_path: Path) -> No
     peaks = []
     for frames in (40, 400):
         path = write(ocean(np.tile(waves(40, 16), (frames // 40, 1, 4, 4))), tmp_path / f"{frames}.nc")
-        config = experiment(path, splits=splits((1, frames - 10), (1, 2), (1, 2)), shard_frames=10)
+        config = experiment(path, splits=splits((1, frames - 10), (1, 2), (2, 2)), shard_frames=10)
         source, _ = thermalize.simulate.source_of(config, "train", tmp_path)
         block = Block(config, "train", 0, tmp_path / f"{frames}.zarr.partial", "f", source)
         Ledger(block.partial, "f").begin(source.layout)

@@ -65,6 +65,40 @@ def test_a_store_at_a_url_unpickles_nothing(strange, tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"zarr_format": 3, "codecs": [{"id": "zstd", "name": "numcodecs.pickle"}]},
+        {"zarr_format": 2, "filters": [{"name": "zstd", "id": "pickle"}]},
+        {"consolidated_metadata": {"metadata": {"attributes": {"zarr_format": 3, "codecs": [{"name": "pickle"}]}}}},
+        {"zarr_format": 3, "codecs": [{"configuration": {}}]},
+    ],
+    ids=["two names", "two names, format 2", "array called attributes", "no name"],
+)
+def test_no_codec_hides_behind_another_name(description):
+    with pytest.raises(UserError, match="names the codec"):
+        refuse_codecs(json.dumps(description).encode(), "zarr.json")
+
+
+def test_attributes_may_speak_of_codecs():
+    refuse_codecs(json.dumps({"zarr_format": 3, "attributes": {"filters": ["low-pass"]}}).encode(), "zarr.json")
+
+
+@pytest.mark.parametrize("name", ["q/0.0.0.0", "q", ".zattrs"], ids=["chunk", "array", "description"])
+def test_links_in_a_store_of_the_user_are_not_followed(tmp_path, name):
+    path = write(ocean(), tmp_path / "ocean.zarr")
+    (path / name).rename(tmp_path / "secret")
+    (path / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match=f"{path / name} is a link, and none is followed in a Zarr store"):
+        survey(ImportConfig.model_validate(section(path)))
+
+
+def test_a_link_to_a_store_is_followed(tmp_path):
+    path = write(ocean(), tmp_path / "ocean.zarr")
+    (tmp_path / "link.zarr").symlink_to(path)
+    assert survey(ImportConfig.model_validate(section(tmp_path / "link.zarr"))).lengths == [60]
+
+
 def test_consolidated_descriptions_are_looked_at_too(strange):
     path = strange / "zl" / ".zarray"
     inner = json.loads(path.read_text())

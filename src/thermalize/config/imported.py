@@ -87,6 +87,11 @@ class ImportConfig(Strict):
     )
     time_units: Units = Field(description="unit of time; seconds, minutes, hours or days where the files hold dates")
     length_units: Units | None = Field(None, description="units of x and y; those of the files when left out")
+    unusual: Literal["refuse", "accept"] = Field(
+        "refuse",
+        description="frames of one value, frames that are the one before again, and values far from all others: refuse "
+        "them as missing, or accept them where the field is truly so",
+    )
     every: int = quantity("1", "keep every n-th frame of the files", 1, gt=0, le=MOST_FRAMES)
     spin_up: float = quantity("time_units", "time discarded at the beginning of the trajectories", 0.0, ge=0, le=1e15)
     periods: SidesConfig | None = Field(

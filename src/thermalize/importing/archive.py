@@ -16,7 +16,7 @@ from thermalize.errors import UserError
 from thermalize.importing.files import fields, opened, read
 from thermalize.importing.grid import axes_of
 from thermalize.importing.paths import find
-from thermalize.importing.plausible import first_stuck
+from thermalize.importing.plausible import ACCEPT, first_stuck
 from thermalize.importing.splits import Row
 from thermalize.importing.times import Track, offset_of, reference_of, refuse_uneven, track_of
 from thermalize.store.place import Place
@@ -114,13 +114,13 @@ class Archive:
             UserError: a file is damaged, a value is missing or like no field, or a frame is the one before it again.
         """
         values = np.concatenate([read(p.path, self.config, p.member, p.part) for p in self.pieces(row, start, stop)])
-        if (stuck := first_stuck(values, before)) is not None:
+        if self.config.unusual == "refuse" and (stuck := first_stuck(values, before)) is not None:
             (piece,) = self.pieces(row, start + stuck, start + stuck + 1)
             dims = self.config.dims
             member = f"{dims.member}={piece.member}, " if dims.member else ""
             raise UserError(
                 f"{piece.path}: {self.config.variable} is the frame before it again at .isel({member}{dims.time}="
-                f"{piece.start}), to the last digit; leave out repeated frames, or import output that changes"
+                f"{piece.start}), to the last digit; leave out repeated frames, or import output that changes, {ACCEPT}"
             )
         return values
 

@@ -160,10 +160,12 @@ def _values(field: xr.DataArray, config: ImportConfig, member: int, part: slice,
     with np.errstate(over="ignore"):
         values = meant.astype(np.float32)
     if not np.isfinite(values).all():
-        words = f"is infinite in single precision at {place(_first(~np.isfinite(values)))}"
-        raise UserError(f"{path}: {field.name} {words}; {ADVICE}")
+        where = _first(~np.isfinite(values))
+        words = f"is infinite in single precision ({meant[where]:.6g}) at {place(where)}"
+        scale = ", or divide the field by a scale" if np.isfinite(meant[where]) else ""
+        raise UserError(f"{path}: {field.name} {words}; {ADVICE}{scale}")
     whole = values if dims.channel else values[:, None]
-    if strange := first_strange(whole):
+    if config.unusual == "refuse" and (strange := first_strange(whole)):
         words, index = strange
         point = place(index if dims.channel else (index[0], *index[2:]))
         raise UserError(f"{path}: {field.name} {words.format(place=point)}")

@@ -130,15 +130,26 @@ def find(patterns: Iterable[str]) -> list[Place]:
             _refuse_other_than_zarr(path)
         else:
             refuse_foreign(path)
-            for each in _irregular(path):
-                _refuse_special(each)
+            _refuse_irregular(path)
     return list(found)
 
 
-def _irregular(store: Path) -> Iterator[Path]:
-    """What lies in a Zarr store and is neither a file nor a folder: to read it may take for ever."""
-    for folder, _, names in os.walk(store):
-        yield from (path for name in names if not (path := Path(folder, name)).is_file())
+def _refuse_irregular(store: Path) -> None:
+    """Raise a `UserError` if something in a Zarr store is no file and no folder.
+
+    To read a pipe may take for ever. A link may lead to any file of this machine, which would come in as numbers, and to
+    folders whose changes would not be noticed.
+    """
+    for folder, folders, names in os.walk(store):
+        for path in (Path(folder, name) for name in (*folders, *names)):
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                raise UserError(
+                    f"simulation.import: {path} is a link, and none is followed in a Zarr store; copy the store with "
+                    "what its links lead to, as cp -rL does"
+                )
+            if not stat.S_ISDIR(mode):
+                _refuse_special(path)
 
 
 def _at_url(pattern: str) -> list[UPath]:

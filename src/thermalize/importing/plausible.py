@@ -17,23 +17,27 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["Finding", "first_strange", "first_stuck"]
+__all__ = ["ACCEPT", "Finding", "first_strange", "first_stuck"]
 
 BEYOND = 1e15
 APART = 5.0
 """Of the range of all others: temperatures in kelvin beside −999 are ten of their ranges apart."""
 KNOWN = np.array(
-    [-99, -99.9, -99.99, -999, -999.9, -999.99, -9999, -99999, 9999, 99999, -32768, -32767, 32766, 32767, 65535]
+    [0, -99, -99.9, -99.99, -999, -999.9, -999.99, -9999, -99999, 9999, 99999, -32768, -32767, 32766, 32767, 65535]
     + [sign * size for sign in (-1.0, 1.0) for size in (1e10, 1e20, 1e30, 1e34, 1e35, 1e36)],
     dtype=np.float32,
 )
 Finding = tuple[str, tuple[int, ...]]
 """What is strange, in words with room for the `{place}`, and its index: of a frame and channel, or of a point in it."""
-CONSTANT = "it may never have been written: make or copy it again, leave the beginning out with spin_up, or the channel"
+ACCEPT = "or, if the field is truly so, state simulation.unusual: accept"
+"""The way past all that is told by statistics alone."""
+CONSTANT = (
+    "it may never have been written, or vary by less than single precision tells: make or copy it again, subtract a "
+    f"large mean, leave the beginning out with spin_up, or the channel; {ACCEPT}"
+)
 MARK = (
     "it may stand for land or a missing value: cut it out or fill it before the import, or leave the beginning out "
-    "with "
-    "spin_up"
+    f"with spin_up; {ACCEPT}"
 )
 
 

@@ -31,7 +31,7 @@ from thermalize.store.place import Place
 
 __all__ = ["Imported", "imported"]
 
-APART = {"source", "files", "split", "gap", "splits", "spin_up", "dask"}
+APART = {"source", "files", "split", "gap", "splits", "spin_up", "unusual", "dask"}
 """Settings whose effect on a split is in its pieces of files, or that have none."""
 
 

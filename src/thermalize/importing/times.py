@@ -172,7 +172,11 @@ def _dates(time: xr.DataArray, config: ImportConfig, path: Place) -> np.ndarray:
         dates.encoding = {"units": f"microseconds since {EPOCH}", "calendar": _calendar(time), "dtype": "float64"}
         microseconds = xr.conventions.encode_cf_variable(dates).to_numpy()
     except (ValueError, OverflowError) as error:
-        raise UserError(f"{path}: {time.name} cannot be read as dates ({str(error).splitlines()[0]})") from None
+        words = str(error).splitlines()[0].split(". ")[0]
+        raise UserError(
+            f"{path}: {time.name} cannot be read as dates ({words}); count from a date of its calendar in days, hours, "
+            "minutes or seconds, as in days since 2000-01-01"
+        ) from None
     return np.asarray(microseconds.astype(np.float64) / 1e6 / unit)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,16 @@ def _codecs(value: Any) -> Iterator[Any]:
         return
     for key, each in value.items():
         if key in LISTS and isinstance(each, list):
-            yield from map(_name, each)
+            yield from chain.from_iterable(map(_names, each))
         if key == "compressor" and each is not None:
-            yield _name(each)
-        if key != "attributes":
+            yield from _names(each)
+        # among the descriptions that lie side by side in a consolidated one, it is the name of an array
+        if key != "attributes" or not isinstance(value.get("zarr_format"), int):
             yield from _codecs(each)
 
 
-def _name(codec: Any) -> Any:
-    return codec.get("id", codec.get("name")) if isinstance(codec, dict) else codec
+def _names(codec: Any) -> list[Any]:
+    """What either format may take for the name of a codec."""
+    if not isinstance(codec, dict):
+        return [codec]
+    return [codec[key] for key in ("id", "name") if key in codec] or [None]
