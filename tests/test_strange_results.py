@@ -266,4 +266,4 @@ def test_a_file_larger_than_the_memory_is_refused(
     monkeypatch.setattr(Path, "read_bytes", too_much)
     said = run("verify", experiment.folder)
     assert f"{name} is larger than the memory of this machine" in said.err
-    assert "larger than the memory" in experiment.do(("rollout", *OF), name).sentence
+    assert "larger than the memory" in experiment.do(("cost", *SMALL), name).sentence
