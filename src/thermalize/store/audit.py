@@ -5,6 +5,7 @@
     <file>.sha256                         the file beside it
     anything else                         has no digest, and is counted as such
 
+Links that lead out of what was asked for are named and not followed: one to the root of the disk would never end.
 Unfinished work (`….partial…`) and what begins with a dot belong to stages that are running or will go on.
 """
 
