@@ -43,7 +43,15 @@ def prepared(folder: Path, **changes) -> tuple[Path, Results]:
         "dims": 1,
         "channels": 1,
         "normalization": {"mean": [0.1], "std": [0.7]},
-        "calibration": {},
+        "calibration": {
+            "level": [0],
+            "predicted_mean": [0.0],
+            "predicted_low": [0.0],
+            "predicted_high": [0.0],
+            "band": [0.05, 0.95],
+            "clean_level_counts": [1],
+            "clean_noise_rms": 0.1,
+        },
     }
     save_model(paths.diffusion("unet"), weights, weights, card, [])
     return config, paths

@@ -1,4 +1,4 @@
-"""Results whose digests match and whose content is nonsense, as of a forger or of another version: one sentence each."""
+"""Results whose digests match and whose content is nonsense, as of a forger or another version: one sentence each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from commands import run
 from test_fuzz_artifacts import LABEL, OF, Experiment, experiment_of
 
 import thermalize
@@ -220,3 +221,49 @@ def test_manifests_of_nonsense_are_refused(
     said = experiment.do(command, name)
     assert Path(name).name in said.sentence
     assert experiment.changes() == {f"{name}.manifest.json"}
+
+
+def test_verify_knows_the_folder_that_it_stands_in(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("simulation/test.zarr", "simulation/test.zarr/velocity", "emulators/small", "."):
+        monkeypatch.chdir(experiment.folder / name)
+        assert run("verify", ".").status == 0
+    (experiment.folder / "simulation/test.zarr/velocity/zarr.json").unlink()
+    monkeypatch.chdir(experiment.folder / "simulation/test.zarr")
+    assert "velocity/zarr.json is missing" in run("verify", ".").sentence
+
+
+def test_verify_does_not_leave_the_folder_that_it_is_asked_for(experiment: Experiment, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere/deep").mkdir(parents=True)
+    (experiment.folder / "samples/away").symlink_to(tmp_path / "elsewhere")
+    (experiment.folder / "samples/back").symlink_to(experiment.folder)
+    said = run("verify", experiment.folder)
+    assert "samples/away is a link that leads out of" in said.sentence
+    assert "deep" not in said.out + said.err
+
+
+def test_verify_obeys_no_name_of_a_file(experiment: Experiment) -> None:
+    (experiment.folder / "samples/\x1b[2J.nc").write_bytes(b"")
+    (experiment.folder / "samples/\x1b[31m.nc.sha256").write_bytes(b"")
+    said = run("verify", experiment.folder)
+    assert said.status == 2
+    assert "\x1b" not in said.out + said.err
+    assert r"\x1b[2J.nc" in said.out
+
+
+@pytest.mark.parametrize(
+    "name", ["emulators/small/model.safetensors", "emulators/small/SHA256SUMS", f"{TEST}.manifest.json"]
+)
+def test_a_file_larger_than_the_memory_is_refused(
+    name: str, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = experiment.folder / name, Path.read_bytes
+
+    def too_much(self: Path) -> bytes:
+        if self == path:
+            raise MemoryError
+        return read(self)
+
+    monkeypatch.setattr(Path, "read_bytes", too_much)
+    said = run("verify", experiment.folder)
+    assert f"{name} is larger than the memory of this machine" in said.err
+    assert "larger than the memory" in experiment.do(("cost", *SMALL), name).sentence

@@ -246,8 +246,8 @@ def verify(paths: Annotated[list[Path], typer.Argument(help="files or folders of
     for path in paths:
         found = audit(path)
         for fault in found.faults:
-            print(f"Error: {fault}", file=sys.stderr)
-        print(found.summary())
+            print(f"Error: {printable(fault)}", file=sys.stderr)
+        print(printable(found.summary()))
         faults += len(found.faults)
     if faults:
         raise typer.Exit(2)

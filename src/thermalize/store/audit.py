@@ -5,6 +5,7 @@
     <file>.sha256                         the file beside it
     anything else                         has no digest, and is counted as such
 
+Links that lead out of what was asked for are named and not followed: one to the root of the disk would never end.
 Unfinished work (`….partial…`) and what begins with a dot belong to stages that are running or will go on.
 """
 
@@ -57,7 +58,7 @@ def audit(path: Path) -> Audit:
     if not path.exists():
         raise UserError(f"{path} does not exist; name a file or folder of the results")
     found = Audit(path)
-    for each in _targets(path):
+    for each in _targets(path, found):
         _compare(each, found)
     if not found.artifacts and not found.faults:
         raise UserError(
@@ -66,14 +67,14 @@ def audit(path: Path) -> Audit:
     return found
 
 
-def _targets(path: Path) -> Iterator[Path]:
+def _targets(path: Path, found: Audit) -> Iterator[Path]:
     """The files to look at for `path`: manifests, digests, and what has none."""
-    stores = [each for each in (path, *path.absolute().parents) if each.name.endswith(STORE)]
+    stores = [each for each in (path, path.absolute(), *path.absolute().parents) if each.name.endswith(STORE)]
     store = next((each for each in stores if _manifest(each).is_file()), path if path.name.endswith(STORE) else None)
     if store is not None:
         yield _manifest(store)
     elif path.is_dir():
-        yield from _walk(path, set())
+        yield from _walk(path, set(), found)
     elif (path.parent / SUMS).is_file() and path.name in sealed.sums(path.parent / SUMS):
         yield path.parent / SUMS
     else:
@@ -81,7 +82,7 @@ def _targets(path: Path) -> Iterator[Path]:
         yield beside if beside.is_file() else path
 
 
-def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+def _walk(folder: Path, seen: set[Path], found: Audit) -> Iterator[Path]:
     if folder.resolve() in seen:  # a link that leads back
         return
     seen.add(folder.resolve())
@@ -90,9 +91,11 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
     if (folder / SUMS).is_file():
         covered |= {folder / name for name in _named(folder / SUMS)}
     for path in names:
-        if path.is_dir():
+        if path.is_dir() and not path.resolve().is_relative_to(found.path.resolve()):
+            found.faults.append(f"{path} is a link that leads out of {found.path}, and is not followed; name it")
+        elif path.is_dir():
             if not path.name.endswith(STORE):
-                yield from _walk(path, seen)
+                yield from _walk(path, seen, found)
             elif _manifest(path) not in names:
                 yield _manifest(path)
         elif path not in covered:

@@ -123,6 +123,8 @@ def read_manifest(path: Path) -> Manifest:
         raise UserError(f"{path} does not exist; run the stage that makes this store first") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except MemoryError:
+        raise UserError(f"{path} is larger than the memory of this machine; run the stage again") from None
     except (ValidationError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a manifest of this version of thermalize; run the stage again") from error
 

@@ -120,6 +120,10 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except MemoryError:
+        raise UserError(
+            f"{path} is larger than the memory of this machine; delete it and run its stage again"
+        ) from None
 
 
 def _beside(path: Path) -> Path:
