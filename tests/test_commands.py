@@ -53,7 +53,7 @@ def copy(tiny: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path]:
 
 def unmade(name: str, results: Path) -> None:
     path = results / "tiny" / MADE[name]
-    atomic.remove(path)
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if name == "simulate":
         for manifest in path.parent.glob("*test.manifest.json"):
             manifest.unlink()
