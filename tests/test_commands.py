@@ -53,7 +53,7 @@ def copy(tiny: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path]:
 
 def unmade(name: str, results: Path) -> None:
     path = results / "tiny" / MADE[name]
-    atomic.remove(path)
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if name == "simulate":
         for manifest in path.parent.glob("*test.manifest.json"):
             manifest.unlink()
@@ -104,7 +104,7 @@ def test_every_refusal_of_the_disk_is_one_sentence(
     (tmp_path / "results" / "tiny").mkdir(parents=True)
     for each in (results / "tiny").iterdir():
         if not MADE[name].startswith(each.name):
-            (tmp_path / "results" / "tiny" / each.name).symlink_to(each)
+            (shutil.copytree if each.is_dir() else shutil.copy)(each, tmp_path / "results" / "tiny" / each.name)
     if name == "simulate":
         shutil.rmtree(tmp_path / "results")
     monkeypatch.setattr(Path, "mkdir", refusing)

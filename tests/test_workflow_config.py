@@ -17,6 +17,7 @@ from workflow_run import ROOT, TINY, environment, snakemake, thermalize
 from thermalize.configfile import load_experiment
 from thermalize.configmerge import merged_experiment
 from thermalize.errors import UserError
+from thermalize.paths import MODEL_FILES
 
 DUPLICATE = TINY.read_text().replace("name: tiny\n", "name: tiny\nname: other\n")
 ODD = "a (b) 'c' \"d\" $HOME `e` é; & [f] *"
@@ -102,9 +103,25 @@ def test_no_model_is_called_none_where_there_are_no_diffusion_models(tmp_path: P
     for target in ("diffusion/none/model.json", "samples/none.nc"):
         done = snakemake(tmp_path, "--dry-run", f"results/tiny/{target}", config=tmp_path / "my.yaml", check=False)
         assert done.returncode != 0
-        assert "MissingRuleException" in done.stderr
+        assert "MissingRuleException" in done.stdout + done.stderr
         assert "KeyError" not in done.stdout + done.stderr
-    assert "train_emulator" in snakemake(tmp_path, "--dry-run", config=tmp_path / "my.yaml").stdout
+    done = snakemake(tmp_path, "--dry-run", config=tmp_path / "my.yaml")
+    assert "train_emulator" in done.stdout + done.stderr
+
+
+def test_a_rollout_that_is_made_again_waits_for_the_lost_truth(tmp_path: Path) -> None:
+    """Manifests are there and their stores are not."""
+    results = tmp_path / "results" / "tiny"
+    for name in ("simulation/train", "simulation/valid", "simulation/test", "rollouts/small/raw/seed0"):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / f"{name}.manifest.json").write_text("{}")
+    for name in MODEL_FILES:
+        (results / "emulators" / "small").mkdir(parents=True, exist_ok=True)
+        (results / "emulators" / "small" / name).touch()
+    graph = snakemake(tmp_path, "results/tiny/rollouts/small/raw/seed0.zarr/zarr.json", "--dag").stdout
+    named = dict(re.findall(r'(\d+)\[label = "(\w+)', graph))
+    edges = {(named[one], named[other]) for one, other in re.findall(r"(\d+) -> (\d+)", graph)}
+    assert ("simulate_again", "rollout_again") in edges
 
 
 def test_a_key_twice_stops_the_workflow(tmp_path: Path) -> None:
