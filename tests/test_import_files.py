@@ -8,6 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -320,6 +321,15 @@ def test_what_does_not_fit_is_one_sentence(
     path = write(dataset, tmp_path / "a.nc")
     said, expected = complaint(path, **changes), sentence.format(path=path)
     assert said == expected or (expected.endswith("(") and said.startswith(expected) and "\n" not in said)
+
+
+def test_times_do_not_depend_on_other_attributes(tmp_path: Path) -> None:
+    """As bounds that are several, which xarray stumbles over."""
+    path = write(ocean(), tmp_path / "a.nc")
+    with netCDF4.Dataset(path, "a") as file:
+        file["ocean_time"].setncattr("bounds", ["a", "b"])
+        file["ocean_time"].setncattr("climatology", np.array([1, 2]))
+    assert everything(archive(path)).shape[0] == len(waves())
 
 
 PAIRS: list[tuple[str, xr.Dataset, str]] = [
