@@ -274,7 +274,8 @@ BAD: list[tuple[str, xr.Dataset, dict[str, Any], str]] = [
      "{path}: ocean_time cannot be read as dates ("),
     ("year zero", timed(ocean(), 0.5 * np.arange(60), "days since 0000-01-01"), {},
      "{path}: ocean_time cannot be read as dates (unable to decode time units 'days since 0000-01-01' with 'the "
-     "default calendar'); count from a date of its calendar in days, hours, minutes or seconds, as in days since 2000-01-01"),
+     "default calendar'); count from a date of its calendar in days, hours, minutes or seconds, as in days since "
+     "2000-01-01"),
     ("no times", ocean().drop_vars("ocean_time"), {},
      "{path}: ocean_time has no coordinate variable; add the times of the frames to the file"),
     ("repeated time", step_changed(30, -0.5), {},
