@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -290,7 +291,8 @@ BAD: list[tuple[str, xr.Dataset, dict[str, Any], str]] = [
      "{path}: ocean_time cannot be read as dates ("),
     ("year zero", timed(ocean(), 0.5 * np.arange(60), "days since 0000-01-01"), {},
      "{path}: ocean_time cannot be read as dates (unable to decode time units 'days since 0000-01-01' with 'the "
-     "default calendar'); count from a date of its calendar in days, hours, minutes or seconds, as in days since 2000-01-01"),
+     "default calendar'); count from a date of its calendar in days, hours, minutes or seconds, as in days since "
+     "2000-01-01"),
     ("no times", ocean().drop_vars("ocean_time"), {},
      "{path}: ocean_time has no coordinate variable; add the times of the frames to the file"),
     ("repeated time", step_changed(30, -0.5), {},
@@ -337,6 +339,15 @@ def test_what_does_not_fit_is_one_sentence(
     path = write(dataset, tmp_path / "a.nc")
     said, expected = complaint(path, **changes), sentence.format(path=path)
     assert said == expected or (expected.endswith("(") and said.startswith(expected) and "\n" not in said)
+
+
+def test_times_do_not_depend_on_other_attributes(tmp_path: Path) -> None:
+    """As bounds that are several, which xarray stumbles over."""
+    path = write(ocean(), tmp_path / "a.nc")
+    with netCDF4.Dataset(path, "a") as file:
+        file["ocean_time"].setncattr("bounds", ["a", "b"])
+        file["ocean_time"].setncattr("climatology", np.array([1, 2]))
+    assert everything(archive(path)).shape[0] == len(waves())
 
 
 PAIRS: list[tuple[str, xr.Dataset, str]] = [

@@ -458,3 +458,12 @@ def test_masked_times_and_coordinates_are_missing(tmp_path: Path, form: str) -> 
     with netCDF4.Dataset(path, "a") as file:
         file["xh"][3] = np.nan
     assert "xh is missing or not finite at .isel(xh=3)" in refused(path)
+
+
+def test_a_header_that_speaks_of_more_than_any_file_holds_is_damaged(tmp_path: Path) -> None:
+    path = netcdf(tmp_path / "a.nc", TRUTH, form="NETCDF3_64BIT_DATA")
+    data = bytearray(path.read_bytes())
+    units = data.index(b"units\0\0\0")
+    data[units + 12] = 0x7F  # the highest byte of the length of its text
+    path.write_bytes(data)
+    assert refused(path) == f"simulation.import: the header of {path} is damaged; copy or make the file again"

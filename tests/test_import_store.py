@@ -271,8 +271,8 @@ def test_a_constant_channel_is_refused(tmp_path: Path) -> None:
     path = write(ocean(values), tmp_path / "ocean.nc")
     assert refused(tmp_path, experiment(path)) == (
         f"{path}: q has the value 4.7 at all points of .isel(ocean_time=0, zl=1); it may never have been written, or "
-        "vary by less than single precision tells: make or copy it again, subtract a large mean, leave the beginning out "
-        "with spin_up, or the channel; or, if the field is truly so, state simulation.unusual: accept"
+        "vary by less than single precision tells: make or copy it again, subtract a large mean, leave the beginning "
+        "out with spin_up, or the channel; or, if the field is truly so, state simulation.unusual: accept"
     )
 
 

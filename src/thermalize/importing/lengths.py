@@ -12,6 +12,7 @@ record r of a variable begins at begin + r · Σ vsize.
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from math import prod
@@ -42,7 +43,7 @@ class _Header:
     """Reads the parts of a header one after the other."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        self._file, self._bytes = file, os.fstat(file.fileno()).st_size
         version = file.read(4)[3]
         self.wide, self._offset = (8 if version == 5 else 4), (4 if version == 1 else 8)
         self.records = self._number(self.wide)
@@ -65,6 +66,8 @@ class _Header:
         return self._count()
 
     def _skip(self, size: int) -> None:
+        if size > self._bytes:
+            raise ValueError(f"{size} bytes in a file of {self._bytes}")
         self._file.seek(-(-size // 4) * 4, 1)
 
     def _dimension(self) -> int:

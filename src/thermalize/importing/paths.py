@@ -137,8 +137,8 @@ def find(patterns: Iterable[str]) -> list[Place]:
 def _refuse_irregular(store: Path) -> None:
     """Raise a `UserError` if something in a Zarr store is no file and no folder.
 
-    To read a pipe may take for ever. A link may lead to any file of this machine, which would come in as numbers, and to
-    folders whose changes would not be noticed.
+    To read a pipe may take for ever. A link may lead to any file of this machine, which would come in as numbers, and
+    to folders whose changes would not be noticed.
     """
     for folder, folders, names in os.walk(store):
         for path in (Path(folder, name) for name in (*folders, *names)):

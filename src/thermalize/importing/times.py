@@ -38,6 +38,8 @@ MONTH = 30.44
 MONTH_ROOM = 3.1
 EVEN = 1e-3
 """Of a step: what differs by more, and not by the resolution of the numbers, differs on purpose."""
+CODED = {"units", "calendar"}
+"""Attributes that times are decoded by; xarray looks at others too, and stumbles over some that are no text."""
 MONTHS = ("mon", "month", "months", "common_month", "common_months")
 NO_STATES = (
     "means over months are no states of the system, and months have no fixed length; import output every few hours or "
@@ -168,7 +170,8 @@ def _dates(time: xr.DataArray, config: ImportConfig, path: Place) -> np.ndarray:
     _refuse_months(str(time.attrs.get("units", "")).split(" since ")[0], f"{path}: {time.name} counts")
     coder = xr.coders.CFDatetimeCoder(use_cftime=True)
     try:
-        dates = xr.decode_cf(xr.Dataset(coords={time.name: time.variable}), decode_times=coder)[time.name].variable
+        plain = xr.Variable(time.dims, time.to_numpy(), {key: str(time.attrs[key]) for key in CODED & {*time.attrs}})
+        dates = xr.decode_cf(xr.Dataset(coords={time.name: plain}), decode_times=coder)[time.name].variable
         dates.encoding = {"units": f"microseconds since {EPOCH}", "calendar": _calendar(time), "dtype": "float64"}
         microseconds = xr.conventions.encode_cf_variable(dates).to_numpy()
     except (ValueError, OverflowError) as error:
