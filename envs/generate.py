@@ -42,6 +42,7 @@ ROLES = {
         "pandas",
         "pillow",
         "rich",
+        "safetensors",
         "scipy",
         "scoringrules",
         "torch",

@@ -11,6 +11,7 @@ import yaml
 from test_configfile import VALID, changed, complaint
 from workflow_run import ROOT
 
+from thermalize.artifacts.style import SETTINGS
 from thermalize.artifacts.units import typeset
 from thermalize.config import KolmogorovConfig
 from thermalize.configfile import parse_experiment
@@ -226,10 +227,11 @@ def test_common_units_are_accepted(units: str) -> None:
 
 @pytest.mark.parametrize("text", [r"$\frac{$", "$x$", "a $ b", r"$$", "m s-1"])
 def test_units_of_a_file_are_drawn_as_text(text: str) -> None:
-    figure, axes = plt.subplots()
-    axes.set_xlabel(f"[{typeset(text)}] and [{typeset(text)}]")
-    figure.canvas.draw()
-    plt.close(figure)
+    with plt.rc_context(SETTINGS):
+        figure, axes = plt.subplots()
+        axes.set_xlabel(f"[{typeset(text)}] and [{typeset(text)}]")
+        figure.canvas.draw()
+        plt.close(figure)
 
 
 def test_a_shard_takes_no_more_memory_than_its_frames() -> None:

@@ -219,7 +219,7 @@ def test_the_whole_disk_is_not_searched(pattern: str) -> None:
         pytest.skip("there is little on this disk, and all of it is data")
 
 
-@pytest.mark.parametrize("name", ["a\0.nc", "~nobody-of-this-name/a.nc", "x" * 5000])
+@pytest.mark.parametrize("name", ["a\0.nc", "~nobody-of-this-name/a.nc", "x" * 900])
 def test_what_no_path_can_be_is_refused(name: str) -> None:
     assert refused(name).startswith("simulation.import: ")
 

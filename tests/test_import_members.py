@@ -23,10 +23,9 @@ PARTS = splits((1, 10), (1, 10), (1, 5))
 
 
 def accepted(folder: Path, source: Any, **changes: Any) -> None:
+    """Of the experiment nothing matters but its networks."""
     options = {"files": "member", "split": "member", "gap": None, "splits": PARTS, **changes}
-    config = experiment(source, **options)
-    assert isinstance(config.simulation, ImportConfig)
-    imported(config, config.simulation, "train", folder)
+    imported(experiment("another.nc"), ImportConfig.model_validate(section(source, **options)), "train", folder)
 
 
 def refused(folder: Path, source: Any, **changes: Any) -> str:

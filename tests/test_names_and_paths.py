@@ -22,7 +22,6 @@ from thermalize.configfile import parse_experiment
 from thermalize.errors import UserError
 from thermalize.paths import Results
 from thermalize.stages.data import partial
-from thermalize.stages.streaming import saved_state
 from thermalize.store.manifest import partial_path
 from thermalize.store.record import store_path
 from thermalize.workflow import figures_of
@@ -78,7 +77,7 @@ def beside(path: Path) -> Iterator[Path]:
 
 def of_store(manifest: Path) -> Iterator[Path]:
     store, unfinished = store_path(manifest), partial_path(manifest)
-    yield from (store, unfinished, saved_state(manifest), store.with_name(f"{store.name}.old"))
+    yield from (store, unfinished, store.with_name(f"{store.name}.old"))
     yield from (unfinished.with_name(f"{unfinished.name}{end}") for end in (".blocks", ".sent"))
     yield store.with_name(f".{store.name}.outdated")
 

@@ -11,7 +11,7 @@ from thermalize.config.base import Line, Strict, quantity
 
 __all__ = ["DaskConfig", "JobQueueConfig"]
 
-MEMORY = r"(?!0+(\.0+)? ?\D)\d{1,6}(\.\d{1,6})? ?[kMGT]i?B"
+MEMORY = r"(?!0+(\.0+)? ?\D)\d{1,12}(\.\d{1,6})? ?[kMGT]i?B"
 WALLTIME = r"\d{1,5}:[0-5]\d:[0-5]\d"
 MOST_WORKERS = 4096
 

@@ -81,7 +81,7 @@ class PowerScheduleConfig(Deviations):
     """Every level covers equally many more wavenumbers of a spectrum that falls as a power of the wavenumber."""
 
     kind: Literal["power"]
-    exponent: float = quantity("1", "p where the variance of one mode falls as k^−p", 3.0, ge=0.5, le=100)
+    exponent: float = quantity("1", "p where the variance of one mode falls as k^−p", 3.0, ge=0.5, le=1e6)
 
 
 ScheduleConfig = Annotated[
