@@ -34,5 +34,10 @@ rule all:
         with_digest(RESULTS.movie),
         with_digest(RESULTS.movie_in_report),
         expand(with_digest(RESULTS.table("{suffix}", "{table}")), suffix=("csv", "tex"), table=TABLES),
+        # What others are made from, too: a lost one is made again though nothing waits for it.
+        expand(str(RESULTS.simulation("{split}")), split=("train", "valid", "test")),
+        expand(str(RESULTS.rollout(*ROLLOUT)), **ROLLOUTS),
+        [SWEEP_INPUTS[name] for name in ("diagnostics", "cost")],
+        [ARTIFACT_INPUTS[name] for name in ("emulators", "diffusion", "samples", "ensembles")],
         LOST_SIMULATIONS,
         LOST_ROLLOUTS,
