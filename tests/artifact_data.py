@@ -255,7 +255,7 @@ def history(kind: str, updates: int = 40) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def card(thresholds: bool = True) -> dict:
+def card() -> dict:
     level = list(range(20))
     calibration = {
         "level": level,
@@ -265,7 +265,7 @@ def card(thresholds: bool = True) -> dict:
         "band": [0.05, 0.95],
         "clean_level_counts": [900, 80, 15, 4, 1] + [0] * 15,
     }
-    return {"calibration": calibration} | ({"thresholds": {"start": 6, "stop": 2}} if thresholds else {})
+    return {"calibration": calibration}
 
 
 COSTS = {

@@ -1,4 +1,4 @@
-"""Every artifact of a finished experiment, damaged in every way, before everything that reads it.
+"""Every artifact of a finished experiment, damaged in ways drawn at random, before everything that reads it.
 
 Whatever is done to one file, a reader either refuses it in one sentence, or what it makes has the same bits as before;
 `thermalize verify` names the file; the stage that makes it restores the same bits; and nothing else changes.
@@ -18,7 +18,6 @@ from workflow_run import fingerprints
 
 import thermalize
 from thermalize.errors import UserError
-from thermalize.store.atomic import remove
 
 SEED = 12
 LABEL = "thermalized"
@@ -143,7 +142,9 @@ def check(experiment: Experiment, name: str, damage: str, rng: random.Random, re
         said = experiment.do(reader, name)
         if said.status:
             assert Path(name).parts[0] in said.sentence, (reader, said)
-            assert Path(name).name.removesuffix(".sha256") in said.sentence or "SHA256SUMS" in said.sentence, said
+            # a digit that is wrong in a list of digests cannot be told from a wrong member
+            blamed = MODEL if name.endswith("SHA256SUMS") else (Path(name).name.removesuffix(".sha256"), "SHA256SUMS")
+            assert any(each in said.sentence for each in blamed), said
         new = experiment.changes() - changed
         assert {each for each in new if not timed(each)} == set(), (name, damage, reader)
     said = experiment.do(maker, name)
@@ -166,9 +167,11 @@ def test_some_damage_to_some_artifacts(tiny: tuple[Path, Path], tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ARTIFACTS))
-def test_every_damage_to_every_artifact_before_every_reader(name: str, tiny: tuple[Path, Path], tmp_path: Path) -> None:
+def test_every_artifact_is_damaged_in_two_ways_before_every_reader(
+    name: str, tiny: tuple[Path, Path], tmp_path: Path
+) -> None:
     rng, experiment = random.Random(f"{SEED} {name}"), experiment_of(tiny, tmp_path)
-    for damage in DAMAGES:
+    for damage in rng.sample(sorted(DAMAGES), 2):
         check(experiment, name, damage, rng, ARTIFACTS[name][1])
 
 
@@ -185,8 +188,7 @@ def test_what_a_reader_needs_is_refused_when_it_is_changed(
     experiment = experiment_of(tiny, tmp_path)
     path = experiment.folder / name
     path.write_bytes(path.read_bytes() + b"0")
-    training = reader[0].startswith("train")
-    unused = name.endswith(("last.safetensors", "history.csv", "README.md")) or (training and "/time/c/" in name)
+    unused = name.endswith(("last.safetensors", "history.csv", "README.md"))
     said = experiment.do(reader, name)
     assert (said.status == 0) == unused
     assert unused or said.sentence
@@ -215,4 +217,4 @@ def test_a_figure_is_never_drawn_from_a_lost_shard(tiny: tuple[Path, Path], tmp_
         said = experiment.do(("figure", "--name", "spacetime"), lost)
         assert f"{lost} is missing" in said.sentence
         assert not (experiment.folder / "figures").exists()
-        remove(experiment.root)
+        shutil.rmtree(experiment.root)

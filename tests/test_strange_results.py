@@ -133,7 +133,7 @@ OF_NETCDF: list[tuple[str, tuple[str, ...], Change]] = [
     (DIAGNOSTICS, ("summary",), lambda data: data.rename(member="somebody")),
     (DIAGNOSTICS, ("summary",), lambda data: data.isel(member=slice(1))),
     (DIAGNOSTICS, ("summary",), lambda data: data.assign(stable_horizon=data["stable_horizon"].astype(str))),
-    (DIAGNOSTICS, ("ablation",), lambda data: data.isel(window=slice(0))),
+    (DIAGNOSTICS, ("ablation",), lambda data: data.isel(window=slice(0)).drop_encoding()),
     (ENSEMBLE, (*FIGURE, "ensemble"), lambda data: data.drop_vars("crps")),
     (ENSEMBLE, (*FIGURE, "ensemble"), lambda data: data.isel(rank=slice(1))),
     (SAMPLES, (*FIGURE, "samples"), lambda data: data.drop_vars("noise")),

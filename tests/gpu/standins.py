@@ -108,7 +108,7 @@ def _pydantic() -> ModuleType:
         "field_validator": lambda *_, **__: lambda function: function,
         "model_serializer": lambda function: function,
         "create_model": _created,
-        **dict.fromkeys(("BeforeValidator", "Discriminator", "StringConstraints", "Tag"), _ignored),
+        **dict.fromkeys(("AfterValidator", "BeforeValidator", "Discriminator", "StringConstraints", "Tag"), _ignored),
     }
     vars(module).update(contents)
     return module

@@ -12,8 +12,8 @@ __all__ = ["starts"]
 def starts(inputs: FigureInputs, diffusion: str) -> dict[str, int]:
     """Stabilizer → starting level, for those that use this diffusion model.
 
-    The level is the number in the config, else the one that the model's card holds, else what the card's calibration
-    says; stabilizers whose model has no card at hand are left out.
+    The level is the number in the config, else what the calibration in the model's card says; stabilizers whose model
+    has no card at hand are left out.
     """
     card = inputs.cards.get(f"diffusion/{diffusion}", {})
     found: dict[str, int] = {}
@@ -22,8 +22,6 @@ def starts(inputs: FigureInputs, diffusion: str) -> dict[str, int]:
             continue
         if isinstance(stabilizer.start, int):
             found[label] = stabilizer.start
-        elif "start" in card.get("thresholds", {}):
-            found[label] = int(card["thresholds"]["start"])
         elif "clean_level_counts" in card.get("calibration", {}):
             found[label] = auto_start(dict(card["calibration"]), stabilizer.false_trigger_rate)
     return found
