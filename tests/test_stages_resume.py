@@ -155,6 +155,15 @@ def test_what_is_damaged_is_made_again(
     assert ("damaged" in capsys.readouterr().err) == (damage is not nothing)
 
 
+def test_a_folder_in_the_place_of_a_shard_is_named(tmp_path: Path, prepared: Path) -> None:
+    job = job_in(tmp_path, prepared)
+    path = stopped(job).with_suffix("") / "velocity/c/0/0/0/0"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match=r"/velocity/c/0/0/0/0: a folder stands where a file is needed"):
+        run(job)
+
+
 def reseal(blocks: Path, data: bytes | None = None, **notes: Any) -> None:
     """A state and a record that fit each other."""
     path = blocks / "block-0001.json"
