@@ -23,16 +23,18 @@ import thermalize.simulate
 from thermalize.autoregression import Rollout
 from thermalize.config import Experiment
 from thermalize.errors import UserError
-from thermalize.paths import Results
+from thermalize.paths import SUMS, Results
 from thermalize.simulate import simulate
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.store.draft import Draft
 from thermalize.store.ours import refuse_links
+from thermalize.store.sealed import sums
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.processes import ALONE
 
 CPU = torch.device("cpu")
+README = "README.md"
 
 
 class Killed(BaseException):
@@ -195,12 +197,12 @@ class Case:
 
 
 def product(results: Path, work: Work) -> dict[str, str]:
-    """What came of it; where it was computed and what it cost are not part of that."""
-    below = "emulators/unet" if work.run is training else work.below
-    found = tree(results / "small" / below) | (
-        tree(results.parent / "disk") if work.run is simulating_elsewhere else {}
-    )
-    return {name: digest for name, digest in found.items() if name not in ("README.md", ".train.zarr.outdated")}
+    """What came of it; where it was computed and what it cost, which the readme tells, are not part of that."""
+    folder = results / "small" / ("emulators/unet" if work.run is training else work.below)
+    found = tree(folder) | (tree(results.parent / "disk") if work.run is simulating_elsewhere else {})
+    if (folder / SUMS).is_file():
+        found[SUMS] = "".join(f"{digest} {name}\n" for name, digest in sums(folder / SUMS).items() if name != README)
+    return {name: digest for name, digest in found.items() if name not in (README, ".train.zarr.outdated")}
 
 
 def interrupted(work: Work, folder: Path, change: int) -> None:

@@ -37,12 +37,12 @@ def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
-def content(lost_above: float = 30.0) -> dict[str, Any]:
+def content() -> dict[str, Any]:
     """Persistence from the waves of `training_runs`, in three chunks of which the first ends with step 7."""
     base = settings()
     base["emulators"] = {"persistence": {"kind": "import", "target": "torch.nn:Identity"}}
     rollouts = {"members": 3, "steps": 20, "chunk": 8, "stabilizers": {"raw": {"kind": "none"}}}
-    return {**base, "diffusion": {}, "rollouts": {**rollouts, "lost_above": lost_above}}
+    return {**base, "diffusion": {}, "rollouts": rollouts}
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +53,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def job_in(folder: Path, prepared: Path, **changes: Any) -> Job:
+def job_in(folder: Path, prepared: Path, lost_above: float = 30.0) -> Job:
     shutil.copytree(prepared / "results", folder / "results")
-    return Job(
-        Experiment.model_validate(content(**changes)), Results("small", folder / "results"), "persistence", "raw", 0
-    )
+    experiment = Experiment.model_validate(content())
+    # lower than a configuration may say: persistence loses no waves otherwise
+    settings = experiment.rollouts.model_copy(update={"lost_above": lost_above})
+    experiment = experiment.model_copy(update={"rollouts": settings})
+    return Job(experiment, Results("small", folder / "results"), "persistence", "raw", 0)
 
 
 def run(job: Job) -> dict[str, str]:
@@ -132,7 +134,7 @@ def nothing(blocks: Path) -> None:
         (state, [7, 15]), (another_record, [7, 15]),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("lost_above", [30.0, 1.1])
+@pytest.mark.parametrize("lost_above", [30.0, 1.65, 1.1])
 def test_what_is_damaged_is_made_again(
     tmp_path: Path,
     prepared: Path,
@@ -142,7 +144,7 @@ def test_what_is_damaged_is_made_again(
     lost_above: float,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Also where a member is lost, whose states are no numbers."""
+    """Also where two members are lost, or all of them, whose states are no numbers."""
     expected = run(job_in(tmp_path / "straight", prepared, lost_above=lost_above))
     job = job_in(tmp_path / "killed", prepared, lost_above=lost_above)
     damage(stopped(job))
@@ -151,6 +153,15 @@ def test_what_is_damaged_is_made_again(
     assert run(job) == expected
     assert begun == continued
     assert ("damaged" in capsys.readouterr().err) == (damage is not nothing)
+
+
+def test_a_folder_in_the_place_of_a_shard_is_named(tmp_path: Path, prepared: Path) -> None:
+    job = job_in(tmp_path, prepared)
+    path = stopped(job).with_suffix("") / "velocity/c/0/0/0/0"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match=r"/velocity/c/0/0/0/0: a folder stands where a file is needed"):
+        run(job)
 
 
 def reseal(blocks: Path, data: bytes | None = None, **notes: Any) -> None:

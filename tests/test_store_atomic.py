@@ -89,7 +89,7 @@ def test_remove_takes_files_links_and_nothing_but_no_folder(tmp_path: Path) -> N
     link.symlink_to(folder)
     remove(link)
     assert (folder / "inner" / "file").exists()
-    with pytest.raises(UserError, match="a folder stands in the place of the file"), explaining(folder):
+    with pytest.raises(UserError, match="a folder stands where a file is needed"), explaining(folder):
         remove(folder)
     remove(folder / "inner" / "file")
     remove(folder / "inner" / "file")

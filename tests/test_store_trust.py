@@ -18,7 +18,16 @@ from thermalize.simulate import simulate
 from thermalize.store import home as homes
 from thermalize.store.atomic import exclusive, write_text
 from thermalize.store.home import Home, StrangerError, named_place
-from thermalize.store.manifest import completed, open_store, partial_path, read_manifest, seal, store_path, verify
+from thermalize.store.manifest import (
+    completed,
+    open_store,
+    partial_path,
+    read_manifest,
+    seal,
+    store_path,
+    verify,
+    zarr_store,
+)
 from thermalize.store.ours import discard, refuse_links
 
 __all__ = ["disk"]
@@ -50,6 +59,11 @@ def sealed(folder: Path, final: Path | None = None, storage: Home | None = None)
     fill(partial_path(manifest), field())
     seal(partial_path(manifest), final or store_path(manifest), manifest, "f", home=storage)
     return manifest
+
+
+def rewritten(path: Path, **changes: object) -> None:
+    """A manifest as somebody else may write it: other content, with the digest of it."""
+    path.write_text(read_manifest(path).model_copy(update=changes).text())
 
 
 def listed(folder: Path, *urls: str) -> Path:
@@ -187,7 +201,7 @@ def test_no_manifest_and_no_receipt_puts_a_folder_of_somebody_else_on_the_list(
         (receipts / ".place").write_text(url)
     else:
         path = manifest if where == "manifest" else manifest.with_name(".train.manifest.json")
-        path.write_text(json.dumps({**json.loads(path.read_text()), "url": url, "sizes": {}, "fingerprint": "other"}))
+        rewritten(path, url=url, sizes={}, fingerprint="other")
     simulate(experiment(), "train", manifest, workers=1)
     assert tree(somebody) == before
     assert SENTENCE in capsys.readouterr().err
@@ -208,14 +222,14 @@ def test_no_manifest_makes_us_ask_a_place_that_the_user_never_named(
     tmp_path: Path, url: str, storage: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = sealed(tmp_path)
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "url": url, "sizes": {"zarr.json": 1}}))
+    rewritten(manifest, url=url, sizes={"zarr.json": 1})
     elsewhere = homes.elsewhere
     monkeypatch.setattr(
         homes, "elsewhere", lambda given: elsewhere(given) if given == storage else pytest.fail(f"asked {given}")
     )
     for read in (
         lambda: open_store(manifest, storage=storage),
-        lambda: open_store(manifest, verify=False, storage=storage),
+        lambda: zarr_store(manifest, storage),
         lambda: verify(manifest, storage),
         lambda: completed(manifest, "f", home(storage)),
     ):
@@ -238,9 +252,11 @@ def test_a_place_is_named_by_configuration_or_environment(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("place", ["digests", "sizes"])
 def test_a_manifest_names_no_file_but_those_of_a_store(tmp_path: Path, key: str, place: str) -> None:
     manifest = sealed(tmp_path)
-    content = json.loads(manifest.read_text())
-    value: object = "sha256:0" if place == "digests" else 1
-    manifest.write_text(json.dumps({**content, place: {**content.get(place, {}), key: value}}))
+    digests = read_manifest(manifest).digests
+    files: dict[str, dict[str, object]] = {"digests": {**digests}, "sizes": dict.fromkeys(digests, 1)}
+    rewritten(manifest, url="file:///disk/train.zarr", **files)
+    read_manifest(manifest)
+    rewritten(manifest, **{place: {**files[place], key: files[place]["zarr.json"]}})
     with pytest.raises(UserError, match="is not a manifest of this version"):
         read_manifest(manifest)
 
@@ -248,7 +264,7 @@ def test_a_manifest_names_no_file_but_those_of_a_store(tmp_path: Path, key: str,
 @pytest.mark.parametrize("change", [{"store": ".."}, {"store": "."}, {"variable": "../x"}, {"store": "notes"}])
 def test_names_in_a_manifest_are_names(tmp_path: Path, change: dict[str, str]) -> None:
     manifest = sealed(tmp_path)
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **change}))
+    rewritten(manifest, **change)
     with pytest.raises(UserError, match="is not a manifest of this version"):
         read_manifest(manifest)
 

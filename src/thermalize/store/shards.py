@@ -153,6 +153,6 @@ def _read(path: Path, array: zarr.Array[Any], region: Region) -> np.ndarray:
 def digest(path: Place) -> str:
     """SHA-256 of a file as "sha256:…"."""
     if isinstance(path, Path) and path.exists() and not path.is_file():  # a pipe would be waited for
-        raise OSError(errno.EINVAL, "it is not a file", str(path))
+        raise OSError(errno.EISDIR if path.is_dir() else errno.EINVAL, "it is not a file", str(path))
     with path.open("rb") as file:
         return f"sha256:{file_digest(cast('BufferedReader', file), 'sha256').hexdigest()}"
