@@ -264,10 +264,10 @@ def test_seeds_are_scored_as_an_ensemble(results):
     assert float(raw["crps"][0]) == pytest.approx(error, rel=1e-5)
 
 
-def test_seeds_that_make_no_ensemble_are_refused_in_one_sentence(folder, tmp_path):
+def test_seeds_that_make_no_ensemble_are_refused_in_one_sentence(tmp_path):
     (tmp_path / "one.yaml").write_text(TINY.read_text().replace("seeds: [0, 1]", "seeds: [0]"))
     arguments = ("ensemble", tmp_path / "one.yaml", "--emulator", "small", "--stabilizer", "raw")
-    done = thermalize(*arguments, cwd=folder)
+    done = thermalize(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "two `seeds` or more" in done.stderr
@@ -334,6 +334,7 @@ def test_a_model_of_another_system_is_refused(results, tmp_path):
     shutil.copytree(results, tmp_path / "results" / "tiny")
     text = TINY.read_text().replace("length: 22.0", "length: 20.0")
     (tmp_path / "other.yaml").write_text(text)
+    (tmp_path / "results" / "tiny" / "config.yaml").unlink()  # which says that these are results of another experiment
     arguments = ("--emulator", "small", "--stabilizer", "raw")
     done = thermalize("rollout", "other.yaml", *arguments, cwd=tmp_path)
     assert done.returncode == 2
