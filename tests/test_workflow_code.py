@@ -28,7 +28,11 @@ STAGES = {
     ),
     "simulate": ((*simulate.CODE, *simulate.IMPORT_CODE), {"cluster": "says where blocks are computed"}),
 }
-NEVER = {"revision": "a note in the card", "stages": "an empty package"}
+NEVER = {
+    "revision": "a note in the card",
+    "stages": "an empty package",
+    "networksize": "refuses a network that is too large, and computes nothing of a result",
+}
 IN_THE_OTHER = {"emulator": foreign.CODE}
 
 
