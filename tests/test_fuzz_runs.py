@@ -55,7 +55,7 @@ LEAST: dict[str, Any] = {
     "rollouts": {
         "members": 1,
         "steps": 1,
-        "chunk": 1,
+        "chunk": 2,
         "stabilizers": {"thermalized": {"start": "auto", "reverse_steps": 1}},
     },
     "diagnostics": {

@@ -138,7 +138,7 @@ class RolloutsConfig(Strict):
     members: int = quantity("1", "rollouts per seed, each from its own test member", 16, gt=0, le=MOST_MEMBERS)
     steps: int = quantity("emulator steps", "length of every rollout", gt=0, le=MOST_STEPS)
     chunk: int = quantity(
-        "emulator steps", "steps per stored chunk, the unit of streaming and of resuming", 500, gt=0, le=MOST_FRAMES
+        "emulator steps", "steps per stored chunk, the unit of streaming and of resuming", 500, ge=2, le=MOST_FRAMES
     )
     initial: Literal["first", "random"] = Field(
         "first", description="start at the first test frame, or at one drawn for every seed and member"
