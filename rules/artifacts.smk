@@ -57,7 +57,7 @@ for figure in FIGURES:
         message:
             "figure {params.figure}"
         shell:
-            "{THERMALIZE} --settings {params.settings} figure {params.config:q} --name {params.figure} > {log:q} 2>&1"
+            "python -m thermalize --settings {params.settings} figure {params.config:q} --name {params.figure} > {log:q} 2>&1"
 
 
 # Twice the same: a report shows PNGs in place, also animated ones, but offers GIFs for download only.
@@ -89,7 +89,7 @@ rule movie:
     message:
         "movie"
     shell:
-        "{THERMALIZE} --settings {params.settings} movie {params.config:q} > {log:q} 2>&1"
+        "python -m thermalize --settings {params.settings} movie {params.config:q} > {log:q} 2>&1"
 
 
 # One row per emulator and stabilizer.
@@ -118,7 +118,7 @@ rule summary:
     message:
         "summary table"
     shell:
-        "{THERMALIZE} --settings {params.settings} summary {params.config:q} > {log:q} 2>&1"
+        "python -m thermalize --settings {params.settings} summary {params.config:q} > {log:q} 2>&1"
 
 
 if EXPERIMENT.sweeps:
@@ -152,4 +152,4 @@ if EXPERIMENT.sweeps:
         message:
             "table of the sweeps"
         shell:
-            "{THERMALIZE} --settings {params.settings} ablation {params.config:q} > {log:q} 2>&1"
+            "python -m thermalize --settings {params.settings} ablation {params.config:q} > {log:q} 2>&1"

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -33,7 +32,7 @@ if found := {os.pathsep, "{", "}"} & {*str(ROOT)}:
     )
 
 # Rules run the package of this checkout, also inside conda environments that do not have it installed.
-THERMALIZE = f"PYTHONPATH={shlex.quote(str(SRC))}${{PYTHONPATH:+:$PYTHONPATH}} python -m thermalize"
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(SRC), os.environ.get("PYTHONPATH"))))
 
 # Read strictly before Snakemake reads it; of files that were given with --configfile, it has read them already.
 if not workflow.overwrite_configfiles:

@@ -22,7 +22,7 @@ rule diagnose:
     message:
         "diagnose {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed}"
     shell:
-        "{THERMALIZE} --settings {params.settings} diagnose {params.config:q} --emulator {wildcards.emulator}"
+        "python -m thermalize --settings {params.settings} diagnose {params.config:q} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed} > {log:q} 2>&1"
 
 
@@ -50,5 +50,5 @@ rule ensemble:
     message:
         "ensemble of {wildcards.emulator}, {wildcards.stabilizer}"
     shell:
-        "{THERMALIZE} --settings {params.settings} ensemble {params.config:q} --emulator {wildcards.emulator}"
+        "python -m thermalize --settings {params.settings} ensemble {params.config:q} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} > {log:q} 2>&1"

@@ -25,7 +25,7 @@ rule train_diffusion:
     message:
         "train diffusion model {wildcards.diffusion} (progress: {log})"
     shell:
-        "{THERMALIZE} --settings {params.settings} train-diffusion {params.config:q} --diffusion {wildcards.diffusion}"
+        "python -m thermalize --settings {params.settings} train-diffusion {params.config:q} --diffusion {wildcards.diffusion}"
         " --threads {threads} --gpus {resources.gpu} > {log:q} 2>&1"
 
 
@@ -54,5 +54,5 @@ rule sample:
     message:
         "samples of diffusion model {wildcards.diffusion} (progress: {log})"
     shell:
-        "{THERMALIZE} --settings {params.settings} sample {params.config:q} --diffusion {wildcards.diffusion}"
+        "python -m thermalize --settings {params.settings} sample {params.config:q} --diffusion {wildcards.diffusion}"
         " --threads {threads} --gpus {resources.gpu} > {log:q} 2>&1"

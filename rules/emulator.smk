@@ -18,7 +18,7 @@ rule device:
     message:
         "look for the demanded device"
     shell:
-        "{THERMALIZE} device {params.config:q} --gpus {resources.gpu} > {log:q} 2>&1"
+        "python -m thermalize device {params.config:q} --gpus {resources.gpu} > {log:q} 2>&1"
 
 
 # Train an emulator; the state of an interrupted training is kept aside and continued. One that was trained elsewhere is
@@ -48,5 +48,5 @@ rule train_emulator:
     message:
         "train emulator {wildcards.emulator} (progress: {log})"
     shell:
-        "{THERMALIZE} --settings {params.settings} train-emulator {params.config:q} --emulator {wildcards.emulator}"
+        "python -m thermalize --settings {params.settings} train-emulator {params.config:q} --emulator {wildcards.emulator}"
         " --threads {threads} --gpus {resources.gpu} > {log:q} 2>&1"

@@ -28,7 +28,7 @@ rule rollout:
     message:
         "rollout of {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed} (progress: {log})"
     shell:
-        "{THERMALIZE} --settings {params.settings} rollout {params.config:q} --emulator {wildcards.emulator}"
+        "python -m thermalize --settings {params.settings} rollout {params.config:q} --emulator {wildcards.emulator}"
         " --stabilizer {wildcards.stabilizer} --seed {wildcards.seed}"
         " --threads {threads} --gpus {resources.gpu} > {log:q} 2>&1"
 
@@ -82,5 +82,5 @@ rule cost:
     message:
         "cost of {wildcards.emulator}, side by side"
     shell:
-        "{THERMALIZE} --settings {params.settings} cost {params.config:q} --emulator {wildcards.emulator}"
+        "python -m thermalize --settings {params.settings} cost {params.config:q} --emulator {wildcards.emulator}"
         " --threads 1 --gpus {resources.gpu} > {log:q} 2>&1"

@@ -27,7 +27,7 @@ rule simulate:
     message:
         "simulate {wildcards.split}"
     shell:
-        "{THERMALIZE} --settings {params.settings} simulate {params.config:q} --split {wildcards.split}"
+        "python -m thermalize --settings {params.settings} simulate {params.config:q} --split {wildcards.split}"
         " --workers {threads} --gpus {resources.gpu} > {log:q} 2>&1"
 
 
