@@ -22,7 +22,7 @@ from thermalize.resources import training_memory_of
 from thermalize.sources import sources
 from thermalize.workflow import emulator_files_of, figures_of, gpus_of, is_lost, settings_of
 from thermalize.workflow import simulation_gpus_of, simulation_threads_of, source_files_of, source_stamp_of
-from thermalize.workflow import training_gpus_of
+from thermalize.workflow import run_package_of, training_gpus_of
 
 if __name__:  # of the module as which these files are imported
     sys.exit("Error: thermalize cannot be imported with `module:` yet; run its Snakefile by itself, with --snakefile")
@@ -32,7 +32,7 @@ if found := {os.pathsep, "{", "}"} & {*str(ROOT)}:
     )
 
 # Rules run the package of this checkout, also inside conda environments that do not have it installed.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(SRC), os.environ.get("PYTHONPATH"))))
+run_package_of(SRC)
 
 # Read strictly before Snakemake reads it; of files that were given with --configfile, it has read them already.
 if not workflow.overwrite_configfiles:

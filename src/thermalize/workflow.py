@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -25,6 +26,7 @@ __all__ = [
     "figures_of",
     "gpus_of",
     "is_lost",
+    "run_package_of",
     "settings_of",
     "simulation_gpus_of",
     "simulation_threads_of",
@@ -113,6 +115,11 @@ def source_stamp_of(experiment: Experiment) -> str:
     """Digest of sizes and times of change of all imported files: a Zarr store changes without its folder changing."""
     paths = map(Path, source_files_of(experiment))
     return stamp([path for path in paths if path.exists()])
+
+
+def run_package_of(source: Path) -> None:
+    """From here on, processes that are started import the package from the folder `source`, wherever they run."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(source), os.environ.get("PYTHONPATH"))))
 
 
 def is_lost(metadata: Path, manifest: Path) -> bool:
