@@ -212,11 +212,8 @@ def test_patterns_look_at_so_many_names(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("pattern", ["/**/*", "/**/*.nc"])
 def test_the_whole_disk_is_not_searched(pattern: str) -> None:
-    """Where a disk holds less, it is searched, and nothing hangs."""
-    try:
-        assert refused(pattern)
-    except pytest.fail.Exception:
-        pytest.skip("there is little on this disk, and all of it is data")
+    """It holds too many names, or, where it is small, files that are no data."""
+    assert refused(pattern).startswith("simulation.import: ")
 
 
 @pytest.mark.parametrize("name", ["a\0.nc", "~nobody-of-this-name/a.nc", "x" * 900])
