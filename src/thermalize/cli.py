@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
-from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,15 +14,15 @@ from thermalize.configfile import load_experiment, schema_text
 from thermalize.errors import UserError, printable
 from thermalize.estimates import core_hours, duration, refuse_impossible
 from thermalize.grants import device_of, processes_of, take
+from thermalize.jobs import SETTINGS, known, load_job
 from thermalize.paths import Results
-from thermalize.resolved import check_settings, refuse_other, write_experiment
+from thermalize.resolved import write_experiment
 from thermalize.store.atomic import refused
-from thermalize.store.ours import refuse_links
 from thermalize.terminal import any_terminal
 from thermalize.workflow import simulation_gpus_of, training_gpus_of
 
 if TYPE_CHECKING:
-    from thermalize.config import Experiment
+    pass
 
 __all__ = ["app", "main"]
 
@@ -47,7 +45,6 @@ Seed = Annotated[int, typer.Option("--seed", help="one of `seeds`")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the networks")]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs that the scheduler granted")]
 RESULTS = Path("results")
-SETTINGS: ContextVar[str | None] = ContextVar("settings", default=None)
 
 
 @app.callback()
@@ -77,7 +74,7 @@ def device(config: Config, gpus: Gpus = None, root: Root = RESULTS) -> None:
     from thermalize.device import resolve as resolve_device
     from thermalize.store import sealed
 
-    experiment, paths = _load(config, root, None)
+    experiment, paths = load_job(config, root, None)
     found = resolve_device(experiment.device, gpus)
     sealed.write(paths.device, (json.dumps({"device": found.type}) + "\n").encode())
 
@@ -95,7 +92,7 @@ def simulate(
     """Integrate the ensemble of one split into a Zarr store through Dask."""
     from thermalize.simulate import simulate as run
 
-    experiment, paths = _load(config, root, "simulate", split=split)
+    experiment, paths = load_job(config, root, "simulate", split=split)
     take(gpus, simulation_gpus_of(experiment))
     run(experiment, split, paths.simulation(split), workers, gpus=gpus)
 
@@ -105,8 +102,8 @@ def train_emulator(
     config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
 ) -> None:
     """Train an emulator, or take one in that was trained elsewhere; continues an interrupted training."""
-    experiment, paths = _load(config, root, "emulator", emulator=emulator)
-    _known("emulators", emulator, experiment.emulators)
+    experiment, paths = load_job(config, root, "emulator", emulator=emulator)
+    known("emulators", emulator, experiment.emulators)
     with processes_of(experiment, threads, gpus, training_gpus_of(experiment, "emulators", emulator)) as processes:
         from thermalize.stages.emulator import train_emulator as run
 
@@ -118,8 +115,8 @@ def train_diffusion(
     config: Config, diffusion: DiffusionName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
 ) -> None:
     """Train and calibrate a diffusion model; continues an interrupted training."""
-    experiment, paths = _load(config, root, "diffusion", diffusion=diffusion)
-    _known("diffusion", diffusion, experiment.diffusion)
+    experiment, paths = load_job(config, root, "diffusion", diffusion=diffusion)
+    known("diffusion", diffusion, experiment.diffusion)
     with processes_of(experiment, threads, gpus, training_gpus_of(experiment, "diffusion", diffusion)) as processes:
         from thermalize.stages.diffusion import train_diffusion as run
 
@@ -131,8 +128,8 @@ def sample(
     config: Config, diffusion: DiffusionName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
 ) -> None:
     """Let a diffusion model make states and compare them with held-out truth."""
-    experiment, paths = _load(config, root, "sample", diffusion=diffusion)
-    _known("diffusion", diffusion, experiment.diffusion)
+    experiment, paths = load_job(config, root, "sample", diffusion=diffusion)
+    known("diffusion", diffusion, experiment.diffusion)
     device = device_of(experiment, threads, gpus)
     from thermalize.stages.samples import sample_diffusion as run
 
@@ -151,9 +148,9 @@ def rollout(
     root: Root = RESULTS,
 ) -> None:
     """Run an emulator under a stabilizer; continues an interrupted rollout."""
-    experiment, paths = _load(config, root, "rollout", emulator=emulator, stabilizer=stabilizer, seed=seed)
-    _known("emulators", emulator, experiment.emulators)
-    _known("rollouts.stabilizers", stabilizer, experiment.stabilizers)
+    experiment, paths = load_job(config, root, "rollout", emulator=emulator, stabilizer=stabilizer, seed=seed)
+    known("emulators", emulator, experiment.emulators)
+    known("rollouts.stabilizers", stabilizer, experiment.stabilizers)
     device = device_of(experiment, threads, gpus)
     from thermalize.stages.rollouts import Job
     from thermalize.stages.rollouts import rollout as run
@@ -164,8 +161,8 @@ def rollout(
 @app.command()
 def cost(config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS) -> None:
     """Time every stabilizer of an emulator side by side."""
-    experiment, paths = _load(config, root, "cost", emulator=emulator)
-    _known("emulators", emulator, experiment.emulators)
+    experiment, paths = load_job(config, root, "cost", emulator=emulator)
+    known("emulators", emulator, experiment.emulators)
     device = device_of(experiment, threads, gpus)
     from thermalize.stages.cost import measure_cost
 
@@ -179,7 +176,7 @@ def diagnose(
     """Compare a rollout with held-out truth and write the diagnostics as NetCDF."""
     from thermalize.stages.diagnose import diagnose_rollout
 
-    experiment, paths = _load(config, root, "diagnose", emulator=emulator, stabilizer=stabilizer, seed=seed)
+    experiment, paths = load_job(config, root, "diagnose", emulator=emulator, stabilizer=stabilizer, seed=seed)
     where = (emulator, stabilizer, seed)
     diagnose_rollout(experiment, paths.rollout(*where), paths.simulation("test"), paths.diagnostics(*where))
 
@@ -189,9 +186,9 @@ def ensemble(config: Config, emulator: EmulatorName, stabilizer: StabilizerName,
     """Score the seeds of a rollout as an ensemble forecast of held-out truth."""
     from thermalize.stages.ensemble import score_ensemble
 
-    experiment, paths = _load(config, root, "ensemble", emulator=emulator, stabilizer=stabilizer)
-    _known("emulators", emulator, experiment.emulators)
-    _known("rollouts.stabilizers", stabilizer, experiment.stabilizers)
+    experiment, paths = load_job(config, root, "ensemble", emulator=emulator, stabilizer=stabilizer)
+    known("emulators", emulator, experiment.emulators)
+    known("rollouts.stabilizers", stabilizer, experiment.stabilizers)
     score_ensemble(experiment, emulator, stabilizer, paths)
 
 
@@ -202,7 +199,7 @@ def figure(
     """Draw one figure as PDF and PNG."""
     from thermalize.stages.artifacts import draw_figure
 
-    draw_figure(*_load(config, root, "artifacts"), name)
+    draw_figure(*load_job(config, root, "artifacts"), name)
 
 
 @app.command()
@@ -210,7 +207,7 @@ def movie(config: Config, root: Root = RESULTS) -> None:
     """Make a short movie of truth, raw and stabilised rollout as GIF."""
     from thermalize.stages.artifacts import make_movie
 
-    make_movie(*_load(config, root, "artifacts"))
+    make_movie(*load_job(config, root, "artifacts"))
 
 
 @app.command()
@@ -218,7 +215,7 @@ def summary(config: Config, root: Root = RESULTS) -> None:
     """Write the summary table as CSV and LaTeX."""
     from thermalize.stages.artifacts import tabulate
 
-    tabulate(*_load(config, root, "artifacts"))
+    tabulate(*load_job(config, root, "artifacts"))
 
 
 @app.command()
@@ -226,7 +223,7 @@ def ablation(config: Config, root: Root = RESULTS) -> None:
     """Write the table of the sweeps as CSV and LaTeX."""
     from thermalize.stages.artifacts import tabulate_sweeps
 
-    tabulate_sweeps(*_load(config, root, "artifacts"))
+    tabulate_sweeps(*load_job(config, root, "artifacts"))
 
 
 @app.command()
@@ -291,21 +288,3 @@ def main() -> None:
     if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun one speaks
         print(f"Error: {printable(sentence)}", file=sys.stderr)
     sys.exit(2)
-
-
-def _load(config: Path, root: Path, stage: str | None, **wildcards: object) -> tuple[Experiment, Results]:
-    """The experiment of a job, which is the one that it was planned with, and where its results lie."""
-    experiment, asked = load_experiment(config), SETTINGS.get()
-    paths = Results(experiment.name, root)
-    if stage is not None and asked is not None:
-        check_settings(experiment, asked, config, stage, wildcards)
-    elif stage is not None:
-        refuse_other(experiment, paths.config, config, stage, wildcards)
-    refuse_links(paths.folder, root)
-    refuse_impossible(experiment, root)
-    return experiment, paths
-
-
-def _known(section: str, name: str, available: Mapping[str, object]) -> None:
-    if name not in available:
-        raise UserError(f"{name!r} is not under {section}; there is {', '.join(available) or 'nothing'}")
