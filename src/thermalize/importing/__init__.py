@@ -5,6 +5,7 @@
     lengths    how long a file of NetCDF 3 must be
     digests    contents of the files as SHA-256, which are read once
     finding    the variables that the configuration names
+    blosc      Zarr chunks that are shorter than they say
     written    which numbers of a Zarr store were never written
     missing    which numbers mean that there is none, and what the others mean
     plausible  what no field looks like

@@ -21,6 +21,7 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
+from thermalize.importing.blosc import guarded
 from thermalize.store.place import Place
 from thermalize.store.reading import Checked, for_zarr
 
@@ -63,13 +64,17 @@ class Substituting(WrapperStore[Store]):
             return found
         try:
             described = json.loads(found.to_bytes())
+        except ValueError:
+            return found
+        described = described if document == ATTRIBUTES else guarded(described)
+        try:
             stated = self.stated.setdefault(name, Stated())
             if document == ATTRIBUTES:
                 stated.attribute = described.pop(FILL, None)
             else:
                 self._change(described, stated, DOCUMENTS[document], name in self._names)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            return found
+        except (AttributeError, KeyError, TypeError, ValueError):  # of what holds no real numbers
+            pass
         return prototype.buffer.from_bytes(json.dumps(described).encode())
 
     def _change(self, described: dict[str, Any], stated: Stated, entry: str, substituted: bool) -> None:
