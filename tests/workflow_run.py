@@ -61,8 +61,11 @@ def fingerprints(results: Path) -> dict[str, str]:
 
 
 def _content(path: Path) -> bytes:
-    if path.name == "summary.csv" and path.stat().st_size:
-        table = pd.read_csv(path, dtype=str)
+    if path.name == "summary.csv":
+        try:
+            table = pd.read_csv(path, dtype=str)
+        except ValueError:  # is damaged
+            return path.read_bytes()
         return table.drop(columns=[c for c in table if c.startswith(TIMED)]).to_csv().encode()
     if path.name in ("summary.tex", "summary.csv.sha256", "summary.tex.sha256"):
         return b""
