@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 import torch
 
-import thermalize.simulate
+import thermalize.truth.simulate
 from thermalize import systems
 from thermalize.config import Experiment, SimulationConfig
-from thermalize.ensemble import Ensemble
-from thermalize.simulate import simulate
 from thermalize.store.manifest import open_store, read_manifest, store_path
+from thermalize.truth.simulate import simulate
+from thermalize.truth.simulated import Ensemble
 
 __all__ = ["case", "grown", "main", "measured", "published"]
 
@@ -87,7 +87,7 @@ def _experiment(system: dict[str, Any], split: dict[str, int], **simulation: Any
 def measured(experiment: Experiment, folder: Path) -> dict[str, float]:
     """Simulate and read: times in seconds, sizes in bytes, and the peaks of memory of this process and its workers."""
     manifest, sealing = folder / "train.manifest.json", _Clock()
-    with sealing.around(thermalize.simulate, "seal"), _Memory() as memory:
+    with sealing.around(thermalize.truth.simulate, "seal"), _Memory() as memory:
         begin = time.perf_counter()
         simulate(experiment, "train", manifest)
         seconds = time.perf_counter() - begin

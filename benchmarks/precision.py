@@ -24,13 +24,13 @@ import torch
 from benchmarks.machine import _processor
 from benchmarks.report import table
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment, KolmogorovConfig, TrainingConfig
-from thermalize.configfile import load_experiment
-from thermalize.device import autocast
+from thermalize.config.load import load_experiment
 from thermalize.diffusion import schedule as schedules
 from thermalize.diffusion.denoiser import Denoiser
 from thermalize.diffusion.objective import DiffusionObjective
+from thermalize.emulators.base import ResidualEmulator
 from thermalize.emulators.objective import EmulatorObjective
-from thermalize.emulators.residual import ResidualEmulator
+from thermalize.runtime.devices import autocast
 from thermalize.systems import Timing, build, frames
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.data import Normalization, Trajectories

@@ -26,12 +26,12 @@ from benchmarks.machine import _processor
 from benchmarks.report import table
 from thermalize import systems
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment, SimulationConfig, ThermalizerConfig
+from thermalize.config.load import load_experiment
 from thermalize.config.systems import SystemConfig
-from thermalize.configfile import load_experiment
 from thermalize.diffusion.denoiser import Denoiser
 from thermalize.models import build
 from thermalize.models.describe import operations
-from thermalize.resources import frame_mb
+from thermalize.workflow.resources import frame_mb
 
 __all__ = ["GPUS", "Gpu", "Stage", "main", "stages"]
 

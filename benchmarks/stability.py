@@ -25,15 +25,15 @@ from torch import Tensor
 
 import thermalize
 from benchmarks.report import table
-from thermalize.autoregression import Rollout, State, member_keys
-from thermalize.configfile import load_experiment
-from thermalize.diagnostics.spectra import Shells, energy_containing, log_spectral_distance
+from thermalize.config.load import load_experiment
 from thermalize.emulators.base import Emulator
-from thermalize.paths import Results
-from thermalize.progress import track
+from thermalize.metrics.spectra import Shells, energy_containing, log_spectral_distance
+from thermalize.rollout.engine import Rollout, State, member_keys
+from thermalize.runtime.progress import track
 from thermalize.stabilizers.bands import shells
 from thermalize.stages.stabilizing import Parts
 from thermalize.store.manifest import open_store
+from thermalize.store.results import Results
 
 __all__ = ["Block", "Study", "main", "pushed"]
 

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from thermalize.configfile import configuration_page, schema_text
+from thermalize.config.load import configuration_page, schema_text
 
 __all__ = ["PAGES", "main"]
 

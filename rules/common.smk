@@ -10,19 +10,19 @@ ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SRC = ROOT / "src"
 sys.path.insert(0, str(SRC))
 
-from thermalize.configmerge import merged_experiment
-from thermalize.configyaml import read_mapping
-from thermalize.errors import UserError
-from thermalize.estimates import refuse_impossible
-from thermalize.paths import MODEL_FILES, Results, digests_of, with_digest
-from thermalize.requisites import stores_for
-from thermalize.resolved import hold_experiment
-from thermalize.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of
-from thermalize.resources import training_memory_of
-from thermalize.sources import sources
-from thermalize.workflow import emulator_files_of, figures_of, gpus_of, is_lost, settings_of
-from thermalize.workflow import simulation_gpus_of, simulation_threads_of, source_files_of, source_stamp_of
-from thermalize.workflow import run_package_of, training_gpus_of
+from thermalize.config.merge import merged_experiment
+from thermalize.config.strictyaml import read_mapping
+from thermalize.runtime.errors import UserError
+from thermalize.workflow.estimates import refuse_impossible
+from thermalize.store.results import MODEL_FILES, Results, digests_of, with_digest
+from thermalize.workflow.plan import stores_for
+from thermalize.workflow.resolved import hold_experiment
+from thermalize.workflow.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of
+from thermalize.workflow.resources import training_memory_of
+from thermalize.workflow.code import sources
+from thermalize.workflow.plan import emulator_files_of, figures_of, gpus_of, is_lost, settings_of
+from thermalize.workflow.plan import simulation_gpus_of, simulation_threads_of, source_files_of, source_stamp_of
+from thermalize.workflow.plan import run_package_of, training_gpus_of
 
 if __name__:  # of the module as which these files are imported
     sys.exit("Error: thermalize cannot be imported with `module:` yet; run its Snakefile by itself, with --snakefile")

@@ -12,8 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from thermalize import systems
-from thermalize.artifacts.inputs import FigureInputs, Key
 from thermalize.config import Experiment
+from thermalize.figures.inputs import FigureInputs, Key
 
 MEANINGS = "stable nonfinite energy enstrophy spectrum frozen"
 HORIZON = 40

@@ -43,7 +43,7 @@ def _first(folder: Path) -> bool:
 
 def counting(last: int) -> int:
     """Says every number on the way to the last one."""
-    from thermalize.cluster import report
+    from thermalize.truth.cluster import report
 
     for number in range(last + 1):
         report([last, number])

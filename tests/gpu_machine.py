@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from workflow_run import environment
 
-from thermalize import lease
+from thermalize.runtime import devices
 
 TAKE = """
 import os, sys
@@ -49,8 +49,8 @@ class Machine:
         for variable in ("CUDA_VISIBLE_DEVICES", "TORCHELASTIC_RUN_ID"):
             monkeypatch.setenv(variable, "")  # so that it is put back even where only the test sets it
             monkeypatch.delenv(variable)
-        monkeypatch.setattr(lease, "FOLDER", self.locks)
-        monkeypatch.setattr(lease, "_HELD", [])
+        monkeypatch.setattr(devices, "FOLDER", self.locks)
+        monkeypatch.setattr(devices, "_HELD", [])
         return self
 
     def take(self, wanted: int, **environment: str) -> subprocess.Popen[str]:

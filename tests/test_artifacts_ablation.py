@@ -9,12 +9,11 @@ import pytest
 from matplotlib.patches import Rectangle
 from test_artifacts_figures import labels, overlaps, render
 
-from thermalize.artifacts.ablation import sweep_table, with_point_names
-from thermalize.artifacts.figures import FigureInputs, draw
-from thermalize.artifacts.style import appearances
-from thermalize.artifacts.tables import summarise
-from thermalize.artifacts.tabletext import read_csv, write_csv, write_tex
 from thermalize.config import Experiment
+from thermalize.figures import FigureInputs, draw
+from thermalize.figures.style import appearances
+from thermalize.figures.tables import summarise, sweep_table, with_point_names
+from thermalize.figures.tabletext import read_csv, write_csv, write_tex
 from thermalize.stages.artifacts import print_table
 
 SWEEPS = {

@@ -17,23 +17,22 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from thermalize.artifacts.figures import FIGURES, FigureInputs, draw, save
-from thermalize.artifacts.figures.courses import binned
-from thermalize.artifacts.figures.health import energy
-from thermalize.artifacts.figures.starts import starts
-from thermalize.artifacts.figures.strips import paint, scale, truth_strip, windows
-from thermalize.artifacts.figures.strips import rollout_strip as strip_of
-from thermalize.artifacts.figures.survival import all_inside
-from thermalize.artifacts.inputs import cause, envelope, lost_steps, strip
-from thermalize.artifacts.pooling import Estimate, average, horizons, survival
-from thermalize.artifacts.provenance import config_digest, provenance
-from thermalize.artifacts.style import appearances, plain_log, styled
-from thermalize.artifacts.words import interval_text, number
 from thermalize.config import Experiment
-from thermalize.diagnostics.invariants import layers
-from thermalize.diagnostics.study import shells_of
-from thermalize.errors import UserError
-from thermalize.workflow import figures_of
+from thermalize.figures import FIGURES, FigureInputs, draw, save
+from thermalize.figures.health import binned, energy
+from thermalize.figures.inputs import cause, envelope, lost_steps, strip
+from thermalize.figures.pooling import Estimate, average, horizons, survival
+from thermalize.figures.saving import config_digest, provenance
+from thermalize.figures.spacetime import paint, scale, truth_strip, windows
+from thermalize.figures.spacetime import rollout_strip as strip_of
+from thermalize.figures.starts import starts
+from thermalize.figures.style import appearances, plain_log, styled
+from thermalize.figures.survival import all_inside
+from thermalize.figures.tabletext import interval_text, number
+from thermalize.metrics.invariants import layers
+from thermalize.metrics.study import shells_of
+from thermalize.runtime.errors import UserError
+from thermalize.workflow.plan import figures_of
 
 NAMES = (
     "calibration", "distributions", "health", "overview", "samples", "spacetime", "spectra", "survival", "training",

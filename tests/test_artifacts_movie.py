@@ -13,14 +13,13 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from thermalize.artifacts.animation import encode
-from thermalize.artifacts.figures import FigureInputs
-from thermalize.artifacts.movie import BEGINNING, END, FRAME, durations, pair, palette, pictures, stage
-from thermalize.artifacts.provenance import config_digest
-from thermalize.artifacts.storyboard import FRAMES, Stretch, bounds, storyboard, stride
-from thermalize.artifacts.style import RAW, styled
-from thermalize.paths import Results
+from thermalize.figures import FigureInputs
+from thermalize.figures.movie import BEGINNING, END, FRAME, durations, pair, palette, pictures, stage
+from thermalize.figures.saving import config_digest, encode
+from thermalize.figures.scenes import FRAMES, Stretch, bounds, storyboard, stride
+from thermalize.figures.style import RAW, styled
 from thermalize.stages import artifacts
+from thermalize.store.results import Results
 
 
 @pytest.fixture(scope="module", params=artifact_data.SYSTEMS)

@@ -10,12 +10,19 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from thermalize.artifacts.figures import FigureInputs, draw
-from thermalize.artifacts.figures.colours import channel_names, described, symmetric_limit
-from thermalize.artifacts.figures.panels import chosen_steps, rows_of, spread_out, truth_frames
-from thermalize.artifacts.figures.planes import plane_of
-from thermalize.artifacts.inputs import snapshots, state
-from thermalize.artifacts.units import length_scale, number_scale, time_scale, typeset, wavenumber_scale
+from thermalize.figures import FigureInputs, draw
+from thermalize.figures.fields import plane_of
+from thermalize.figures.inputs import snapshots, state
+from thermalize.figures.panels import (
+    channel_names,
+    chosen_steps,
+    described,
+    rows_of,
+    spread_out,
+    symmetric_limit,
+    truth_frames,
+)
+from thermalize.figures.units import length_scale, number_scale, time_scale, typeset, wavenumber_scale
 
 
 @pytest.fixture(scope="module")

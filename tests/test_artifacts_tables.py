@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from thermalize.artifacts.tables import summarise
-from thermalize.artifacts.tabletext import format_terminal, read_csv, write_csv, write_tex
 from thermalize.config import Experiment
-from thermalize.errors import UserError
+from thermalize.figures.tables import summarise
+from thermalize.figures.tabletext import format_terminal, read_csv, write_csv, write_tex
+from thermalize.runtime.errors import UserError
 
 TRAINING = {"updates": 1}
 COSTS = {"net_a": {"raw": {"seconds_per_step": 0.004, "ratio": 1.0, "ratio_low": 1.0, "ratio_high": 1.0}}}

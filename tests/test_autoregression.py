@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from thermalize.autoregression import NEVER, Rollout, State, member_keys
 from thermalize.diffusion.samplers import NoiseSource
+from thermalize.rollout.engine import NEVER, Rollout, State, member_keys
 from thermalize.stabilizers.base import MemberNoise, Memory, Memoryless, Outcome, Raw
 
 

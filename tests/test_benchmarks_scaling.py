@@ -8,7 +8,7 @@ import pytest
 from benchmarks import scaling
 from benchmarks.scaling import EFFICIENCY, STREAMING, Gpu, Stage, stages, unrolled
 
-from thermalize.configfile import load_experiment
+from thermalize.config.load import load_experiment
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

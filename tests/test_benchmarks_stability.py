@@ -8,7 +8,7 @@ import torch
 from benchmarks.stability import Block, Study, pushed
 from torch import Tensor
 
-from thermalize.diagnostics.spectra import Shells
+from thermalize.metrics.spectra import Shells
 
 
 class Identity:

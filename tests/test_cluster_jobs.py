@@ -25,11 +25,11 @@ from pydantic import ValidationError
 from store_data import KOLMOGOROV, experiment, settings, windowed
 
 import thermalize
-from thermalize.cluster import each, jobs
-from thermalize.cluster.processes import THREADS
 from thermalize.config import DaskConfig, JobQueueConfig
-from thermalize.configfile import parse_experiment
-from thermalize.errors import UserError
+from thermalize.config.load import parse_experiment
+from thermalize.runtime.errors import UserError
+from thermalize.truth.cluster import each, jobs
+from thermalize.truth.cluster.processes import THREADS
 
 PLAIN: dict[str, Any] = {"kind": "slurm", "memory": "4 GB", "walltime": "02:00:00"}
 
@@ -243,7 +243,7 @@ def test_the_library_leaves_signals_alone() -> None:
     """Its import would make them end the process with status 0."""
     code = (
         "import signal, threading\n"
-        "from thermalize.cluster import jobs\n"
+        "from thermalize.truth.cluster import jobs\n"
         "from thermalize.config import JobQueueConfig\n"
         f"config = JobQueueConfig(**{PLAIN})\n"
         "numbers = (signal.SIGINT, signal.SIGTERM)\n"

@@ -12,12 +12,12 @@ from cluster_tasks import counting
 from distributed import LocalCluster
 from store_data import KOLMOGOROV, experiment
 
-from thermalize import progress
-from thermalize.cluster import each, report, reports
-from thermalize.ensemble import Ensemble
-from thermalize.progress import track_blocks
-from thermalize.simulate import Block, integrate
-from thermalize.store.ledger import Ledger
+from thermalize.runtime import progress
+from thermalize.runtime.progress import track_blocks
+from thermalize.store.blocks import Ledger
+from thermalize.truth.cluster import each, report, tasks
+from thermalize.truth.simulate import Block, integrate
+from thermalize.truth.simulated import Ensemble
 
 
 def test_reports_of_this_process_arrive_at_once() -> None:
@@ -46,7 +46,7 @@ def scheduler() -> Any:
 
 
 def test_reports_of_workers_arrive_while_they_work(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reports, "SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr(tasks, "SECONDS_BETWEEN_REPORTS", 0.0)
     told: list[Any] = []
     done = list(each(counting, [20, 30], workers=2, scheduler=scheduler, told=lambda value: told.append(list(value))))
     assert sorted(done) == [20, 30]

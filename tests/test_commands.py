@@ -13,7 +13,7 @@ import pytest
 from commands import NAMES, WRITING, arguments, limited, run
 from tiny_results import hurried
 
-from thermalize.store import atomic
+from thermalize.runtime import files
 
 REFUSALS = {
     errno.ENOSPC: "no space is left",
@@ -115,7 +115,7 @@ def test_every_refusal_of_the_disk_is_one_sentence(
 
 
 def test_an_error_without_a_known_number_is_one_sentence_too() -> None:
-    assert atomic.refused(OSError("NetCDF: HDF error")) == "The system refused: NetCDF: HDF error"
-    assert atomic.refused(FileNotFoundError(errno.ENOENT, "no", "a/b")).startswith("a/b does not exist; run the stage")
-    assert atomic.refused(FileNotFoundError(errno.ENOENT, "no folder")) == "The system refused: no folder"
-    assert atomic.refused(OSError(errno.EBUSY, "busy", "a")) == "Cannot read or write a: busy"
+    assert files.refused(OSError("NetCDF: HDF error")) == "The system refused: NetCDF: HDF error"
+    assert files.refused(FileNotFoundError(errno.ENOENT, "no", "a/b")).startswith("a/b does not exist; run the stage")
+    assert files.refused(FileNotFoundError(errno.ENOENT, "no folder")) == "The system refused: no folder"
+    assert files.refused(OSError(errno.EBUSY, "busy", "a")) == "Cannot read or write a: busy"

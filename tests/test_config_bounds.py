@@ -11,11 +11,11 @@ import yaml
 from test_configfile import VALID, changed, complaint
 from workflow_run import ROOT
 
-from thermalize.artifacts.style import SETTINGS
-from thermalize.artifacts.units import typeset
 from thermalize.config import KolmogorovConfig
-from thermalize.configfile import parse_experiment
-from thermalize.resources import simulation_memory_of
+from thermalize.config.load import parse_experiment
+from thermalize.figures.style import SETTINGS
+from thermalize.figures.units import typeset
+from thermalize.workflow.resources import simulation_memory_of
 
 THERMALIZED = "rollouts.stabilizers.thermalized"
 IMPORTED: dict[str, Any] = {

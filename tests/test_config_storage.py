@@ -9,11 +9,11 @@ from import_data import section
 from import_data import settings as importing
 from store_data import settings
 
-from thermalize.artifacts.provenance import config_digest
 from thermalize.config import Experiment
-from thermalize.configfile import parse_experiment, resolved_yaml
-from thermalize.errors import UserError
-from thermalize.workflow import settings_of
+from thermalize.config.load import parse_experiment, resolved_yaml
+from thermalize.figures.saving import config_digest
+from thermalize.runtime.errors import UserError
+from thermalize.workflow.plan import settings_of
 
 SECRET = "hunter2"
 ENVIRONMENT = "leave it out, credentials belong into the environment or the provider's own files"

@@ -15,9 +15,9 @@ from test_configfile import VALID, complaint
 
 from thermalize.config import Experiment
 from thermalize.config.base import Name, Strict
+from thermalize.config.load import load_experiment, parse_experiment, resolved_yaml
 from thermalize.config.sweeps import expand, sweep_of, value_text
-from thermalize.configfile import load_experiment, parse_experiment, resolved_yaml
-from thermalize.workflow import figures_of, settings_of
+from thermalize.workflow.plan import figures_of, settings_of
 
 VALUES = {
     "start": st.integers(0, 150) | st.just("auto"),

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from workflow_run import TINY, environment
 
 from thermalize.config import Experiment, SimulationConfig
-from thermalize.configfile import json_schema, load_experiment, parse_experiment, resolved_yaml
-from thermalize.errors import UserError
+from thermalize.config.load import json_schema, load_experiment, parse_experiment, resolved_yaml
+from thermalize.runtime.errors import UserError
 
 SPLIT = {"members": 8, "frames": 10}
 VALID: dict[str, Any] = {
@@ -471,6 +471,6 @@ def test_the_schema_accepts_what_the_models_accept_and_refuses_an_unknown_key():
 
 def test_importing_it_loads_nothing_heavy():
     heavy = ("torch", "xarray", "numpy", "zarr", "dask", "pandas", "matplotlib", "scipy")
-    script = f"import sys, thermalize.configfile; sys.exit(', '.join(set({heavy!r}) & set(sys.modules)) or None)"
+    script = f"import sys, thermalize.config.load; sys.exit(', '.join(set({heavy!r}) & set(sys.modules)) or None)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from workflow_run import ROOT, snakemake
 
-from thermalize.configfile import load_experiment
+from thermalize.config.load import load_experiment
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 PAPER = {"kolmogorov", "qg-eddy", "qg-jet"}

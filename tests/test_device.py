@@ -8,8 +8,8 @@ import pytest
 import torch
 from test_training import diffusion_trainer
 
-from thermalize import device
-from thermalize.errors import UserError
+from thermalize.runtime import devices
+from thermalize.runtime.errors import UserError
 
 
 @pytest.fixture
@@ -20,33 +20,33 @@ def fake_gpu(monkeypatch):
 
 
 def test_auto_takes_the_gpu_that_was_granted(fake_gpu):
-    assert device.resolve("auto").type == "cuda"
-    assert device.resolve("auto", gpus=1).type == "cuda"
-    assert device.resolve("auto", gpus=0).type == "cpu"
-    assert device.resolve("cpu", gpus=1).type == "cpu"
-    assert device.resolve("cuda", gpus=1).type == "cuda"
+    assert devices.resolve("auto").type == "cuda"
+    assert devices.resolve("auto", gpus=1).type == "cuda"
+    assert devices.resolve("auto", gpus=0).type == "cpu"
+    assert devices.resolve("cpu", gpus=1).type == "cpu"
+    assert devices.resolve("cuda", gpus=1).type == "cuda"
 
 
 def test_a_demanded_gpu_must_be_granted(fake_gpu):
     with pytest.raises(UserError, match="granted none; raise its limit: --resources gpu=1"):
-        device.resolve("cuda", gpus=0)
+        devices.resolve("cuda", gpus=0)
 
 
 @pytest.mark.parametrize("kind", ["auto", "cuda"])
 def test_all_gpus_that_are_needed_must_be_granted_and_visible(fake_gpu, monkeypatch, kind):
-    assert device.resolve(kind, gpus=2, needed=2).type == "cuda"
+    assert devices.resolve(kind, gpus=2, needed=2).type == "cuda"
     with pytest.raises(UserError, match="2 GPUs are needed, but the scheduler granted 1; raise its limit, --resources"):
-        device.resolve(kind, gpus=1, needed=2)
+        devices.resolve(kind, gpus=1, needed=2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     with pytest.raises(UserError, match=r"^3 GPUs are needed, but 2 can be used \(CUDA_VISIBLE_DEVICES=0,1\); lower"):
-        device.resolve(kind, gpus=3, needed=3)
+        devices.resolve(kind, gpus=3, needed=3)
 
 
 def test_hidden_gpus_are_named_in_the_refusal(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(UserError, match=r"no usable CUDA GPU \(CUDA_VISIBLE_DEVICES=\); set device: auto or cpu"):
-        device.resolve("cuda", gpus=1)
+        devices.resolve("cuda", gpus=1)
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps"])
@@ -54,12 +54,12 @@ def test_a_demanded_gpu_must_be_there(monkeypatch, kind):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UserError, match=f"device: {kind} was asked for, but this machine has no usable"):
-        device.resolve(kind)
+        devices.resolve(kind)
 
 
 def test_bfloat16_is_automatic_on_capable_gpus_only(fake_gpu):
     enabled = {
-        (precision, kind): device.autocast(precision, torch.device(kind))._enabled
+        (precision, kind): devices.autocast(precision, torch.device(kind))._enabled
         for precision in ("auto", "float32", "bfloat16")
         for kind in ("cpu", "cuda")
     }
@@ -72,7 +72,7 @@ def test_bfloat16_is_automatic_on_capable_gpus_only(fake_gpu):
 
 def test_training_in_bfloat16_stays_close_to_float32(tmp_path):
     losses = []
-    for context in (contextlib.nullcontext(), device.autocast("bfloat16", torch.device("cpu"))):
+    for context in (contextlib.nullcontext(), devices.autocast("bfloat16", torch.device("cpu"))):
         trainer = diffusion_trainer(tmp_path / str(len(losses)))
         trainer.passes.autocast = context
         trainer.advance()

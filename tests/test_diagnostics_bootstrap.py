@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from thermalize.diagnostics.bootstrap import bootstrap_weights, interval, mean_weights, recentred, resplit_weights
-from thermalize.diagnostics.distances import compare
-from thermalize.diagnostics.invariants import velocity
-from thermalize.diagnostics.samples import Piece, Sample, collect, final_pieces, halves, joined, matched_members
-from thermalize.diagnostics.samples import standardise as standard_of
-from thermalize.diagnostics.spectra import Shells
+from thermalize.metrics.distances import compare
+from thermalize.metrics.invariants import velocity
+from thermalize.metrics.samples import Piece, Sample, collect, final_pieces, halves, joined, matched_members
+from thermalize.metrics.samples import standardise as standard_of
+from thermalize.metrics.spectra import Shells
+from thermalize.metrics.statistics import bootstrap_weights, interval, mean_weights, recentred, resplit_weights
 
 
 def test_every_draw_holds_as_many_blocks_as_its_members_bring():

@@ -9,9 +9,9 @@ import pytest
 import xarray as xr
 
 from thermalize.config import Experiment
-from thermalize.diagnostics import diagnose
-from thermalize.diagnostics.attributes import COORDINATES, VARIABLES, optional
-from thermalize.errors import UserError
+from thermalize.metrics import diagnose
+from thermalize.metrics.attributes import COORDINATES, VARIABLES, optional
+from thermalize.runtime.errors import UserError
 
 POINTS, LENGTH, MEMBERS, FRAMES, STEPS = 32, 20.0, 6, 120, 200
 LABELS = {"emulator": "unet", "stabilizer": "none", "seed": 3}

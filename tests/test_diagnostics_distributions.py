@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from thermalize.diagnostics.distributions import (
+from thermalize.metrics.distributions import (
     block_counts,
     common_edges,
     density,

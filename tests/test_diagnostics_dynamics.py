@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from thermalize.diagnostics.dynamics import (
+from thermalize.metrics.dataset import health
+from thermalize.metrics.dynamics import (
     autocorrelation,
     correlation,
     correlation_time,
@@ -12,8 +13,7 @@ from thermalize.diagnostics.dynamics import (
     pearson,
     pooled_autocorrelation,
 )
-from thermalize.diagnostics.health import health
-from thermalize.diagnostics.samples import Piece, Standard
+from thermalize.metrics.samples import Piece, Standard
 
 
 def trajectory(values: np.ndarray) -> xr.DataArray:

@@ -7,10 +7,10 @@ import pytest
 import xarray as xr
 from ensemble_data import dataset, experiment, rollout
 
-from thermalize.diagnostics.cases import cases, climatology, follow, ranks
-from thermalize.diagnostics.ensemble import VARIABLES, score
-from thermalize.diagnostics.study import field_of
-from thermalize.errors import UserError
+from thermalize.metrics.cases import cases, climatology, follow, ranks
+from thermalize.metrics.ensemble import VARIABLES, score
+from thermalize.metrics.study import field_of
+from thermalize.runtime.errors import UserError
 
 LABELS = {"emulator": "unet", "stabilizer": "raw"}
 MEMBERS, FRAMES, STEPS, SEEDS = 4, 20, 24, 3
@@ -145,7 +145,7 @@ def test_what_is_read_at_once_is_bounded(truth, monkeypatch):
     )
     largest = []
     monkeypatch.setattr(
-        "thermalize.diagnostics.cases.frame_scores",
+        "thermalize.metrics.cases.frame_scores",
         lambda y, x: largest.append(y.size + x.size) or np.zeros((3, len(y))),
     )
     follow(case, FRAMES - 1, 200)

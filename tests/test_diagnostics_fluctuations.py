@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thermalize.diagnostics.fluctuations import slow_fluctuations
+from thermalize.metrics.dynamics import slow_fluctuations
 
 WINDOW = 20
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from thermalize import systems
 from thermalize.config import KolmogorovConfig, QuasiGeostrophicConfig
-from thermalize.diagnostics.invariants import Invariants, invariants, layers, standardised, velocity, vorticity
-from thermalize.diagnostics.spectra import Shells
+from thermalize.metrics.invariants import Invariants, invariants, layers, standardised, velocity, vorticity
+from thermalize.metrics.spectra import Shells
 
 TURN = 2 * np.pi
 SQUARE = Shells((16, 16), (TURN, TURN))

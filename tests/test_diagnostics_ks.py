@@ -9,8 +9,8 @@ import xarray as xr
 
 from thermalize import systems
 from thermalize.config import Experiment
-from thermalize.diagnostics import diagnose
-from thermalize.seeds import stream
+from thermalize.metrics import diagnose
+from thermalize.runtime.streams import stream
 
 MEMBERS, FRAMES, STEPS = 16, 400, 1200
 LENGTH, POINTS = 22.0, 64

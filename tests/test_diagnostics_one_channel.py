@@ -23,10 +23,10 @@ from test_diagnostics_dataset import (
     trajectory,
 )
 
-from thermalize.diagnostics import diagnose
-from thermalize.diagnostics.bootstrap import bootstrap_weights, interval
-from thermalize.diagnostics.stability import trailing_mean
-from thermalize.seeds import stream
+from thermalize.metrics import diagnose
+from thermalize.metrics.stability import trailing_mean
+from thermalize.metrics.statistics import bootstrap_weights, interval
+from thermalize.runtime.streams import stream
 
 WINDOW = 25
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from thermalize.diagnostics.scores import frame_scores, rank_shares, reliability
+from thermalize.metrics.cases import frame_scores, rank_shares, reliability
 
 POINTS = 40_000
 

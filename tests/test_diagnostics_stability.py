@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from thermalize.diagnostics.invariants import velocity
-from thermalize.diagnostics.series import Series, series
-from thermalize.diagnostics.spectra import Band, Shells
-from thermalize.diagnostics.stability import CAUSES, Envelope, envelope, horizon
+from thermalize.metrics.invariants import velocity
+from thermalize.metrics.series import Series, series
+from thermalize.metrics.spectra import Band, Shells
+from thermalize.metrics.stability import CAUSES, Envelope, envelope, horizon
 
 BANDS = [Band(0, 1, 3), Band(0, 4, 7)]
 WINDOW, FROZEN_STEPS = 10, 20
@@ -140,7 +140,7 @@ def test_series_do_not_depend_on_how_time_is_blocked(monkeypatch, block):
     rng = np.random.default_rng(3)
     u = rng.normal(size=(2, 23, 1, 16))
     u[1, 9:] = np.nan
-    monkeypatch.setattr("thermalize.diagnostics.samples.VALUES_PER_BLOCK", block * 2 * 16)
+    monkeypatch.setattr("thermalize.metrics.samples.VALUES_PER_BLOCK", block * 2 * 16)
     field = xr.DataArray(u.astype(np.float32), dims=("member", "time", "channel", "x"))
     shells = Shells((16,), (2 * np.pi,))
     found = series(field, velocity(shells), BANDS)

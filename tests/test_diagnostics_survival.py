@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from thermalize.diagnostics.survival import kaplan_meier
+from thermalize.metrics.statistics import kaplan_meier
 
 
 def test_worked_example():

@@ -9,7 +9,6 @@ from gaussian import SCHEDULE, GaussianModel, steep_spectrum
 from networks import SMALL, state, stirred
 from pydantic import TypeAdapter
 
-from thermalize.artifacts.figures.training import CURVES
 from thermalize.config import DiffusionConfig, ScheduleConfig, TrainingConfig, UNetConfig
 from thermalize.diffusion.calibration import auto_start, calibrate
 from thermalize.diffusion.denoiser import Denoiser
@@ -17,6 +16,7 @@ from thermalize.diffusion.levels import DRAWS, READINGS, Regressor
 from thermalize.diffusion.objective import DiffusionObjective
 from thermalize.diffusion.predictions import PREDICTIONS, posterior_mean
 from thermalize.diffusion.schedule import build
+from thermalize.figures.training import CURVES
 from thermalize.models import describe
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.data import Normalization, Trajectories

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from thermalize.autoregression import member_keys
 from thermalize.config import ThermalizerConfig
 from thermalize.diffusion.samplers import DDIM, DDPM, SAMPLERS, DPMSolver2M, PosteriorMean, Sampler, build
 from thermalize.diffusion.samplers.base import ladder
 from thermalize.diffusion.schedule import CLEAN, Schedule
+from thermalize.rollout.engine import member_keys
 from thermalize.stabilizers.base import MemberNoise
 
 VARIANCE = torch.tensor([0.5, 1e-1, 1e-2], dtype=torch.float64)

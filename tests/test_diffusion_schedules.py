@@ -15,7 +15,7 @@ from thermalize.config import (
     ScheduleConfig,
 )
 from thermalize.config.base import Strict
-from thermalize.configmessages import sentences
+from thermalize.config.messages import sentences
 from thermalize.diffusion.schedule import CLEAN, SCHEDULES, Schedule, build
 
 every = pytest.mark.parametrize("kind", FINE)

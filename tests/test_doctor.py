@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from thermalize import doctor
 from thermalize.cli import app
-from thermalize.configfile import load_experiment
-from thermalize.doctor import Machine, fit, look, page
-from thermalize.resources import store_mb
+from thermalize.config.load import load_experiment
+from thermalize.workflow import machine
+from thermalize.workflow.doctor import fit, page
+from thermalize.workflow.machine import Machine, look
+from thermalize.workflow.resources import store_mb
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 WORKSTATION = Machine(
@@ -71,7 +72,7 @@ def test_trajectories_are_counted_by_channel() -> None:
 
 
 def test_the_page_names_every_configuration_and_keeps_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "look", lambda _: WORKSTATION)
+    monkeypatch.setattr(machine, "look", lambda _: WORKSTATION)
     found = CliRunner().invoke(app, ["doctor", *map(str, sorted(CONFIGS.glob("*.yaml")))])
     assert found.exit_code == 0, found.output
     assert all(path.stem in found.output for path in CONFIGS.glob("*.yaml"))

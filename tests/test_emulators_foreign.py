@@ -17,14 +17,14 @@ from training_runs import settings, store, written
 
 import thermalize
 from thermalize.config import Experiment
-from thermalize.configfile import load_experiment
+from thermalize.config.load import load_experiment
 from thermalize.emulators.exported import load_program
-from thermalize.emulators.foreign import ForeignEmulator
-from thermalize.errors import UserError
-from thermalize.paths import Results
+from thermalize.emulators.external import ForeignEmulator
+from thermalize.runtime.errors import UserError
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.store.manifest import open_store
+from thermalize.store.results import Results
 from thermalize.training.data import Normalization
 from thermalize.training.processes import ALONE
 

@@ -16,14 +16,15 @@ from torch import nn
 from typer.testing import CliRunner
 from workflow_run import ROOT, snakemake
 
-from thermalize import estimates, models
+from thermalize import models
 from thermalize.cli import app
 from thermalize.config import Experiment, ImportedNetworkConfig, UNetConfig
-from thermalize.configfile import load_experiment, parse_experiment
-from thermalize.errors import UserError
-from thermalize.estimates import core_hours, duration, refuse_impossible, works
+from thermalize.config.load import load_experiment, parse_experiment
+from thermalize.config.networksize import network_size
 from thermalize.models.describe import operations
-from thermalize.networksize import network_size
+from thermalize.runtime.errors import UserError
+from thermalize.workflow import estimates
+from thermalize.workflow.estimates import core_hours, duration, refuse_impossible, works
 
 COMMITTED = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
 YEARS = r"would take [\d.e+]+ years or more on the fastest machine; lower"
@@ -174,6 +175,8 @@ def test_resolve_says_how_long_it_takes(tmp_path: Path) -> None:
 
 def test_importing_it_loads_nothing_heavy() -> None:
     heavy = ("torch", "xarray", "numpy", "zarr", "dask", "pandas", "matplotlib", "scipy")
-    script = f"import sys, thermalize.estimates; sys.exit(', '.join(set({heavy!r}) & set(sys.modules)) or None)"
+    script = (
+        f"import sys, thermalize.workflow.estimates; sys.exit(', '.join(set({heavy!r}) & set(sys.modules)) or None)"
+    )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -17,7 +17,7 @@ from tiny_results import hurried, pictures
 from workflow_run import fingerprints
 
 import thermalize
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 
 SEED = 12
 LABEL = "thermalized"

@@ -21,19 +21,11 @@ from mutations import configuration, places
 from workflow_run import ROOT
 
 from thermalize.config import Experiment
-from thermalize.configfile import load_experiment, parse_experiment, resolved_yaml
-from thermalize.errors import UserError
-from thermalize.estimates import core_hours, refuse_impossible
-from thermalize.paths import Results
-from thermalize.requisites import stores_for
-from thermalize.resources import (
-    analysis_memory_of,
-    network_memory_of,
-    simulation_memory_of,
-    store_mb,
-    training_memory_of,
-)
-from thermalize.workflow import (
+from thermalize.config.load import load_experiment, parse_experiment, resolved_yaml
+from thermalize.runtime.errors import UserError
+from thermalize.store.results import Results
+from thermalize.workflow.estimates import core_hours, refuse_impossible
+from thermalize.workflow.plan import (
     emulator_files_of,
     figures_of,
     gpus_of,
@@ -42,7 +34,15 @@ from thermalize.workflow import (
     simulation_threads_of,
     source_files_of,
     source_stamp_of,
+    stores_for,
     training_gpus_of,
+)
+from thermalize.workflow.resources import (
+    analysis_memory_of,
+    network_memory_of,
+    simulation_memory_of,
+    store_mb,
+    training_memory_of,
 )
 
 COMMITTED = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]

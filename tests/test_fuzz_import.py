@@ -12,9 +12,9 @@ from fuzz_files import DAMAGES, FORMATS, TRUTH
 from import_data import section
 
 from thermalize.config import ImportConfig
-from thermalize.errors import UserError
-from thermalize.importing.archive import survey
-from thermalize.importing.splits import Row
+from thermalize.runtime.errors import UserError
+from thermalize.truth.imported.archive import survey
+from thermalize.truth.imported.splits import Row
 
 LONGEST = 10.0
 MAY_CHANGE = {"flip", "attribute", "description", "dtype"}

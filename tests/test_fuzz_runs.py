@@ -14,11 +14,8 @@ from mutations import Mutations, at, places, put
 from workflow_run import TINY
 
 from thermalize.config import Experiment
-from thermalize.configfile import parse_experiment
-from thermalize.errors import UserError
-from thermalize.estimates import refuse_impossible, works
-from thermalize.paths import Results
-from thermalize.simulate import simulate
+from thermalize.config.load import parse_experiment
+from thermalize.runtime.errors import UserError
 from thermalize.stages.artifacts import draw_figure, tabulate
 from thermalize.stages.cost import measure_cost
 from thermalize.stages.diagnose import diagnose_rollout
@@ -27,7 +24,10 @@ from thermalize.stages.emulator import train_emulator
 from thermalize.stages.ensemble import score_ensemble
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.stages.samples import sample_diffusion
+from thermalize.store.results import Results
 from thermalize.training.processes import ALONE
+from thermalize.truth.simulate import simulate
+from thermalize.workflow.estimates import refuse_impossible, works
 
 CPU = torch.device("cpu")
 DRAWN = ("distributions", "survival", "calibration", "samples")

@@ -19,19 +19,19 @@ import training_runs
 from store_data import tree
 from training_runs import SPLITS, settings
 
-import thermalize.simulate
-from thermalize.autoregression import Rollout
+import thermalize.truth.simulate
 from thermalize.config import Experiment
-from thermalize.errors import UserError
-from thermalize.paths import SUMS, Results
-from thermalize.simulate import simulate
+from thermalize.rollout.engine import Rollout
+from thermalize.runtime.errors import UserError
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
-from thermalize.store.draft import Draft
 from thermalize.store.ours import refuse_links
+from thermalize.store.results import SUMS, Results
 from thermalize.store.sealed import sums
+from thermalize.store.staging import Draft
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.processes import ALONE
+from thermalize.truth.simulate import simulate
 
 CPU = torch.device("cpu")
 README = "README.md"
@@ -102,8 +102,8 @@ class Work:
 
 
 WORKS = {
-    "simulation": Work(simulating, (thermalize.simulate, "integrate", 1), "simulation"),
-    "simulation elsewhere": Work(simulating_elsewhere, (thermalize.simulate, "integrate", 1), "simulation"),
+    "simulation": Work(simulating, (thermalize.truth.simulate, "integrate", 1), "simulation"),
+    "simulation elsewhere": Work(simulating_elsewhere, (thermalize.truth.simulate, "integrate", 1), "simulation"),
     "training": Work(training, (Checkpoints, "save", 2), "emulators/unet.partial", data),
     "rollout": Work(rolling, (Rollout, "advance", 2), "rollouts", data),
 }
@@ -289,13 +289,13 @@ def test_all_of_the_state_of_another_configuration_is_not_taken_up(
 
 def test_the_fuzzer_sees_what_it_looks_for(cases: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that takes up whatever it finds does not pass."""
-    case, seal = cases("simulation"), thermalize.simulate.seal
+    case, seal = cases("simulation"), thermalize.truth.simulate.seal
 
     def believing(*arguments: Any, **options: Any) -> Any:
         return seal(*arguments, **{**options, "digests": None})
 
     monkeypatch.setattr(Draft, "intact", lambda *_: True)
-    monkeypatch.setattr(thermalize.simulate, "seal", believing)
+    monkeypatch.setattr(thermalize.truth.simulate, "seal", believing)
     shard = next(file for file in case.files if file.as_posix().endswith(".partial/velocity/c/0/0/0/0"))
     with pytest.raises(AssertionError):
         case.damaged(shard, "swap", random.Random(0))

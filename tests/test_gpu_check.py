@@ -30,7 +30,7 @@ from gpu.running import Check
 from gpu.sizes import SIZES
 from gpu_checks import ROOT, Pretended, Wrong, like, tiny_check, verdicts
 
-from thermalize.configfile import load_experiment
+from thermalize.config.load import load_experiment
 from thermalize.training.passes import Passes
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from rattler import BuildString, MatchSpec, PackageRecord
 
-from thermalize.sources import STAGES, sources
+from thermalize.workflow.code import STAGES, sources
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "thermalize"

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 import thermalize
 from thermalize.config import Experiment
-from thermalize.configfile import configuration_page, schema_text
+from thermalize.config.load import configuration_page, schema_text
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -18,8 +18,8 @@ from test_configfile import JARGON, JUNK, NAMES, leaves
 
 from thermalize.config import Experiment, ImportConfig, SimulationConfig
 from thermalize.config.imported import TAKEN
-from thermalize.configfile import configuration_page, json_schema, load_experiment, parse_experiment, resolved_yaml
-from thermalize.errors import UserError
+from thermalize.config.load import configuration_page, json_schema, load_experiment, parse_experiment, resolved_yaml
+from thermalize.runtime.errors import UserError
 from thermalize.stages.rollouts import SERIES
 from thermalize.store.fingerprint import fingerprint
 

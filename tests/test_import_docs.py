@@ -17,11 +17,11 @@ import xarray as xr
 from import_data import ocean, waves, write
 from workflow_run import ROOT, snakemake, thermalize
 
-from thermalize.configfile import load_experiment
-from thermalize.importing.digests import CACHE
-from thermalize.paths import Results
-from thermalize.simulate import simulate
+from thermalize.config.load import load_experiment
 from thermalize.store.manifest import open_store, verify
+from thermalize.store.results import Results
+from thermalize.truth.imported.source import CACHE
+from thermalize.truth.simulate import simulate
 
 PAGE = (ROOT / "docs" / "importing.md").read_text(encoding="utf-8")
 FILES, FRAMES, POINTS = 3, 220, 32

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from import_data import DIMS, ocean, section, waves, write
 
 from thermalize.config import ImportConfig
-from thermalize.errors import UserError
-from thermalize.importing.archive import Archive, Chain, Form, survey
-from thermalize.importing.splits import Row
+from thermalize.runtime.errors import UserError
+from thermalize.truth.imported.archive import Archive, Chain, Form, survey
+from thermalize.truth.imported.splits import Row
 
 
 def archive(source: Any, **changes: Any) -> Archive:

@@ -25,12 +25,12 @@ import zarr
 from import_data import DIMS, ocean, section, settings, waves, write
 
 from thermalize.config import Experiment, ImportConfig
-from thermalize.errors import UserError
-from thermalize.importing import paths
-from thermalize.importing.archive import Archive, survey
-from thermalize.importing.paths import MOST_NAMES, matches
-from thermalize.importing.splits import Row
-from thermalize.workflow import source_files_of, source_stamp_of
+from thermalize.runtime.errors import UserError
+from thermalize.truth.imported import paths
+from thermalize.truth.imported.archive import Archive, survey
+from thermalize.truth.imported.paths import MOST_NAMES, matches
+from thermalize.truth.imported.splits import Row
+from thermalize.workflow.plan import source_files_of, source_stamp_of
 
 
 def archive(source: Any, **changes: Any) -> Archive:

@@ -13,11 +13,11 @@ import xarray as xr
 from import_data import DIMS, experiment, ocean, section, splits, waves, write
 
 from thermalize.config import ImportConfig
-from thermalize.errors import UserError
-from thermalize.importing.archive import survey
-from thermalize.importing.source import imported
-from thermalize.simulate import simulate
+from thermalize.runtime.errors import UserError
 from thermalize.store.manifest import open_store
+from thermalize.truth.imported.archive import survey
+from thermalize.truth.imported.source import imported
+from thermalize.truth.simulate import simulate
 
 PARTS = splits((1, 10), (1, 10), (1, 5))
 

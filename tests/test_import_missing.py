@@ -16,9 +16,9 @@ import zarr
 from import_data import DIMS, ocean, section, waves
 
 from thermalize.config import ImportConfig
-from thermalize.errors import UserError
-from thermalize.importing.archive import Archive, survey
-from thermalize.importing.splits import Row
+from thermalize.runtime.errors import UserError
+from thermalize.truth.imported.archive import Archive, survey
+from thermalize.truth.imported.splits import Row
 
 FRAMES = 12
 TRUTH = waves(FRAMES)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from import_data import section, splits
 
 from thermalize.config import ImportConfig
-from thermalize.errors import UserError
-from thermalize.importing.splits import ORDER, Row, rows
+from thermalize.runtime.errors import UserError
+from thermalize.truth.imported.splits import ORDER, Row, rows
 
 
 def config(**changes: Any) -> ImportConfig:

@@ -14,14 +14,14 @@ import pytest
 from import_data import DIMS, experiment, ocean, section, splits, waves, write
 from store_data import tree
 
-import thermalize.simulate
+import thermalize.truth.simulate
 from thermalize import __version__
 from thermalize.config import Experiment
-from thermalize.errors import UserError
-from thermalize.importing.digests import CACHE
-from thermalize.simulate import Block, integrate, simulate
-from thermalize.store.ledger import Ledger
+from thermalize.runtime.errors import UserError
+from thermalize.store.blocks import Ledger
 from thermalize.store.manifest import check_system, open_store, read_manifest, store_path, verify
+from thermalize.truth.imported.source import CACHE
+from thermalize.truth.simulate import Block, integrate, simulate
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +185,7 @@ def killed_before(block: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         return integrate(task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(thermalize.simulate, "integrate", die)
+        patch.setattr(thermalize.truth.simulate, "integrate", die)
         yield
 
 
@@ -199,7 +199,7 @@ def test_finished_blocks_are_not_repeated(tmp_path: Path, path: Path, monkeypatc
         repeated.append(task.index)
         return integrate(task)
 
-    monkeypatch.setattr(thermalize.simulate, "integrate", count)
+    monkeypatch.setattr(thermalize.truth.simulate, "integrate", count)
     assert tree(run(tmp_path / "b", experiment(path)).parent) == expected
     assert repeated == [1, 2]
 
@@ -210,7 +210,7 @@ def test_a_finished_store_is_kept(tmp_path: Path, path: Path, monkeypatch: pytes
     def fail(block: Block) -> int:
         raise AssertionError(f"block {block.index} was read again")
 
-    monkeypatch.setattr(thermalize.simulate, "integrate", fail)
+    monkeypatch.setattr(thermalize.truth.simulate, "integrate", fail)
     manifest.unlink()
     verify(run(tmp_path, experiment(path)))
 
@@ -281,7 +281,7 @@ def test_memory_does_not_grow_with_the_length_of_the_files(tmp_path: Path) -> No
     for frames in (40, 400):
         path = write(ocean(np.tile(waves(40, 16), (frames // 40, 1, 4, 4))), tmp_path / f"{frames}.nc")
         config = experiment(path, splits=splits((1, frames - 10), (1, 2), (2, 2)), shard_frames=10)
-        source, _ = thermalize.simulate.source_of(config, "train", tmp_path)
+        source, _ = thermalize.truth.simulate.source_of(config, "train", tmp_path)
         block = Block(config, "train", 0, tmp_path / f"{frames}.zarr.partial", "f", source)
         Ledger(block.partial, "f").begin(source.layout)
         tracemalloc.start()
@@ -303,9 +303,9 @@ def test_a_damaged_list_of_digests_is_made_anew(tmp_path: Path, path: Path) -> N
 
 def test_contents_are_read_again_after_a_change(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    digests_of = thermalize.importing.digests.digests_of
+    digests_of = thermalize.truth.imported.source.digests_of
     monkeypatch.setattr(
-        "thermalize.importing.digests.digests_of", lambda root, names: read.extend(names) or digests_of(root, names)
+        "thermalize.truth.imported.source.digests_of", lambda root, names: read.extend(names) or digests_of(root, names)
     )
     run(tmp_path, experiment(path))
     run(tmp_path, experiment(path), "valid")

@@ -14,10 +14,10 @@ from object_store import SECRET, Storage, bucket, reaching, server
 from store_data import tree
 
 from thermalize.config import Experiment
-from thermalize.errors import UserError
-from thermalize.simulate import simulate
+from thermalize.runtime.errors import UserError
 from thermalize.store.manifest import open_store, read_manifest, verify
-from thermalize.workflow import settings_of, source_files_of, source_stamp_of
+from thermalize.truth.simulate import simulate
+from thermalize.workflow.plan import settings_of, source_files_of, source_stamp_of
 
 __all__ = ["bucket", "server"]
 

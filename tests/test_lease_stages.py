@@ -13,11 +13,11 @@ from gpu_machine import Machine
 from training_runs import settings, store, written
 from workflow_run import environment
 
-import thermalize.simulate
+import thermalize.truth.simulate
 from thermalize import cli
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.stages import cost, diffusion, emulator, rollouts, samples
-from thermalize.training import torchrun
+from thermalize.training import processes
 
 NETWORKS: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     "train-emulator": (emulator, "train_emulator", ("--emulator", "unet")),
@@ -55,8 +55,8 @@ def seen(monkeypatch):
     seen: list[Any] = []
     for module, function, _ in NETWORKS.values():
         monkeypatch.setattr(module, function, lambda *_: seen.append(visible()))
-    monkeypatch.setattr(thermalize.simulate, "simulate", lambda *_, **__: seen.append(visible()))
-    monkeypatch.setattr(torchrun, "torchrun", lambda count: seen.append((count, visible())))
+    monkeypatch.setattr(thermalize.truth.simulate, "simulate", lambda *_, **__: seen.append(visible()))
+    monkeypatch.setattr(processes, "torchrun", lambda count: seen.append((count, visible())))
     return seen
 
 

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from thermalize.config import DilatedResNetConfig, NetworkConfig, UNetConfig
 from thermalize.config.base import Strict
-from thermalize.configmessages import sentences
+from thermalize.config.messages import sentences
 from thermalize.models import build
 
 

@@ -12,8 +12,8 @@ from torch import nn
 
 from thermalize.config import DiffusionConfig, ImportedNetworkConfig, TrainingConfig
 from thermalize.diffusion.denoiser import Denoiser
-from thermalize.errors import UserError
 from thermalize.models import Network, build, describe, level_fault
+from thermalize.runtime.errors import UserError
 
 SOURCE = """
 import torch
@@ -143,7 +143,7 @@ def test_outputs_of_the_wrong_shape(name: str, found: str) -> None:
 
 def test_installed_packages_come_first(home: Path) -> None:
     (home / "json.py").write_text("def decoder(**sizes): raise AssertionError")
-    from thermalize.models.imported import factory
+    from thermalize.models.external import factory
 
     assert factory("json.decoder:JSONDecoder").__module__ == "json.decoder"
     assert isinstance(factory("torch.nn:Identity")(), nn.Identity)

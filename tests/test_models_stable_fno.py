@@ -12,9 +12,8 @@ from torch.autograd.functional import jvp, vjp
 
 from thermalize.config import StableFNOConfig
 from thermalize.models import build
-from thermalize.models.clamped import ClampedMix
 from thermalize.models.spectral import analyse
-from thermalize.models.stable_fno import BoundedFilter, StableFNO, StableLayer
+from thermalize.models.stable_fno import BoundedFilter, ClampedMix, StableFNO, StableLayer
 
 TORUS = {1: ("periodic",), 2: ("periodic", "periodic")}
 SLOPE = 1.0999

@@ -18,13 +18,13 @@ from workflow_run import ROOT
 from thermalize.config import Experiment
 from thermalize.config.base import LONGEST_NAME
 from thermalize.config.collisions import LONGEST_LABEL
-from thermalize.configfile import parse_experiment
-from thermalize.errors import UserError
-from thermalize.paths import Results
+from thermalize.config.load import parse_experiment
+from thermalize.runtime.errors import UserError
 from thermalize.stages.data import partial
 from thermalize.store.manifest import partial_path
 from thermalize.store.record import store_path
-from thermalize.workflow import figures_of
+from thermalize.store.results import Results
+from thermalize.workflow.plan import figures_of
 
 ENDINGS = (
     "",

@@ -17,16 +17,16 @@ from training_runs import settings, store, written
 
 import thermalize
 from thermalize.config import Experiment
-from thermalize.configfile import load_experiment
-from thermalize.errors import UserError
-from thermalize.paths import SUMS, Results
+from thermalize.config.load import load_experiment
+from thermalize.models.folder import save_model
+from thermalize.runtime.errors import UserError
 from thermalize.stages.cost import measure_cost
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.stages.samples import sample_diffusion
+from thermalize.store.results import SUMS, Results
 from thermalize.store.sealed import seal_folder, sums
 from thermalize.training.checkpoint import Checkpoints
-from thermalize.training.folder import save_model
 from thermalize.training.processes import ALONE
 
 SYSTEM = {"kind": "ks"}

@@ -18,9 +18,9 @@ from malicious import Order, exported, rewritten, tampered
 from torch import Tensor, nn
 
 from thermalize.config import EmulatorConfig
+from thermalize.emulators.base import ResidualEmulator
 from thermalize.emulators.exported import load_program
-from thermalize.emulators.residual import ResidualEmulator
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.training.data import Normalization
 
 Program = dict[str, Any]

@@ -21,12 +21,12 @@ from store_data import field, fill
 from upath import UPath
 
 from thermalize.config import ImportConfig
-from thermalize.errors import UserError
-from thermalize.importing.archive import survey
+from thermalize.runtime.errors import UserError
 from thermalize.store import shards
 from thermalize.store.codecs import refuse_codecs
+from thermalize.store.netcdf import refuse_references
 from thermalize.store.reading import for_zarr
-from thermalize.store.references import refuse_references
+from thermalize.truth.imported.archive import survey
 
 
 def unpickling(store: Path, array: str, proof: Path) -> Path:

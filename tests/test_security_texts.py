@@ -16,12 +16,12 @@ from matplotlib.text import Text
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 
-from thermalize.artifacts.figures import FIGURES, FigureInputs, draw
-from thermalize.artifacts.style import styled
-from thermalize.artifacts.tables import summarise
-from thermalize.artifacts.tabletext import format_terminal, read_csv, write_csv, write_tex
-from thermalize.configfile import load_experiment
-from thermalize.errors import UserError, printable
+from thermalize.config.load import load_experiment
+from thermalize.figures import FIGURES, FigureInputs, draw
+from thermalize.figures.style import styled
+from thermalize.figures.tables import summarise
+from thermalize.figures.tabletext import format_terminal, read_csv, write_csv, write_tex
+from thermalize.runtime.errors import UserError, printable
 
 HOSTILE = r"$\frac{$ \input{x} ^_%&#~"
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"

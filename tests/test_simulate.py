@@ -17,18 +17,18 @@ import pytest
 import torch
 from store_data import KOLMOGOROV, QG, experiment, tree, windowed
 
-import thermalize.simulate
+import thermalize.truth.simulate
 from thermalize import __version__, systems
 from thermalize.config import Experiment
-from thermalize.ensemble import layout_of, made_from, member_ids
-from thermalize.errors import UserError
-from thermalize.seeds import stream
-from thermalize.simulate import CODE, Block, integrate, simulate
+from thermalize.runtime.errors import UserError
+from thermalize.runtime.streams import stream
+from thermalize.store.blocks import Ledger
 from thermalize.store.fingerprint import code_digest
 from thermalize.store.layout import write as write_shards
-from thermalize.store.ledger import Ledger
 from thermalize.store.manifest import check_system, open_store, partial_path, read_manifest, store_path
 from thermalize.store.shards import within
+from thermalize.truth.simulate import CODE, Block, integrate, simulate
+from thermalize.truth.simulated import layout_of, made_from, member_ids
 
 
 @pytest.fixture(autouse=True)
@@ -199,7 +199,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(block: Block) -> int:
         raise AssertionError(f"block {block.index} was integrated again")
 
-    monkeypatch.setattr(thermalize.simulate, "integrate", fail)
+    monkeypatch.setattr(thermalize.truth.simulate, "integrate", fail)
 
 
 def test_a_finished_store_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: dict[str, str]) -> None:
@@ -232,7 +232,7 @@ def killed_before(block: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         return integrate(task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(thermalize.simulate, "integrate", die)
+        patch.setattr(thermalize.truth.simulate, "integrate", die)
         yield
 
 
@@ -249,7 +249,7 @@ def test_finished_blocks_are_not_repeated(
         repeated.append(task.index)
         return integrate(task)
 
-    monkeypatch.setattr(thermalize.simulate, "integrate", count)
+    monkeypatch.setattr(thermalize.truth.simulate, "integrate", count)
     run(tmp_path)
     assert repeated == list(range(block, 3))
     assert tree(tmp_path) == expected
@@ -265,7 +265,7 @@ def test_killed_within_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         return names
 
     with monkeypatch.context() as patch:
-        patch.setattr(thermalize.simulate, "write", write)
+        patch.setattr(thermalize.truth.simulate, "write", write)
         with pytest.raises(Killed):
             run(tmp_path)
     assert (partial_path(tmp_path / "train.manifest.json") / written[-1]).is_file()
@@ -332,7 +332,7 @@ def test_shards_changed_by_someone_else_meanwhile_are_not_sealed(
         return index
 
     with monkeypatch.context() as patch:
-        patch.setattr(thermalize.simulate, "integrate", meddle)
+        patch.setattr(thermalize.truth.simulate, "integrate", meddle)
         with pytest.raises(UserError, match="velocity/c/0/0/0/0 changed after it was written; run the same command"):
             run(tmp_path)
     run(tmp_path)

@@ -23,11 +23,11 @@ from batch_system import BatchSystem, alive, wait_for
 from distributed import LocalCluster
 from store_data import KOLMOGOROV, QG, experiment, settings, tree, windowed
 
-from thermalize.cluster import each, jobs
-from thermalize.errors import UserError
-from thermalize.simulate import simulate
+from thermalize.runtime.errors import UserError
 from thermalize.store.manifest import open_store, verify
 from thermalize.systems import Diverged
+from thermalize.truth.cluster import each, jobs
+from thermalize.truth.simulate import simulate
 
 pytestmark = pytest.mark.slow
 
@@ -367,7 +367,7 @@ def test_a_script_without_a_guard_is_told_what_it_needs(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from store_data import experiment\n"
-        "from thermalize.simulate import simulate\n"
+        "from thermalize.truth.simulate import simulate\n"
         f"simulate(experiment(), 'train', Path({str(tmp_path)!r}) / 'train.manifest.json', workers=2)\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)

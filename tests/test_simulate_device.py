@@ -13,11 +13,11 @@ from store_data import experiment, settings
 from workflow_run import snakemake
 from workflow_run import thermalize as command
 
-import thermalize.simulate
-from thermalize import workflow
-from thermalize.ensemble import Ensemble, device_of
-from thermalize.errors import UserError
-from thermalize.simulate import simulate
+import thermalize.truth.simulate
+from thermalize.runtime.errors import UserError
+from thermalize.truth.simulate import simulate
+from thermalize.truth.simulated import Ensemble, device_of
+from thermalize.workflow import plan
 
 JOBQUEUE = {"kind": "slurm", "memory": "4 GB", "walltime": "01:00:00"}
 ELSEWHERE: list[dict[str, Any]] = [{"workers": 6, "scheduler": "tcp://a:1"}, {"workers": 6, "jobqueue": JOBQUEUE}]
@@ -26,8 +26,8 @@ ELSEWHERE: list[dict[str, Any]] = [{"workers": 6, "scheduler": "tcp://a:1"}, {"w
 @pytest.fixture(params=[True, False], ids=["with a GPU", "without a GPU"])
 def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: request.param)
-    monkeypatch.setattr(workflow.shutil, "which", lambda _: "/usr/bin/nvidia-smi" if request.param else None)
-    monkeypatch.setattr(workflow, "Path", lambda _: SimpleNamespace(exists=lambda: False))
+    monkeypatch.setattr(plan.shutil, "which", lambda _: "/usr/bin/nvidia-smi" if request.param else None)
+    monkeypatch.setattr(plan, "Path", lambda _: SimpleNamespace(exists=lambda: False))
     return bool(request.param)
 
 
@@ -77,7 +77,7 @@ def workers_of(config: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, worke
         raise UserError("far enough")
         yield
 
-    monkeypatch.setattr(thermalize.simulate, "each", instead)
+    monkeypatch.setattr(thermalize.truth.simulate, "each", instead)
     with pytest.raises(UserError, match="far enough"):
         simulate(config, "train", folder / "train.manifest.json", workers)
     return called
@@ -105,13 +105,13 @@ def test_a_store_of_another_device_is_another_store() -> None:
 
 
 def test_the_rule_asks_for_a_gpu_only_where_it_is_used(gpu: bool) -> None:
-    asked = [workflow.simulation_gpus_of(experiment(device=device)) for device in ("auto", "cuda", "cpu")]
+    asked = [plan.simulation_gpus_of(experiment(device=device)) for device in ("auto", "cuda", "cpu")]
     assert asked == [int(gpu), 1, 0]
     for dask in ELSEWHERE:
-        assert workflow.simulation_gpus_of(experiment(device="cuda", dask=dask)) == 0
-        assert workflow.simulation_threads_of(experiment(device="cuda", dask=dask)) == 1
-    assert workflow.simulation_threads_of(experiment(device="cuda", dask={"workers": 6})) == 1
-    assert workflow.simulation_threads_of(experiment(dask={"workers": 6})) == 6
+        assert plan.simulation_gpus_of(experiment(device="cuda", dask=dask)) == 0
+        assert plan.simulation_threads_of(experiment(device="cuda", dask=dask)) == 1
+    assert plan.simulation_threads_of(experiment(device="cuda", dask={"workers": 6})) == 1
+    assert plan.simulation_threads_of(experiment(dask={"workers": 6})) == 6
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from store_data import KOLMOGOROV, experiment, windowed
 
-from thermalize.ensemble import Ensemble
-from thermalize.simulate import Block, integrate, simulate
+from thermalize.store.blocks import Ledger
 from thermalize.store.layout import create
-from thermalize.store.ledger import Ledger
 from thermalize.store.manifest import open_store
+from thermalize.truth.simulate import Block, integrate, simulate
+from thermalize.truth.simulated import Ensemble
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "ensemble_scale.py"
 

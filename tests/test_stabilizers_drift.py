@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from thermalize.autoregression import Chunk, Rollout, State, member_keys
 from thermalize.diffusion.samplers import DDPM
-from thermalize.errors import UserError
+from thermalize.rollout.engine import Chunk, Rollout, State, member_keys
+from thermalize.runtime.errors import UserError
 from thermalize.stabilizers.bands import Bands, edges
 from thermalize.stabilizers.base import Raw, Stabilizer
 from thermalize.stabilizers.drift import BandControl, BandStatistics

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from thermalize.autoregression import Rollout, State, member_keys
 from thermalize.config import ThermalizerConfig
 from thermalize.diffusion.samplers import DDPM
-from thermalize.seeds import stream
+from thermalize.rollout.engine import Rollout, State, member_keys
+from thermalize.runtime.streams import stream
 from thermalize.stabilizers.base import MemberNoise, Outcome
 from thermalize.stabilizers.thermalizer import Thermalizer
 from thermalize.stabilizers.triggers import Batch, Every, Member, Random, Trigger, shuffled

@@ -16,21 +16,21 @@ import yaml
 from object_store import SECRET, Storage, bucket, reaching, server
 from training_runs import settings
 
-from thermalize.autoregression import Rollout
 from thermalize.cli import main
 from thermalize.config import Experiment, TrainingConfig
-from thermalize.diagnostics.dataset import diagnose
-from thermalize.errors import UserError
-from thermalize.paths import Results
-from thermalize.simulate import simulate
+from thermalize.metrics.dataset import diagnose
+from thermalize.rollout.engine import Rollout
+from thermalize.runtime.errors import UserError
 from thermalize.stages.data import read_data
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
-from thermalize.store import draft
+from thermalize.store import staging
 from thermalize.store.home import FURTHER
+from thermalize.store.location import elsewhere, upload
 from thermalize.store.manifest import open_store, partial_path, read_manifest, verify
-from thermalize.store.place import elsewhere, upload
+from thermalize.store.results import Results
 from thermalize.training.processes import ALONE
+from thermalize.truth.simulate import simulate
 
 __all__ = ["bucket", "server"]
 
@@ -113,7 +113,7 @@ def interrupted(job: Job, uploads: int, fail: Callable[[Path, Any], None]) -> No
         (fail if next(count, None) is None else upload)(source, target)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(draft, "upload", sending)
+        patch.setattr(staging, "upload", sending)
         run(job)
 
 

@@ -14,14 +14,14 @@ import torch
 from safetensors.torch import load, save
 from training_runs import SPLITS, settings, store, written
 
-from thermalize.autoregression import Rollout
 from thermalize.config import Experiment
-from thermalize.errors import UserError
-from thermalize.paths import Results
+from thermalize.rollout.engine import Rollout
+from thermalize.runtime.errors import UserError
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
-from thermalize.store import ledger as ledgers
+from thermalize.store import blocks as ledgers
 from thermalize.store.manifest import partial_path, verify
+from thermalize.store.results import Results
 from thermalize.training.processes import ALONE
 
 CPU = torch.device("cpu")

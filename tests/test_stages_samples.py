@@ -12,17 +12,16 @@ import xarray as xr
 from test_diagnostics_dataset import FRAMES, MEMBERS, experiment, flow, trajectory
 from training_runs import settings, store, written
 
-from thermalize.configfile import load_experiment
-from thermalize.diagnostics.generated import Yardstick, compared, yardstick
-from thermalize.diagnostics.generated_dataset import TABLE
-from thermalize.diagnostics.study import field_of, halves_of
+from thermalize.config.load import load_experiment
 from thermalize.diffusion.denoiser import Denoiser
-from thermalize.errors import UserError
-from thermalize.paths import Results
+from thermalize.metrics.generated import TABLE, Yardstick, compared, yardstick
+from thermalize.metrics.study import field_of, halves_of
+from thermalize.models.folder import save_model
+from thermalize.runtime.errors import UserError
 from thermalize.stages import samples
 from thermalize.stages.samples import sample_diffusion
+from thermalize.store.results import Results
 from thermalize.store.sealed import seal_folder
-from thermalize.training.folder import save_model
 
 CPU = torch.device("cpu")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from thermalize.errors import UserError
-from thermalize.store import atomic
-from thermalize.store.atomic import exclusive, explaining, remove, replacing, write_bytes, write_text
+from thermalize.runtime import files
+from thermalize.runtime.errors import UserError
+from thermalize.runtime.files import exclusive, explaining, remove, replacing, write_bytes, write_text
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_the_new_file_is_on_disk_before_it_takes_the_name(tmp_path: Path, monkey
     def record(synced: Path) -> None:
         seen.append((synced == tmp_path, path.exists()))
 
-    monkeypatch.setattr(atomic, "sync", record)
+    monkeypatch.setattr(files, "sync", record)
     write_bytes(path, b"1")
     assert seen == [(False, False), (True, True)]
 
@@ -68,17 +68,17 @@ def test_a_full_disk_is_explained(tmp_path: Path) -> None:
     assert isinstance(caught.value.__cause__, OSError)
 
 
-@pytest.mark.parametrize("number", sorted(atomic.REASONS))
+@pytest.mark.parametrize("number", sorted(files.REASONS))
 def test_what_the_disk_refuses_is_named_with_a_way_out(number: int) -> None:
     with pytest.raises(UserError) as caught, explaining(Path("results/store")):
         raise OSError(number, os.strerror(number), "results/other")
-    assert str(caught.value) == f"Cannot write results/other: {atomic.REASONS[number]}"
+    assert str(caught.value) == f"Cannot write results/other: {files.REASONS[number]}"
 
 
 def test_other_errors_pass_unchanged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), explaining(tmp_path):
         (tmp_path / "missing").read_text()
-    assert errno.ENOENT not in atomic.REASONS
+    assert errno.ENOENT not in files.REASONS
 
 
 def test_remove_takes_files_links_and_nothing_but_no_folder(tmp_path: Path) -> None:

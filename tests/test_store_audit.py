@@ -10,7 +10,7 @@ import pytest
 from commands import run
 from store_data import field, fill
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.store import sealed
 from thermalize.store.audit import audit
 from thermalize.store.manifest import partial_path, seal, store_path

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from store_data import experiment, settings
 
-from thermalize.simulate import simulate
 from thermalize.store.manifest import open_store, verify
+from thermalize.truth.simulate import simulate
 
 PAGE = Path(__file__).parents[1] / "docs" / "data.md"
 

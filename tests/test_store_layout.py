@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_data import FRAMES, MEMBERS, POINTS, SERIES, field, fill, layout, tree
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.store.layout import CHUNK_BYTES, WINDOW, create, inner_chunk, write
 
 ALL = (slice(0, MEMBERS), slice(0, FRAMES))

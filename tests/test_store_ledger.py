@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from store_data import field, fill, layout, tree
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
+from thermalize.store.blocks import Ledger
 from thermalize.store.layout import write
-from thermalize.store.ledger import Ledger
 from thermalize.store.shards import within
 
 ROWS = (slice(0, 2), slice(2, 4))

@@ -16,8 +16,8 @@ import zarr
 from store_data import SERIES, experiment, field, fill, layout, tree
 
 from thermalize import __version__
-from thermalize.errors import UserError
-from thermalize.store import commit, reading
+from thermalize.runtime.errors import UserError
+from thermalize.store import publish, reading
 from thermalize.store.layout import create, write
 from thermalize.store.manifest import (
     Manifest,
@@ -349,7 +349,7 @@ def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
         return call
 
     for name in ("remove", "discard", "write_text", "sync"):
-        monkeypatch.setattr(commit, name, guarded(getattr(commit, name)))
+        monkeypatch.setattr(publish, name, guarded(getattr(publish, name)))
     monkeypatch.setattr(Path, "rename", guarded(Path.rename))
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thermalize.store.moments import Moments
+from thermalize.truth.moments import Moments
 
 
 @given(

@@ -16,15 +16,16 @@ import xarray as xr
 from object_store import SECRET, Storage, bucket, disk, reaching, server
 from store_data import settings, tree
 
-import thermalize.simulate
-import thermalize.store.place
+import thermalize.store.location
+import thermalize.truth.simulate
 from thermalize.config import Experiment
-from thermalize.errors import UserError
-from thermalize.simulate import Block, integrate, simulate
-from thermalize.store import commit, draft, outdated
+from thermalize.runtime.errors import UserError
+from thermalize.store import publish as commit
+from thermalize.store import staging
 from thermalize.store.home import FURTHER
+from thermalize.store.location import UnreachableError
 from thermalize.store.manifest import check_system, completed, open_store, partial_path, read_manifest, verify
-from thermalize.store.place import UnreachableError
+from thermalize.truth.simulate import Block, integrate, simulate
 
 __all__ = ["bucket", "disk", "server"]
 
@@ -136,7 +137,7 @@ def blocks_of(folder: Path, storage: str | None, monkeypatch: pytest.MonkeyPatch
         return integrate(task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(thermalize.simulate, "integrate", count)
+        patch.setattr(thermalize.truth.simulate, "integrate", count)
         run(folder, storage, **simulation)
     return found
 
@@ -146,7 +147,7 @@ def blocks_of(folder: Path, storage: str | None, monkeypatch: pytest.MonkeyPatch
 def test_a_killed_run_repeats_only_what_was_not_sent(
     tmp_path: Path, disk: Storage, local: Path, monkeypatch: pytest.MonkeyPatch, uploads: int, repeated: list[int]
 ) -> None:
-    with killed(draft, "upload", uploads):
+    with killed(staging, "upload", uploads):
         run(tmp_path, disk.url)
     assert not (tmp_path / "train.manifest.json").exists()
     assert blocks_of(tmp_path, disk.url, monkeypatch) == repeated
@@ -159,7 +160,7 @@ def test_a_killed_run_repeats_only_what_was_not_sent(
 def test_what_did_not_arrive_whole_is_made_again(
     tmp_path: Path, disk: Storage, local: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    with killed(draft, "upload", 8):
+    with killed(staging, "upload", 8):
         run(tmp_path, disk.url)
     shard = "velocity/c/1/0/0/0"
     (found,) = [name for name in disk.fs.find(disk.path) if name.endswith(shard)]
@@ -175,7 +176,7 @@ def test_what_did_not_arrive_whole_is_made_again(
 
 
 def test_what_does_not_belong_to_the_store_is_swept_out(tmp_path: Path, disk: Storage) -> None:
-    with killed(draft, "upload", 8):
+    with killed(staging, "upload", 8):
         run(tmp_path, disk.url)
     (store,) = disk.stores()
     disk.put(f"small/simulation/{store}/velocity/9", b"of someone else")
@@ -186,13 +187,13 @@ def test_what_does_not_belong_to_the_store_is_swept_out(tmp_path: Path, disk: St
 def test_a_place_that_loses_what_it_took_is_noticed(
     tmp_path: Path, disk: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload = draft.upload
+    upload = staging.upload
 
     def careless(source: Path, target: Any) -> None:
         if not str(target).endswith("x/zarr.json"):
             upload(source, target)
 
-    monkeypatch.setattr(draft, "upload", careless)
+    monkeypatch.setattr(staging, "upload", careless)
     with pytest.raises(UserError, match=r"x/zarr\.json did not arrive as it was sent; run the same command again"):
         run(tmp_path, disk.url)
     assert not (tmp_path / "train.manifest.json").exists()
@@ -254,7 +255,7 @@ def test_an_object_that_is_lost_while_it_is_read_is_no_nan(tmp_path: Path, bucke
 def test_the_old_store_is_deleted_once_the_new_one_has_its_manifest(tmp_path: Path, bucket: Storage) -> None:
     manifest = run(tmp_path, bucket.url, spin_up=6.0)
     old, before = of(manifest), values(manifest)
-    with killed(draft, "upload", 8):
+    with killed(staging, "upload", 8):
         run(tmp_path, bucket.url)
     np.testing.assert_array_equal(values(manifest), before)
     assert len(bucket.stores()) == 2
@@ -270,7 +271,7 @@ def test_snakemake_may_delete_the_manifest_before(tmp_path: Path, disk: Storage)
 
 
 def test_an_unfinished_store_that_is_not_continued_is_deleted_in_the_end(tmp_path: Path, disk: Storage) -> None:
-    with killed(draft, "upload", 8):
+    with killed(staging, "upload", 8):
         run(tmp_path, disk.url, spin_up=6.0)
     manifest = run(tmp_path, disk.url)
     assert disk.stores() == {of(manifest)}
@@ -295,9 +296,9 @@ def killed_at(step: int) -> Iterator[None]:
             (commit, "remove"),
             (commit, "discard"),
             (commit, "write_text"),
-            (draft, "discard"),
-            (outdated, "write_text"),
-            (outdated, "delete"),
+            (staging, "discard"),
+            (staging, "write_text"),
+            (staging, "delete"),
         )
         publish = commit._publish
 
@@ -360,7 +361,7 @@ def test_the_next_store_lies_where_the_configuration_says(tmp_path: Path, disk: 
 def test_an_unfinished_store_begins_anew_at_another_place(
     tmp_path: Path, disk: Storage, monkeypatch: pytest.MonkeyPatch, local: Path
 ) -> None:
-    with killed(draft, "upload", 8):
+    with killed(staging, "upload", 8):
         run(tmp_path, disk.url)
     assert blocks_of(tmp_path, None, monkeypatch) == [0, 1, 2]
     assert disk.objects() == {}
@@ -369,7 +370,7 @@ def test_an_unfinished_store_begins_anew_at_another_place(
 
 def complaint(folder: Path, storage: str) -> str:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(thermalize.simulate, "integrate", lambda _: pytest.fail("something was computed"))
+        patch.setattr(thermalize.truth.simulate, "integrate", lambda _: pytest.fail("something was computed"))
         with pytest.raises(UnreachableError) as caught:
             run(folder, storage)
     assert not (folder / "train.manifest.json").exists()
@@ -418,16 +419,16 @@ def test_a_finished_store_that_cannot_be_asked_is_not_made_again(tmp_path: Path,
 def test_a_connection_that_is_lost_in_between_costs_nothing_that_was_sent(
     tmp_path: Path, bucket: Storage, monkeypatch: pytest.MonkeyPatch, uploads: int, repeated: list[int]
 ) -> None:
-    upload, count = draft.upload, iter(range(uploads))
+    upload, count = staging.upload, iter(range(uploads))
 
     def lost(source: Path, target: Any) -> None:
         if next(count, None) is not None:
             return upload(source, target)
         with reaching(NOBODY):
-            return upload(source, thermalize.store.place.elsewhere(str(target)))
+            return upload(source, thermalize.store.location.elsewhere(str(target)))
 
     with monkeypatch.context() as patch:
-        patch.setattr(draft, "upload", lost)
+        patch.setattr(staging, "upload", lost)
         with pytest.raises(UserError, match=r"no connection; .* run the same command again, what is finished is kept"):
             run(tmp_path, bucket.url)
     assert blocks_of(tmp_path, bucket.url, monkeypatch) == repeated
@@ -447,7 +448,7 @@ def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
     def missing(scheme: str) -> None:
         raise ImportError("Install s3fs to access S3")
 
-    monkeypatch.setattr(thermalize.store.place, "get_filesystem_class", missing)
+    monkeypatch.setattr(thermalize.store.location, "get_filesystem_class", missing)
     assert complaint(tmp_path, "s3://data/x").endswith("install what s3:// needs with pip install 'thermalize[s3]'")
     assert complaint(tmp_path, "gs://data/x").endswith("Please install gcsfs to access Google Storage")
 
@@ -465,7 +466,7 @@ def test_a_store_that_cannot_be_deleted_is_deleted_next_time(
         raise UnreachableError("no right to delete")
 
     with monkeypatch.context() as patch:
-        patch.setattr(outdated, "delete", refuse)
+        patch.setattr(staging, "delete", refuse)
         manifest = run(tmp_path, disk.url)
     assert "The outdated store was not deleted: no right to delete" in capsys.readouterr().err
     assert len(disk.stores()) == 2

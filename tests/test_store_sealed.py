@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.store import sealed
 from thermalize.store.netcdf import read_dataset, write_dataset
 

@@ -13,10 +13,9 @@ from object_store import Storage, disk
 from store_data import experiment, field, fill, settings, tree
 
 from thermalize.config import Experiment
-from thermalize.errors import UserError
-from thermalize.simulate import simulate
+from thermalize.runtime.errors import UserError
+from thermalize.runtime.files import exclusive, write_text
 from thermalize.store import home as homes
-from thermalize.store.atomic import exclusive, write_text
 from thermalize.store.home import Home, StrangerError, named_place
 from thermalize.store.manifest import (
     completed,
@@ -29,6 +28,7 @@ from thermalize.store.manifest import (
     zarr_store,
 )
 from thermalize.store.ours import discard, refuse_links
+from thermalize.truth.simulate import simulate
 
 __all__ = ["disk"]
 

@@ -13,7 +13,7 @@ from commands import run
 from test_fuzz_artifacts import LABEL, OF, Experiment, experiment_of
 
 import thermalize
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.store import sealed
 from thermalize.store.netcdf import read_dataset, write_dataset
 from thermalize.store.record import Manifest, read_manifest

@@ -20,7 +20,7 @@ from torch import Tensor
 from thermalize.config.systems import COURANT_LIMITS, StepperName
 from thermalize.systems import STEPPERS, Timing, frames, stepper
 from thermalize.systems.adams_bashforth import weights
-from thermalize.systems.contour import phi
+from thermalize.systems.etdrk4 import phi
 
 if TYPE_CHECKING:
     from verification import Verify

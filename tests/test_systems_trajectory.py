@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from thermalize.config import KuramotoSivashinskyConfig
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.systems import SYSTEMS, Diverged, System, Timing, build, frames, stepper
 from thermalize.systems.ks import KuramotoSivashinsky
 

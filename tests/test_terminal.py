@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import NAMES, arguments, run
 
-from thermalize.terminal import plain
+from thermalize.runtime.terminal import plain
 
 SOURCE = Path(__file__).parents[1] / "src"
 

@@ -18,9 +18,9 @@ import torch
 from gaussian import SCHEDULE, Draws, ExactSampler, GaussianModel, above, response, steep_spectrum
 from torch import Tensor
 
-from thermalize.autoregression import member_keys
 from thermalize.diffusion.samplers import DDIM, DDPM, DPMSolver2M, PosteriorMean
 from thermalize.diffusion.schedule import CLEAN
+from thermalize.rollout.engine import member_keys
 from thermalize.stabilizers.base import MemberNoise
 from thermalize.stabilizers.thermalizer import Thermalizer
 

@@ -12,13 +12,13 @@ from thermalize.diffusion.calibration import auto_start, auto_stop
 from thermalize.diffusion.denoiser import Denoiser
 from thermalize.diffusion.objective import DiffusionObjective
 from thermalize.diffusion.schedule import CLEAN, build
+from thermalize.emulators.base import ResidualEmulator
 from thermalize.emulators.objective import EmulatorObjective, unroll_length
-from thermalize.emulators.residual import ResidualEmulator
-from thermalize.errors import UserError
+from thermalize.models.folder import is_complete, load_weights, read_card, read_history, save_model
+from thermalize.runtime.errors import UserError
 from thermalize.store.sealed import seal_folder
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.data import Normalization, Trajectories
-from thermalize.training.folder import is_complete, load_weights, read_card, read_history, save_model
 from thermalize.training.loop import Result, Trainer
 from thermalize.training.passes import Passes
 from thermalize.training.processes import ALONE

@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_data import field, fill, layout
 
-from thermalize.errors import UserError
-from thermalize.training import memory, stream
+from thermalize.runtime.errors import UserError
+from thermalize.training import stream
 from thermalize.training.data import EpochOrder, Normalization, Trajectories, Windows
-from thermalize.training.memory import available_memory
-from thermalize.training.stream import Streamed, decide, open_windows
+from thermalize.training.stream import Streamed, available_memory, decide, open_windows
 
 NORMALIZATION = Normalization((0.3,), (1.7,))
 BYTES = 4 * 10 * 6 * 4  # of the store: members, frames, points, float32
@@ -157,10 +156,10 @@ def test_stores_of_two_channels_are_normalised_by_channel(tmp_path: Path):
 @pytest.fixture
 def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, int, int], None]:
     """A function that gives this process a control group: its folder, limit, what is used, and files in that."""
-    monkeypatch.setattr(memory, "GROUPS", tmp_path)
-    monkeypatch.setattr(memory, "OWN", tmp_path / "own")
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
-    monkeypatch.setattr(memory, "_addressable", lambda: iter(()))
+    monkeypatch.setattr(stream, "GROUPS", tmp_path)
+    monkeypatch.setattr(stream, "OWN", tmp_path / "own")
+    monkeypatch.setattr(stream.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    monkeypatch.setattr(stream, "_addressable", lambda: iter(()))
     (tmp_path / "own").write_text("12:cpuset:/\n0::/job/step\n")
 
     def grant(folder: str, limit: str, used: int, files: int) -> None:
@@ -191,6 +190,6 @@ def test_the_tightest_control_group_counts(group: Callable[..., None]):
 
 def test_a_limit_of_addresses_counts(monkeypatch: pytest.MonkeyPatch):
     resource = pytest.importorskip("resource")
-    own = memory.psutil.Process().memory_info().vms
+    own = stream.psutil.Process().memory_info().vms
     monkeypatch.setattr(resource, "getrlimit", lambda _: (own + 10**8, own + 10**8))
     assert 0 < available_memory() <= 10**8

@@ -9,7 +9,7 @@ import torch
 from benchmarks.precision import VARIANTS, compare, turbulence
 
 from thermalize.config import UNetConfig
-from thermalize.configfile import load_experiment
+from thermalize.config.load import load_experiment
 from thermalize.models import build
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from training_runs import command, run, settings, store, written
 from workflow_run import environment
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.training.processes import ALONE, Processes, processes
 
 EMULATOR, DIFFUSION = ("train-emulator", "--emulator", "unet"), ("train-diffusion", "--diffusion", "unet")

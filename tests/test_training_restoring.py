@@ -15,7 +15,7 @@ import pytest
 import torch
 from test_training import TRAINING, Killed, emulator_trainer, kill_after, same
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.loop import Result
 

@@ -21,12 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_data import field, fill, layout
 
-from thermalize.errors import UserError
-from thermalize.training.blocks import Blocks
+from thermalize.runtime.errors import UserError
 from thermalize.training.data import Normalization, Trajectories
-from thermalize.training.order import BlockOrder
-from thermalize.training.reading import Ahead
+from thermalize.training.reading import Ahead, Blocks
 from thermalize.training.stream import Streamed
+from thermalize.training.streamed import BlockOrder
 
 NORMALIZATION = Normalization((0.3,), (1.7,))
 POINTS = 3

@@ -10,10 +10,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_runs import settings, store, written
 
-from thermalize.configfile import load_experiment
-from thermalize.errors import UserError
-from thermalize.paths import Results
+from thermalize.config.load import load_experiment
+from thermalize.runtime.errors import UserError
 from thermalize.stages.emulator import train_emulator
+from thermalize.store.results import Results
 from thermalize.training import loop
 from thermalize.training.processes import ALONE
 from thermalize.training.watch import Events

@@ -18,11 +18,11 @@ import yaml
 from benchmarks.memory import jobs
 from workflow_run import ROOT, TINY, snakemake, thermalize
 
-from thermalize.autoregression import Rollout
-from thermalize.configfile import load_experiment
-from thermalize.paths import MODEL_FILES, Results
+from thermalize.config.load import load_experiment
+from thermalize.rollout.engine import Rollout
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.store.manifest import read_manifest
+from thermalize.store.results import MODEL_FILES, Results
 from thermalize.store.sealed import seal_folder
 
 COLUMNS = (ROOT / "tests" / "data" / "summary_columns.txt").read_text().split()

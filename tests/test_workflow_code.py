@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import thermalize
-from thermalize import simulate
-from thermalize.sources import sources
-from thermalize.stages import diffusion, emulator, foreign, rollouts, training
+from thermalize.stages import diffusion, emulator, external, rollouts, training
+from thermalize.truth import simulate
+from thermalize.workflow.code import sources
 
 PACKAGE = Path(thermalize.__file__).parent
 MOVES_BYTES = "puts bytes into files and back, and compares their digests"
@@ -33,7 +33,7 @@ NEVER = {
     "stages": "an empty package",
     "networksize": "refuses a network that is too large, and computes nothing of a result",
 }
-IN_THE_OTHER = {"emulator": foreign.CODE}
+IN_THE_OTHER = {"emulator": external.CODE}
 
 
 def tracked(stage: str) -> set[str]:

@@ -14,10 +14,10 @@ import yaml
 from test_configfile import BAD_FILES
 from workflow_run import ROOT, TINY, environment, snakemake, thermalize
 
-from thermalize.configfile import load_experiment
-from thermalize.configmerge import merged_experiment
-from thermalize.errors import UserError
-from thermalize.paths import MODEL_FILES
+from thermalize.config.load import load_experiment
+from thermalize.config.merge import merged_experiment
+from thermalize.runtime.errors import UserError
+from thermalize.store.results import MODEL_FILES
 
 DUPLICATE = TINY.read_text().replace("name: tiny\n", "name: tiny\nname: other\n")
 ODD = "a (b) 'c' \"d\" $HOME `e` é; & [f] *"

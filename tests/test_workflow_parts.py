@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from thermalize import paths, resources, workflow
-from thermalize.artifacts.figures import FIGURES
 from thermalize.config import Experiment
-from thermalize.configfile import load_experiment
-from thermalize.sources import STAGES, sources, untracked
+from thermalize.config.load import load_experiment
+from thermalize.figures import FIGURES
 from thermalize.stages.rollouts import initial_frames
+from thermalize.store.results import Results
+from thermalize.workflow import plan, resources
+from thermalize.workflow.code import STAGES, sources, untracked
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
@@ -51,7 +52,7 @@ def test_the_code_map_is_what_a_stage_really_imports(stage):
 
 
 def test_every_registered_figure_is_made_and_captioned():
-    names = workflow.figures_of(tiny())
+    names = plan.figures_of(tiny())
     assert {*names, "fields", "ablation"} == set(FIGURES)
     for name in (*FIGURES, "movie", "summary", "workflow"):
         assert (ROOT / "report" / f"{name}.rst").is_file(), name
@@ -59,7 +60,7 @@ def test_every_registered_figure_is_made_and_captioned():
 
 def changed_stages(other: Experiment) -> set[str]:
     base = tiny()
-    digests = [{s: workflow.settings_of(e, s, WILDCARDS) for s in STAGES} for e in (base, other)]
+    digests = [{s: plan.settings_of(e, s, WILDCARDS) for s in STAGES} for e in (base, other)]
     return {stage for stage in STAGES if digests[0][stage] != digests[1][stage]}
 
 
@@ -83,7 +84,7 @@ def test_seeds_are_an_ensemble_where_they_start_from_the_same_states():
     raw = yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text())
     drawn = tiny(rollouts={**raw["rollouts"], "initial": "random"})
     assert [each.has_ensembles for each in (tiny(), tiny(seeds=[3]), drawn)] == [True, False, False]
-    assert ["ensemble" in workflow.figures_of(each) for each in (tiny(), tiny(seeds=[3]), drawn)] == [
+    assert ["ensemble" in plan.figures_of(each) for each in (tiny(), tiny(seeds=[3]), drawn)] == [
         True,
         False,
         False,
@@ -115,7 +116,7 @@ def test_rollouts_start_at_the_first_frame_or_at_drawn_ones():
 
 def test_a_store_is_lost_where_its_manifest_says_that_it_lies_beside_it(tmp_path):
     manifest, metadata = tmp_path / "train.manifest.json", tmp_path / "train.zarr" / "zarr.json"
-    assert not workflow.is_lost(metadata, manifest)
+    assert not plan.is_lost(metadata, manifest)
     for text, lost in [
         ('{"store": "train.zarr"}', True),
         ('{"url": "s3://a/b"}', False),
@@ -123,27 +124,27 @@ def test_a_store_is_lost_where_its_manifest_says_that_it_lies_beside_it(tmp_path
         ("", False),
     ]:
         manifest.write_text(text)
-        assert workflow.is_lost(metadata, manifest) == lost, text
+        assert plan.is_lost(metadata, manifest) == lost, text
     manifest.write_text("{}")
     metadata.parent.mkdir()
-    assert workflow.is_lost(metadata, manifest)
+    assert plan.is_lost(metadata, manifest)
     metadata.touch()
-    assert not workflow.is_lost(metadata, manifest)
+    assert not plan.is_lost(metadata, manifest)
 
 
 def test_paths_take_wildcards_and_values_alike():
-    results = paths.Results("demo")
+    results = Results("demo")
     assert str(results.rollout("{emulator}", "{stabilizer}", "{seed}")).format(
         emulator="a", stabilizer="b", seed=3
     ) == str(results.rollout("a", "b", 3))
 
 
 def test_gpus_are_asked_for_only_where_they_can_be_used(monkeypatch):
-    monkeypatch.setattr(workflow.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
-    assert [workflow.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [1, 1, 0]
-    monkeypatch.setattr(workflow.shutil, "which", lambda _: None)
-    monkeypatch.setattr(workflow.Path, "exists", lambda _: False)
-    assert [workflow.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [0, 1, 0]
+    monkeypatch.setattr(plan.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    assert [plan.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [1, 1, 0]
+    monkeypatch.setattr(plan.shutil, "which", lambda _: None)
+    monkeypatch.setattr(plan.Path, "exists", lambda _: False)
+    assert [plan.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [0, 1, 0]
 
 
 def trained(**training: object) -> Experiment:
@@ -156,12 +157,12 @@ def trained(**training: object) -> Experiment:
 
 def test_a_training_asks_for_its_gpus(monkeypatch):
     experiment = trained(gpus=4)
-    monkeypatch.setattr(workflow, "gpus_of", lambda _: 1)
-    assert workflow.training_gpus_of(experiment, "emulators", "small") == 4
-    assert workflow.training_gpus_of(experiment, "diffusion", "small") == 1
-    assert workflow.training_gpus_of(experiment, "emulators", "persistence") == 1
-    monkeypatch.setattr(workflow, "gpus_of", lambda _: 0)
-    assert workflow.training_gpus_of(experiment, "emulators", "small") == 0
+    monkeypatch.setattr(plan, "gpus_of", lambda _: 1)
+    assert plan.training_gpus_of(experiment, "emulators", "small") == 4
+    assert plan.training_gpus_of(experiment, "diffusion", "small") == 1
+    assert plan.training_gpus_of(experiment, "emulators", "persistence") == 1
+    monkeypatch.setattr(plan, "gpus_of", lambda _: 0)
+    assert plan.training_gpus_of(experiment, "emulators", "small") == 0
 
 
 def test_a_training_asks_for_the_memory_of_its_data():
@@ -196,8 +197,8 @@ def test_memory_grows_with_what_is_held():
 
 
 def test_files_of_emulators_from_elsewhere_are_inputs():
-    assert workflow.emulator_files_of(trained(), "persistence") == ["a.pt"]
-    assert workflow.emulator_files_of(trained(), "small") == []
+    assert plan.emulator_files_of(trained(), "persistence") == ["a.pt"]
+    assert plan.emulator_files_of(trained(), "small") == []
 
 
 def test_how_a_training_is_computed_is_no_reason_to_train_again():

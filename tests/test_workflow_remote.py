@@ -14,8 +14,8 @@ from object_store import SECRET, Storage, bucket, server
 from test_workflow_faults import _kill_family
 from workflow_run import TINY, command, environment, snakemake
 
-from thermalize.paths import Results
 from thermalize.store.manifest import open_store, read_manifest, verify
+from thermalize.store.results import Results
 
 __all__ = ["bucket", "server"]
 

@@ -15,11 +15,11 @@ import yaml
 from workflow_run import TINY, command, environment, snakemake, thermalize
 
 from thermalize.config import Experiment
-from thermalize.configfile import load_experiment, resolved_yaml
-from thermalize.errors import UserError
-from thermalize.resolved import check_settings, hold_experiment, write_experiment
-from thermalize.sources import STAGES
-from thermalize.workflow import settings_of
+from thermalize.config.load import load_experiment, resolved_yaml
+from thermalize.runtime.errors import UserError
+from thermalize.workflow.code import STAGES
+from thermalize.workflow.plan import settings_of
+from thermalize.workflow.resolved import check_settings, hold_experiment, write_experiment
 
 WILDCARDS = {"split": "train", "emulator": "small", "diffusion": "small", "stabilizer": "thermalized", "seed": 0}
 RESTART = "If that is another experiment, give it another `name:`; then run the same command again"

@@ -12,9 +12,9 @@ import yaml
 from commands import run
 from workflow_run import TINY
 
-from thermalize.configfile import load_experiment
+from thermalize.config.load import load_experiment
 from thermalize.stages import cost
-from thermalize.workflow import figures_of
+from thermalize.workflow.plan import figures_of
 
 __all__ = ["finish", "hurried", "pictures", "stages", "written"]
 

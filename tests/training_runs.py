@@ -12,10 +12,10 @@ import yaml
 from store_data import fill
 from workflow_run import environment
 
-from thermalize.configfile import load_experiment
-from thermalize.ensemble import layout_of
-from thermalize.paths import Results
+from thermalize.config.load import load_experiment
 from thermalize.store.manifest import partial_path, seal, store_path
+from thermalize.store.results import Results
+from thermalize.truth.simulated import layout_of
 
 SPLITS = ("train", "valid", "test")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from thermalize.paths import SUMS
+from thermalize.store.results import SUMS
 
 ROOT = Path(__file__).parents[1]
 TINY = ROOT / "configs" / "tiny.yaml"

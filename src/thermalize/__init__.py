@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from thermalize.library import Thermalizer, Trajectory, rollout
+    from thermalize.rollout.library import Thermalizer, Trajectory, rollout
     from thermalize.stages.diffusion import load_diffusion
     from thermalize.stages.emulator import load_emulator
 
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 HOMES = {
     "load_emulator": "thermalize.stages.emulator",
     "load_diffusion": "thermalize.stages.diffusion",
-    **dict.fromkeys(("Thermalizer", "Trajectory", "rollout"), "thermalize.library"),
+    **dict.fromkeys(("Thermalizer", "Trajectory", "rollout"), "thermalize.rollout.library"),
 }
 
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thermalize.configfile import load_experiment, schema_text
-from thermalize.errors import UserError, printable
-from thermalize.estimates import core_hours, duration, refuse_impossible
-from thermalize.grants import device_of, processes_of, take
-from thermalize.jobs import SETTINGS, known, load_job
-from thermalize.paths import Results
-from thermalize.resolved import write_experiment
-from thermalize.store.atomic import refused
-from thermalize.terminal import any_terminal
-from thermalize.workflow import simulation_gpus_of, training_gpus_of
+from thermalize.config.load import load_experiment, schema_text
+from thermalize.runtime.errors import UserError, printable
+from thermalize.runtime.files import refused
+from thermalize.runtime.terminal import any_terminal
+from thermalize.stages.devices import device_of, processes_of, take
+from thermalize.store.results import Results
+from thermalize.workflow.estimates import core_hours, duration, refuse_impossible
+from thermalize.workflow.job import SETTINGS, known, load_job
+from thermalize.workflow.plan import simulation_gpus_of, training_gpus_of
+from thermalize.workflow.resolved import write_experiment
 
 if TYPE_CHECKING:
     pass
@@ -71,7 +71,7 @@ def resolve(config: Config, root: Root = RESULTS) -> None:
 @app.command()
 def device(config: Config, gpus: Gpus = None, root: Root = RESULTS) -> None:
     """Check that the device of the configuration is there, before anything is computed."""
-    from thermalize.device import resolve as resolve_device
+    from thermalize.runtime.devices import resolve as resolve_device
     from thermalize.store import sealed
 
     experiment, paths = load_job(config, root, None)
@@ -90,7 +90,7 @@ def simulate(
     root: Root = RESULTS,
 ) -> None:
     """Integrate the ensemble of one split into a Zarr store through Dask."""
-    from thermalize.simulate import simulate as run
+    from thermalize.truth.simulate import simulate as run
 
     experiment, paths = load_job(config, root, "simulate", split=split)
     take(gpus, simulation_gpus_of(experiment))
@@ -258,7 +258,8 @@ def doctor(
     root: Root = RESULTS,
 ) -> None:
     """Say in one page what this machine has and which configurations fit."""
-    from thermalize.doctor import fit, look, page
+    from thermalize.workflow.doctor import fit, page
+    from thermalize.workflow.machine import look
 
     found = configs or [
         path for path in (Path("config.yaml"), *sorted(Path("configs").glob("*.yaml"))) if path.is_file()

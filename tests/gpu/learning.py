@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from gpu.running import Check
 from thermalize.config import DiffusionConfig, EmulatorConfig, TrainingConfig
-from thermalize.device import autocast
 from thermalize.diffusion import schedule as schedules
 from thermalize.diffusion.denoiser import Denoiser
 from thermalize.diffusion.objective import DiffusionObjective
+from thermalize.emulators.base import ResidualEmulator
 from thermalize.emulators.objective import EmulatorObjective
-from thermalize.emulators.residual import ResidualEmulator
-from thermalize.seeds import stream
+from thermalize.runtime.devices import autocast
+from thermalize.runtime.streams import stream
 from thermalize.systems import Timing, build, frames
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.data import Normalization, Trajectories

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from gpu.learning import SEED, Truth, trainer_of, truth_of
 from gpu.report import Row, compared, judged
 from gpu.running import Check
-from thermalize.device import resolve
-from thermalize.errors import UserError
+from thermalize.runtime.devices import resolve
+from thermalize.runtime.errors import UserError
 from thermalize.training.objective import Batch
 from thermalize.training.passes import Passes
 from thermalize.training.processes import ALONE

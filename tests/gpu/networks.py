@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from gpu.report import Row, compared, measured
 from gpu.running import CPU, Check, difference
-from thermalize.device import autocast
 from thermalize.models import Network, build
+from thermalize.runtime.devices import autocast
 from thermalize.systems import build as system_of
 
 __all__ = ["exact_float32", "rows"]

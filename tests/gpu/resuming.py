@@ -12,8 +12,8 @@ from gpu.learning import Config, Killed, Truth, trainer_of, truth_of
 from gpu.report import Row, judged, measured
 from gpu.running import Check, difference
 from gpu.stepping import START, STOP, rollout_of
-from thermalize.autoregression import State
 from thermalize.config import DriftConfig, ThermalizerConfig, TrainingConfig
+from thermalize.rollout.engine import State
 
 __all__ = ["rows"]
 

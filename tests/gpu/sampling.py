@@ -18,7 +18,6 @@ from gpu.report import Row, compared, measured
 from gpu.running import CPU, Check, difference
 from gpu.sizes import Flow
 from gpu.stepping import rollout_of
-from thermalize.autoregression import State
 from thermalize.config import (
     DiffusionConfig,
     EmulatorConfig,
@@ -29,6 +28,7 @@ from thermalize.config import (
     UNetConfig,
     UnrollConfig,
 )
+from thermalize.rollout.engine import State
 
 __all__ = ["rows"]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from gpu.report import Row, compared, measured
 from gpu.running import CPU, Check, difference
 from gpu.sizes import Flow
-from thermalize.seeds import stream
+from thermalize.runtime.streams import stream
 from thermalize.systems import Timing, build, frames, stepper
 
 __all__ = ["rows"]

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from gpu.learning import Truth, model_of, truth_of
 from gpu.report import Row, judged, measured, not_run
 from gpu.running import Check
-from thermalize.autoregression import Rollout, State, member_keys
 from thermalize.config import DriftConfig, NoStabilizerConfig, ThermalizerConfig
 from thermalize.diffusion import schedule as schedules
 from thermalize.diffusion.trained import TrainedDiffusion
+from thermalize.rollout.engine import Rollout, State, member_keys
 from thermalize.stabilizers.build import Needs, build
 
 __all__ = ["rollout_of", "rows"]

@@ -18,7 +18,7 @@ from gpu.learning import Config, Truth, trainer_of, truth_of
 from gpu.report import Row, judged, measured, not_run
 from gpu.running import Check
 from thermalize.config import TrainingConfig, UnrollConfig
-from thermalize.device import autocast
+from thermalize.runtime.devices import autocast
 from thermalize.training.loop import Trainer
 
 __all__ = ["rows"]
@@ -106,7 +106,7 @@ def _watch_memory() -> None:
 def _host_memory(check: Check) -> Row:
     """What the process of a training takes beside its data, against what its rule asks the scheduler for."""
     try:
-        from thermalize.resources import CUDA_MB, TRAINING_MB
+        from thermalize.workflow.resources import CUDA_MB, TRAINING_MB
     except ImportError as error:
         return not_run("host memory against what is asked for", f"{error.name} is missing")
     status = Path("/proc/self/status")
@@ -115,5 +115,5 @@ def _host_memory(check: Check) -> Row:
     lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
     used = int(lines["VmHWM"].split()[0]) / 1e3
     asked = TRAINING_MB + (CUDA_MB if check.cuda else 0)
-    reason = f"thermalize.resources asks for {asked} MB beside the data"
+    reason = f"thermalize.workflow.resources asks for {asked} MB beside the data"
     return judged("host memory of this process while it trained", used <= asked, reason, used, "MB")

@@ -19,7 +19,7 @@ from thermalize.config.diffusion import (
     ScheduleConfig,
 )
 from thermalize.config.experiment import Experiment
-from thermalize.config.foreign import ExportedEmulatorConfig, ImportedEmulatorConfig
+from thermalize.config.external import ExportedEmulatorConfig, ImportedEmulatorConfig
 from thermalize.config.imported import DimsConfig, ImportConfig, ImportSplitConfig, PointsConfig, SidesConfig
 from thermalize.config.networks import (
     DilatedResNetConfig,

@@ -10,7 +10,7 @@ from thermalize.config.base import Line, Name, SplitName, Strict, Units, Words, 
 from thermalize.config.cluster import DaskConfig
 from thermalize.config.simulation import MOST_FRAMES, MOST_MEMBERS
 from thermalize.config.systems import MOST_POINTS
-from thermalize.config.urls import is_url, url_fault
+from thermalize.config.texts import is_url, url_fault
 
 __all__ = ["DimsConfig", "ImportConfig", "ImportSplitConfig", "PointsConfig", "SidesConfig"]
 

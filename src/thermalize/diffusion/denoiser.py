@@ -1,29 +1,45 @@
-"""Denoiser of single snapshots: sees a noisy state, tells its noise and its noise level.
+"""Small networks on top of the features of another.
+
+Denoiser of single snapshots: sees a noisy state, tells its noise and its noise level.
 
 As published there is no level input: the network infers the level from x_s alone (Pedersen, Zanna, Bruna, arXiv
 2503.18731). The level needs the encoder alone.
 
 With `level_input` one more channel holds c_s = 1 + ln(√u_s/√u_0) at every grid point, or 0 where the level is unknown.
 The level head only ever sees features of a pass with 0 there, in training as in use, so being told teaches it nothing;
-the prediction is that of a second pass with c_s.
-"""
+the prediction is that of a second pass with c_s."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, cat, nn
 
 from thermalize.config import DiffusionConfig
 from thermalize.diffusion import schedule as schedules
 from thermalize.diffusion.levels import READINGS
 from thermalize.diffusion.predictions import PREDICTIONS
-from thermalize.errors import UserError
 from thermalize.models import build, level_fault
-from thermalize.models.heads import LevelHead
+from thermalize.runtime.errors import UserError
 
-__all__ = ["Denoiser", "NoiseModel", "NoisePredictor"]
+__all__ = ["Denoiser", "LevelHead", "NoiseModel", "NoisePredictor"]
+
+
+class LevelHead(nn.Module):
+    """Logits of the noise level from bottleneck features: pooled over the grid, so invariant to shifts.
+
+    [batch, features, *grid] → [batch, levels]
+    """
+
+    def __init__(self, features: int, levels: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(2 * features, 2 * features), nn.GELU(), nn.Linear(2 * features, levels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        flat = features.flatten(2)
+        mean, variance = flat.mean(-1), flat.var(-1, correction=0)
+        return self.net(cat((mean, (variance + 1e-12).log()), dim=1))
 
 
 class NoisePredictor(Protocol):

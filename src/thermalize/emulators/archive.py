@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from thermalize.emulators.program import DTYPES
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 
 __all__ = ["Archive"]
 

@@ -1,4 +1,10 @@
-"""What every emulator is: a map of normalised states, one frame interval on."""
+"""What every emulator is: a map of normalised states, one frame interval on.
+
+Residual emulator of one frame interval.
+
+    x_{t+1} = x_t + F(x_t),      x = (u − mean) / std
+
+Where the equation conserves the domain mean, ⟨F⟩ = 0 is built in: a drift of the mean is invisible to a noise level."""
 
 from __future__ import annotations
 
@@ -6,9 +12,11 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from thermalize.config import EmulatorConfig
+from thermalize.models import build
 from thermalize.training.data import Normalization
 
-__all__ = ["Emulator"]
+__all__ = ["Emulator", "ResidualEmulator"]
 
 
 class Emulator(nn.Module, ABC):
@@ -38,3 +46,20 @@ class Emulator(nn.Module, ABC):
     def denormalize(self, x: Tensor) -> Tensor:
         """u = x · std + mean."""
         return x * self.std + self.mean
+
+
+class ResidualEmulator(Emulator):
+    """x → x + F(x) in normalised units."""
+
+    def __init__(self, config: EmulatorConfig, dims: int, channels: int, normalization: Normalization) -> None:
+        super().__init__(dims, normalization)
+        self.network = build(config.network, dims, channels, channels)
+        self.conserve_mean = config.conserve_mean
+
+    def residual(self, x: Tensor) -> Tensor:
+        """F(x) of the normalised state [batch, channel, *grid]."""
+        increment = self.network(x)
+        return increment - increment.mean(tuple(range(2, x.ndim)), keepdim=True) if self.conserve_mean else increment
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.residual(x)

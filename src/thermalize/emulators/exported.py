@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from thermalize.emulators.archive import Archive
 from thermalize.emulators.operations import check_expressions
 from thermalize.emulators.program import Graph, name_of
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 
 __all__ = ["load_program"]
 

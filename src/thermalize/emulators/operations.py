@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 
 __all__ = ["check_expressions", "operation"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from thermalize.emulators.operations import operation
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 
 __all__ = ["DTYPES", "Graph", "name_of"]
 

@@ -11,8 +11,8 @@ from thermalize.config.networks import NetworkConfig
 from thermalize.models.base import Network
 from thermalize.models.describe import describe
 from thermalize.models.drn import DilatedResNet
+from thermalize.models.external import ImportedNetwork, level_fault
 from thermalize.models.fno import FNO
-from thermalize.models.imported import ImportedNetwork, level_fault
 from thermalize.models.stable_fno import StableFNO
 from thermalize.models.unet import UNet
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from thermalize.diffusion.samplers import NoiseSource
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.stabilizers.bands import Bands
 from thermalize.stabilizers.base import Memory, Outcome, Stabilizer
 

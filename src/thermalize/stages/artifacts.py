@@ -9,20 +9,18 @@ from typing import Literal
 
 import xarray as xr
 
-from thermalize.artifacts.ablation import sweep_table, with_point_names
-from thermalize.artifacts.animation import encode
-from thermalize.artifacts.figures import FigureInputs, draw, save
-from thermalize.artifacts.movie import durations, palette, pictures
-from thermalize.artifacts.provenance import as_text, provenance
-from thermalize.artifacts.tables import summarise
-from thermalize.artifacts.tabletext import format_terminal, read_csv, write_csv, write_tex
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
-from thermalize.errors import UserError
-from thermalize.paths import Results
+from thermalize.figures import FigureInputs, draw, save
+from thermalize.figures.movie import durations, palette, pictures
+from thermalize.figures.saving import as_text, encode, provenance
+from thermalize.figures.tables import summarise, sweep_table, with_point_names
+from thermalize.figures.tabletext import format_terminal, read_csv, write_csv, write_tex
+from thermalize.models.folder import read_card, read_history
+from thermalize.runtime.errors import UserError
 from thermalize.stages.reading import open_rollout, read_costs, read_diagnostics, read_ensemble, read_samples
 from thermalize.store import sealed
 from thermalize.store.manifest import check_system, open_store
-from thermalize.training.folder import read_card, read_history
+from thermalize.store.results import Results
 
 __all__ = ["draw_figure", "make_movie", "print_table", "tabulate", "tabulate_sweeps"]
 

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from thermalize.autoregression import Rollout, State, member_keys
 from thermalize.config import Experiment, NoStabilizerConfig
 from thermalize.emulators.base import Emulator
-from thermalize.paths import Results
-from thermalize.progress import track
+from thermalize.rollout.engine import Rollout, State, member_keys
+from thermalize.runtime.progress import track
 from thermalize.stabilizers.base import Raw, Stabilizer
 from thermalize.stages.emulator import load_emulator
 from thermalize.stages.stabilizing import Parts
 from thermalize.store import sealed
 from thermalize.store.manifest import open_store
+from thermalize.store.results import Results
 
 __all__ = ["measure_cost"]
 

@@ -10,9 +10,9 @@ import torch
 
 import thermalize
 from thermalize.config import Experiment, TrainingConfig
-from thermalize.errors import UserError
-from thermalize.paths import Results
+from thermalize.runtime.errors import UserError
 from thermalize.store.manifest import check_system, open_store, read_manifest, zarr_store
+from thermalize.store.results import Results
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.data import Normalization, Windows
 from thermalize.training.processes import ALONE, Processes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from thermalize.config import Experiment
-from thermalize.diagnostics.dataset import diagnose
+from thermalize.metrics.dataset import diagnose
 from thermalize.stages.reading import open_rollout
 from thermalize.store.manifest import check_system, open_store, read_manifest
 from thermalize.store.netcdf import write_dataset

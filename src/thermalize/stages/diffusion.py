@@ -14,12 +14,12 @@ from thermalize.diffusion.calibration import calibrate
 from thermalize.diffusion.denoiser import Denoiser
 from thermalize.diffusion.objective import DiffusionObjective
 from thermalize.diffusion.trained import TrainedDiffusion
-from thermalize.models.trust import Trust, require_trust
-from thermalize.paths import Results
-from thermalize.seeds import torch_seed
+from thermalize.models.external import Trust, require_trust
+from thermalize.models.folder import load_weights, read_card, refuse_larger
+from thermalize.runtime.streams import torch_seed
 from thermalize.stages.data import TrainingData, read_data
 from thermalize.stages.training import Run
-from thermalize.training.folder import load_weights, read_card, refuse_larger
+from thermalize.store.results import Results
 from thermalize.training.processes import Processes
 
 __all__ = ["load_diffusion", "train_diffusion"]

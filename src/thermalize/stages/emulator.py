@@ -8,17 +8,16 @@ from typing import Any
 import torch
 
 from thermalize.config import EmulatorConfig, Experiment
-from thermalize.emulators.base import Emulator
+from thermalize.emulators.base import Emulator, ResidualEmulator
 from thermalize.emulators.objective import EmulatorObjective
-from thermalize.emulators.residual import ResidualEmulator
-from thermalize.models.trust import Trust, require_trust
-from thermalize.paths import Results
-from thermalize.seeds import torch_seed
+from thermalize.models.external import Trust, require_trust
+from thermalize.models.folder import load_weights, read_card, refuse_larger
+from thermalize.runtime.streams import torch_seed
 from thermalize.stages.data import read_data
-from thermalize.stages.foreign import adopt_emulator, load_foreign
+from thermalize.stages.external import adopt_emulator, load_foreign
 from thermalize.stages.training import Run
+from thermalize.store.results import Results
 from thermalize.training.data import Normalization
-from thermalize.training.folder import load_weights, read_card, refuse_larger
 from thermalize.training.processes import Processes
 
 __all__ = ["load_emulator", "train_emulator"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from thermalize.config import Experiment
-from thermalize.diagnostics.ensemble import score
-from thermalize.errors import UserError
-from thermalize.paths import Results
+from thermalize.metrics.ensemble import score
+from thermalize.runtime.errors import UserError
 from thermalize.stages.reading import open_rollout
 from thermalize.store.manifest import check_system, open_store
 from thermalize.store.netcdf import write_dataset
+from thermalize.store.results import Results
 
 __all__ = ["score_ensemble"]
 

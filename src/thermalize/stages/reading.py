@@ -17,14 +17,14 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from thermalize.config import Experiment
-from thermalize.diagnostics import ensemble, generated_dataset
-from thermalize.diagnostics.attributes import COORDINATES, VARIABLES, Entry, optional
-from thermalize.errors import UserError
-from thermalize.paths import Results
-from thermalize.stages.streaming import SERIES
+from thermalize.metrics import ensemble, generated
+from thermalize.metrics.attributes import COORDINATES, VARIABLES, Entry, optional
+from thermalize.rollout.recording import SERIES
+from thermalize.runtime.errors import UserError
 from thermalize.store import sealed
 from thermalize.store.manifest import check_system, open_store
 from thermalize.store.netcdf import read_dataset
+from thermalize.store.results import Results
 
 __all__ = ["open_rollout", "read_costs", "read_diagnostics", "read_ensemble", "read_samples"]
 
@@ -113,7 +113,7 @@ def read_samples(path: Path) -> xr.Dataset:
         if not (dataset["field_pdf_truth"] > 0).any():
             yield "its variable 'field_pdf_truth' holds no density"
 
-    return _read(path, generated_dataset.TABLE, faults)
+    return _read(path, generated.TABLE, faults)
 
 
 def read_costs(experiment: Experiment, paths: Results) -> dict[str, dict[str, dict[str, float]]]:

@@ -17,21 +17,21 @@ import torch
 import xarray as xr
 
 import thermalize
-from thermalize.autoregression import SERIES as RECORDED
-from thermalize.autoregression import Chunk, Rollout, State, member_keys
 from thermalize.config import Experiment
-from thermalize.errors import UserError
-from thermalize.paths import Results
-from thermalize.progress import track
-from thermalize.seeds import stream
+from thermalize.models.folder import read_card
+from thermalize.rollout.engine import SERIES as RECORDED
+from thermalize.rollout.engine import Chunk, Rollout, State, member_keys
+from thermalize.rollout.recording import SERIES, Behind, Unfinished, frozen
+from thermalize.runtime.errors import UserError
+from thermalize.runtime.files import exclusive, explaining
+from thermalize.runtime.progress import track
+from thermalize.runtime.streams import stream
 from thermalize.stages.emulator import load_emulator
 from thermalize.stages.stabilizing import Parts
-from thermalize.stages.streaming import SERIES, Behind, Unfinished, frozen
-from thermalize.store.atomic import exclusive, explaining
+from thermalize.store.blocks import Ledger
 from thermalize.store.fingerprint import code_digest, fingerprint
 from thermalize.store.home import Home
 from thermalize.store.layout import Layout
-from thermalize.store.ledger import Ledger
 from thermalize.store.manifest import (
     check_system,
     completed,
@@ -41,27 +41,27 @@ from thermalize.store.manifest import (
     seal,
     store_path,
 )
-from thermalize.training.folder import read_card
+from thermalize.store.results import Results
 
 __all__ = ["Job", "initial_frames", "rollout"]
 
 CODE = (
-    "thermalize.autoregression",
+    "thermalize.rollout.engine",
     "thermalize.stabilizers",
     "thermalize.diffusion",
     "thermalize.emulators",
     "thermalize.models",
-    "thermalize.device",
-    "thermalize.seeds",
+    "thermalize.runtime.devices",
+    "thermalize.runtime.streams",
     "thermalize.stages.diffusion",
     "thermalize.stages.emulator",
-    "thermalize.stages.foreign",
+    "thermalize.stages.external",
     "thermalize.stages.rollouts",
     "thermalize.stages.stabilizing",
-    "thermalize.stages.streaming",
+    "thermalize.rollout.recording",
     "thermalize.store.layout",
     "thermalize.training.data",
-    "thermalize.training.folder",
+    "thermalize.models.folder",
 )
 
 

@@ -10,15 +10,15 @@ from torch import Tensor
 
 from thermalize.config import Experiment, NoStabilizerConfig, ThermalizerConfig
 from thermalize.emulators.base import Emulator
-from thermalize.paths import Results
-from thermalize.requisites import stores_for
-from thermalize.seeds import stream
+from thermalize.models.folder import read_card
+from thermalize.runtime.streams import stream
 from thermalize.stabilizers.base import Stabilizer
 from thermalize.stabilizers.build import Needs, build
 from thermalize.stabilizers.triggers import Random, shuffled
 from thermalize.stages.diffusion import load_diffusion
 from thermalize.store.manifest import open_store, read_manifest
-from thermalize.training.folder import read_card
+from thermalize.store.results import Results
+from thermalize.workflow.plan import stores_for
 
 __all__ = ["Parts"]
 

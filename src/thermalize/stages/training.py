@@ -15,16 +15,16 @@ from torch import nn
 
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
 from thermalize.config.training import COMPUTED_HOW
-from thermalize.device import autocast
 from thermalize.models.base import Network
+from thermalize.models.card import readme
 from thermalize.models.describe import describe
-from thermalize.revision import revision
+from thermalize.models.folder import is_complete, save_model
+from thermalize.runtime.devices import autocast
+from thermalize.runtime.files import exclusive, explaining
+from thermalize.runtime.revision import revision
 from thermalize.stages.data import TrainingData, identity_card, partial
-from thermalize.store.atomic import exclusive, explaining
 from thermalize.store.fingerprint import code_digest, fingerprint
-from thermalize.training.card import readme
 from thermalize.training.checkpoint import Checkpoints
-from thermalize.training.folder import is_complete, save_model
 from thermalize.training.loop import Result, Trainer
 from thermalize.training.objective import Objective
 from thermalize.training.processes import Processes
@@ -32,9 +32,9 @@ from thermalize.training.processes import Processes
 __all__ = ["Run"]
 
 CODE = (
-    "thermalize.device",
+    "thermalize.runtime.devices",
     "thermalize.models",
-    "thermalize.seeds",
+    "thermalize.runtime.streams",
     "thermalize.stages.data",
     "thermalize.stages.training",
     "thermalize.training",

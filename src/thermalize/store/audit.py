@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thermalize.errors import UserError
-from thermalize.paths import DIGEST, SUMS
+from thermalize.runtime.errors import UserError
 from thermalize.store import sealed
 from thermalize.store.record import SUFFIX, faults, read_manifest
+from thermalize.store.results import DIGEST, SUMS
 
 __all__ = ["Audit", "audit"]
 

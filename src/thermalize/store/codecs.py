@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 
 __all__ = ["DESCRIPTIONS", "refuse_codecs", "refuse_codecs_below"]
 

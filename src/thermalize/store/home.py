@@ -19,10 +19,10 @@ from pathlib import Path
 
 from upath import UPath
 
-from thermalize.config.urls import url_fault
-from thermalize.errors import UserError
+from thermalize.config.texts import url_fault
+from thermalize.runtime.errors import UserError
+from thermalize.store.location import elsewhere, listing, reaching
 from thermalize.store.ours import strangers
-from thermalize.store.place import elsewhere, listing, reaching
 
 __all__ = ["FURTHER", "Home", "StrangerError", "holds_store", "named_place"]
 

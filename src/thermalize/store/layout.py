@@ -20,8 +20,8 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from thermalize.errors import UserError
-from thermalize.store.atomic import remove, sync
+from thermalize.runtime.errors import UserError
+from thermalize.runtime.files import remove, sync
 from thermalize.store.ours import discard
 from thermalize.store.shards import shards
 

@@ -17,8 +17,8 @@ import numpy as np
 import xarray as xr
 
 from thermalize.config import Experiment
-from thermalize.errors import UserError
-from thermalize.store.commit import completed, seal
+from thermalize.runtime.errors import UserError
+from thermalize.store.publish import completed, seal
 from thermalize.store.reading import Checked, for_zarr
 from thermalize.store.record import (
     Manifest,

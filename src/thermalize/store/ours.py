@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 
 __all__ = [
     "PART",

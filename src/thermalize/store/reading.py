@@ -25,9 +25,9 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.store.codecs import DESCRIPTIONS, refuse_codecs, refuse_codecs_below
-from thermalize.store.place import Place, reaching
+from thermalize.store.location import Place, reaching
 from thermalize.store.sealed import changed
 from thermalize.store.shards import digest
 

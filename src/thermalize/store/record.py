@@ -27,10 +27,10 @@ from pydantic import (
 )
 from upath import UPath
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.store.home import named_place
+from thermalize.store.location import Place, listing, reaching
 from thermalize.store.ours import part_of_store
-from thermalize.store.place import Place, listing, reaching
 from thermalize.store.sealed import changed
 from thermalize.store.shards import HASHING_THREADS, digest
 

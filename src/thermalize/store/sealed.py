@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from thermalize.errors import UserError
-from thermalize.paths import DIGEST, SUMS
-from thermalize.store.atomic import write_bytes, write_text
+from thermalize.runtime.errors import UserError
+from thermalize.runtime.files import write_bytes, write_text
+from thermalize.store.results import DIGEST, SUMS
 
 __all__ = ["changed", "is_sealed", "read", "read_member", "read_named", "seal_folder", "sums", "write", "write_digest"]
 

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import zarr
 
-from thermalize.errors import UserError
-from thermalize.store.atomic import remove, sync
+from thermalize.runtime.errors import UserError
+from thermalize.runtime.files import remove, sync
 from thermalize.store.codecs import refuse_codecs
+from thermalize.store.location import Place
 from thermalize.store.ours import refuse_strangers, unlink_links
-from thermalize.store.place import Place
 
 if TYPE_CHECKING:
     from io import BufferedReader

@@ -21,8 +21,7 @@ from math import comb
 import torch
 from torch import Tensor
 
-from thermalize.systems.contour import phi
-from thermalize.systems.etdrk4 import ETDRK4
+from thermalize.systems.etdrk4 import ETDRK4, phi
 
 __all__ = ["ETDAB3", "ETDAB4", "AdamsBashforth", "weights"]
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from thermalize.config.systems import COURANT_LIMITS
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.systems.base import System
 from thermalize.systems.steppers import stepper
 

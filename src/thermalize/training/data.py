@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thermalize.errors import UserError
-from thermalize.seeds import stream
+from thermalize.runtime.errors import UserError
+from thermalize.runtime.streams import stream
 
 __all__ = ["EpochOrder", "Normalization", "Trajectories", "Windows", "onto", "spread", "starts"]
 

@@ -20,17 +20,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from thermalize.config import TrainingConfig
-from thermalize.errors import UserError
-from thermalize.progress import track
-from thermalize.seeds import torch_seed
-from thermalize.training.blame import lost
-from thermalize.training.checkpoint import Checkpoints
+from thermalize.runtime.errors import UserError
+from thermalize.runtime.progress import track
+from thermalize.runtime.streams import torch_seed
+from thermalize.training.checkpoint import Checkpoints, fits
 from thermalize.training.objective import Batch, Objective
 from thermalize.training.passes import Passes
 from thermalize.training.processes import ALONE, Processes
 from thermalize.training.rates import learning_rate, moving_average
-from thermalize.training.restoring import fits
-from thermalize.training.watch import Best, Events, Recent
+from thermalize.training.watch import Best, Events, Recent, lost
 
 __all__ = ["Result", "Trainer"]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.training.objective import Batch, Objective
 from thermalize.training.processes import Processes
 

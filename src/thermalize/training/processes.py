@@ -2,11 +2,13 @@
 
 Every process holds the same weights, averages and history; only the first writes files and shows progress. Gradients
 are averaged by torch's DistributedDataParallel, over NCCL between GPUs and over gloo between CPUs.
-"""
+
+The command of this process once more, in several processes of this machine."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,11 +17,14 @@ from typing import TypeVar
 
 import torch
 from torch import distributed, nn
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.run import parse_args, run
 from torch.nn.parallel import DistributedDataParallel
 
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 
-__all__ = ["ALONE", "Processes", "processes"]
+__all__ = ["ALONE", "Processes", "processes", "torchrun"]
 
 T = TypeVar("T")
 
@@ -93,3 +98,18 @@ def _own(device: torch.device) -> torch.device:
         raise UserError(f"{local + 1} processes were started on a machine with {present} GPU(s); lower training.gpus")
     torch.cuda.set_device(local)
     return torch.device("cuda", local)
+
+
+def torchrun(count: int) -> int:
+    """Runs the command line of this process in `count` processes, one per visible GPU; returns its exit status.
+
+    This process stays, and with it the GPUs that it has leased.
+    """
+    try:
+        run(parse_args(["--standalone", "--nproc-per-node", str(count), "-m", "thermalize", *sys.argv[1:]]))
+    except ChildFailedError as error:
+        _, failure = error.get_first_failure()
+        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    except SignalException as stopped:
+        return 128 + stopped.sigval
+    return 0

@@ -1,5 +1,0 @@
-"""What is measured on a rollout: spectra, distributions, stability, dynamics and health, with intervals and floors."""
-
-from thermalize.diagnostics.dataset import diagnose
-
-__all__ = ["diagnose"]

@@ -1,0 +1,62 @@
+"""Emulators that were trained elsewhere: any map of states [batch, channel, *grid] one frame interval on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from thermalize.emulators.base import Emulator
+from thermalize.runtime.errors import UserError
+from thermalize.training.data import Normalization
+
+__all__ = ["ForeignEmulator"]
+
+
+class ForeignEmulator(Emulator):
+    """`network` maps physical states, or normalised ones where `units` says so."""
+
+    def __init__(
+        self,
+        network: Callable[[Tensor], Tensor],
+        units: Literal["physical", "normalized"],
+        dims: int,
+        normalization: Normalization,
+    ) -> None:
+        super().__init__(dims, normalization)
+        self.network = network if isinstance(network, nn.Module) else _Function(network)
+        self.units = units
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x) if self.units == "normalized" else self.normalize(self.network(self.denormalize(x)))
+
+    def step(self, u: Tensor) -> Tensor:
+        return self.network(u) if self.units == "physical" else super().step(u)
+
+    @torch.no_grad()
+    def check(self, x: Tensor, name: str) -> None:
+        """Raises UserError unless it maps the normalised true state x to a finite one of the same shape."""
+        try:
+            following = self(x)
+        except Exception as error:
+            raise UserError(f"{name} fails on states of shape {_words(x)}: {type(error).__name__}: {error}") from error
+        if not isinstance(following, Tensor) or following.shape != x.shape:
+            found = _words(following) if isinstance(following, Tensor) else type(following).__name__
+            raise UserError(f"{name} maps states of shape {_words(x)} to {found}; it must keep the shape")
+        if not torch.isfinite(following).all():
+            raise UserError(f"{name} maps a state of the held-out truth to one that is not finite; check `units`")
+
+
+class _Function(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def _words(x: Tensor) -> str:
+    return f"[{', '.join(map(str, x.shape))}]"

@@ -1,0 +1,157 @@
+"""Numbers as a reader of a figure wants them: few digits, an interval beside the value.
+
+The tables as text: CSV for programs, LaTeX for papers, a few columns for a terminal."""
+
+from __future__ import annotations
+
+from io import BytesIO, StringIO
+from math import floor, isfinite, log10
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from thermalize.figures.pooling import Estimate
+from thermalize.runtime.errors import UserError, printable
+from thermalize.store import sealed
+
+__all__ = ["format_terminal", "horizon_text", "interval_text", "number", "read_csv", "write_csv", "write_tex"]
+
+MISSING = "–"
+
+
+def number(value: float, digits: int = 2) -> str:
+    """`value` with that many significant digits, without an exponent between 1e−4 and 1e6; a dash for NaN."""
+    if not isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits - 1}e}")
+    if not 1e-4 <= abs(rounded) < 1e6:
+        return f"{rounded:.{digits - 1}e}"
+    return f"{rounded:.{max(0, digits - 1 - floor(log10(abs(rounded))))}f}"
+
+
+def interval_text(estimate: Estimate, digits: int = 2) -> str:
+    """``0.016 [0.012, 0.021]``; without an interval the value alone."""
+    value, low, high = (number(part, digits) for part in estimate)
+    return value if MISSING in (value, low, high) else f"{value} [{low}, {high}]"
+
+
+WIDTH = 100
+LEGEND = "In brackets: interval. In parentheses: the same distance between random halves of the truth."
+NAMES = ("emulator", "stabilizer")
+# May be empty, or look like a number.
+TEXTS = ("emulator", "stabilizer", "key_1", "value_1", "key_2", "value_2", "left_out")
+CAPTION = (
+    "Stability, distance to the truth and cost. Stable: members that never left the truth's envelope in {steps} "
+    "steps. Horizon: Kaplan--Meier median of the first step outside the envelope. Distances: log-spectral distance "
+    "over the energy-containing shells, and 1-Wasserstein distance of the field in standard deviations of the truth, "
+    "both in the final window, with the same distance between random halves of the truth in parentheses. Evaluations: "
+    "network evaluations per emulator step. Cost: time per step relative to the raw emulator, measured side by side. "
+    "In brackets: {confidence:g} % intervals, a dash where the rollouts do not reach an end; for the cost, quartiles "
+    "of the repeats."
+)
+SIGNS = {"≥": r"$\geq$", "×": r"$\times$", "–": "--", "W1": r"$W_1$"}
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Every column, six significant digits."""
+    sealed.write(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode())
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """What `write_csv` wrote, also where it was copied without its digest; UserError where it is something else."""
+    content = BytesIO(sealed.read(path, required=False))
+    try:
+        table = pd.read_csv(content, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
+    except ValueError:
+        table = pd.DataFrame()
+    if not {"emulator", "stabilizer", "stable_fraction"} <= set(table):
+        raise UserError(f"{path} is not a table of an experiment; `make demo` writes one")
+    return table.assign(**table[table.columns.intersection(list(TEXTS))].fillna(""))
+
+
+def write_tex(table: pd.DataFrame, path: Path, label: str = "tab:summary") -> None:
+    """The columns of the terminal, with intervals, in booktabs style, to be \\input."""
+    caption = CAPTION.format(steps=table["steps"].iloc[0], confidence=100 * table["confidence"].iloc[0])
+    columns = _columns(table, intervals=True)
+    text = columns.rename(columns=lambda name: name.replace("\n", " ")).to_latex(
+        index=False,
+        escape=True,
+        column_format="ll" + "r" * (columns.shape[1] - 2),
+        caption=caption.replace("%", r"\%"),
+        label=label,
+        position="t",
+    )
+    for sign, command in SIGNS.items():
+        text = text.replace(sign, command)
+    sealed.write(path, text.encode())
+
+
+def format_terminal(table: pd.DataFrame) -> str:
+    """At most 100 characters wide; long names go on in the next line, numbers are never cut."""
+    table = table.map(lambda each: printable(each) if isinstance(each, str) else each)
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    short = _columns(table, intervals=False)
+    for name, cells in short.items():
+        if name in NAMES:
+            grid.add_column(Text(str(name)), overflow="fold")
+        else:
+            grid.add_column(
+                Text(str(name), justify="right"), justify="right", no_wrap=True, min_width=max(map(len, cells))
+            )
+    for row in short.itertuples(index=False):
+        grid.add_row(*(Text(str(cell)) for cell in row))
+    text = StringIO()
+    Console(file=text, width=WIDTH, color_system=None).print(grid)
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    return "\n".join([*lines, "", LEGEND])
+
+
+def _columns(table: pd.DataFrame, intervals: bool) -> pd.DataFrame:
+    """The most telling columns as text, one cell per row; `intervals` also for distances and cost."""
+    return pd.DataFrame([_cells(row, intervals) for row in table.itertuples(index=False)])
+
+
+def _cells(row: Any, intervals: bool) -> dict[str, str]:
+    return {
+        "emulator": str(row.emulator),
+        "stabilizer": str(row.stabilizer),
+        "stable": f"{round(row.stable_fraction * row.members)}/{row.members}",
+        "horizon\n[steps]": horizon_text(row),
+        "spectral\ndistance": _distance(row, "log_spectral_distance", intervals),
+        "field\nW1": _distance(row, "wasserstein_field", intervals),
+        "evaluations" if intervals else "evalu-\nations": _fixed(row.network_evaluations_per_step),
+        "ms per\nstep": number(1e3 * row.seconds_per_step, 3),
+        "cost": _cost(row, intervals),
+    }
+
+
+def horizon_text(row: Any) -> str:
+    """Median horizon [steps] of a row with its interval, or what it is at least."""
+    if row.stable_horizon_is_lower_bound:
+        return f"≥ {row.stable_horizon_median:.0f}"
+    high = f"{row.stable_horizon_high:.0f}" if isfinite(row.stable_horizon_high) else MISSING
+    return f"{row.stable_horizon_median:.0f} [{row.stable_horizon_low:.0f}, {high}]"
+
+
+def _distance(row: Any, name: str, intervals: bool) -> str:
+    value, low, high, floor = (getattr(row, name + end) for end in ("", "_low", "_high", "_floor"))
+    text = interval_text(Estimate(value, low, high)) if intervals else number(value)
+    return f"{text} ({number(floor)})"
+
+
+def _cost(row: Any, intervals: bool) -> str:
+    if not isfinite(row.cost_ratio):
+        return MISSING
+    spread = f" [{row.cost_ratio_low:.2f}, {row.cost_ratio_high:.2f}]" if intervals else ""
+    return f"{row.cost_ratio:.2f}×{spread}"
+
+
+def _fixed(value: float) -> str:
+    return f"{value:.2f}" if isfinite(value) else MISSING

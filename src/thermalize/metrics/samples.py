@@ -1,0 +1,199 @@
+"""What is compared with what: samples of frames, cut into blocks, from trajectories that are read lazily.
+
+The test truth is split by members into a *reference* half (even positions) and a *floor* half (odd positions). A
+distance compares a sample with the reference half; its noise floor compares the floor half with it. All samples are of
+the floor half's size: m members × the last F finite frames of each, with F the frames of the truth, and both m and F
+cut to what the rollout offers. Of the rollout's members those that started from the floor half come first, so that a
+rollout, like the floor half, shares no initial condition with the reference while it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import gcd
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from thermalize.metrics.invariants import Invariants
+
+__all__ = [
+    "Piece",
+    "Sample",
+    "Standard",
+    "collect",
+    "final_pieces",
+    "halves",
+    "joined",
+    "matched_members",
+    "read",
+    "standardise",
+    "time_blocks",
+]
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+VALUES_PER_BLOCK = 2**21
+"""Numbers held at once when a trajectory is walked through in time."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Frames start … stop−1 of one member (its position)."""
+
+    member: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Mean and standard deviation of the field and standard deviation of one-step increments, each (channel,)."""
+
+    mean: Array
+    std: Array
+    increment_std: Array
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Sums over blocks and standardised values; blocks number along the first axis of the first five arrays."""
+
+    member: Integers  # (block,)
+    rank: Integers  # (block,) from the last block of its member, 0
+    frames: Array  # (block,)
+    spectrum: Array  # (block, channel, shell), sum over the block's frames
+    energy_spectrum: Array  # (block, channel, shell), likewise; no channels where it is unknown
+    field: Array  # (value,)
+    field_block: Integers  # (value,)
+    increment: Array  # (value,)
+    increment_block: Integers  # (value,)
+
+    @property
+    def mean_spectrum(self) -> Array:
+        """Variance spectrum over all frames, (channel, shell); NaN for an empty sample."""
+        return self.mean("spectrum")
+
+    def mean(self, name: str) -> Array:
+        """The spectrum of that name over all frames, (channel, shell); NaN for an empty sample."""
+        frames, spectrum = self.frames.sum(), getattr(self, name)
+        return np.full(spectrum.shape[1:], np.nan) if frames == 0 else spectrum.sum(axis=0) / frames
+
+
+def halves(members: int) -> tuple[list[int], list[int]]:
+    """Positions of the reference half and of the floor half, of equal size: even and odd ones."""
+    half = members // 2
+    return list(range(0, 2 * half, 2)), list(range(1, 2 * half, 2))
+
+
+def matched_members(initial_member: Sequence[int], floor_half: Sequence[int]) -> list[int]:
+    """Rollout members to compare, as many as the floor half has where there are: those that started from it first."""
+    order = sorted(range(len(initial_member)), key=lambda i: (initial_member[i] not in floor_half, i))
+    return sorted(order[: len(floor_half)])
+
+
+def final_pieces(members: Sequence[int], last: Sequence[int], frames: int, first: int = 0) -> list[Piece]:
+    """The last `frames` frames of each member up to its frame `last` (member,), none before frame `first`."""
+    pieces = [Piece(m, max(first, int(last[m]) + 1 - frames), int(last[m]) + 1) for m in members]
+    return [piece for piece in pieces if piece.stop > piece.start]
+
+
+def read(field: xr.DataArray, piece: Piece) -> Array:
+    """Frames of one member in double precision, (time, channel, *grid)."""
+    return field[piece.member, piece.start : piece.stop].to_numpy().astype(np.float64)
+
+
+def time_blocks(field: xr.DataArray) -> Iterator[tuple[slice, Array]]:
+    """All members in blocks of time that bound the memory: slices with (member, time, channel, *grid)."""
+    per_frame = field.size // field.shape[1]
+    frames = max(1, VALUES_PER_BLOCK // per_frame)
+    for start in range(0, field.shape[1], frames):
+        block = slice(start, min(start + frames, field.shape[1]))
+        yield block, field[:, block].to_numpy().astype(np.float64)
+
+
+def standardise(field: xr.DataArray, pieces: Sequence[Piece]) -> Standard:
+    """The standard of the given pieces, which is the truth's; a channel that never varies has deviation 1."""
+    axes = (0, *range(2, field.ndim - 1))
+    moments, steps = [], []
+    for piece in pieces:
+        values = read(field, piece)
+        moments.append((values.mean(axis=axes), (values**2).mean(axis=axes)))
+        steps.append((np.diff(values, axis=0) ** 2).mean(axis=axes))
+    mean, square = np.mean(moments, axis=0)
+    std, increment_std = np.sqrt(np.maximum(square - mean**2, 0.0)), np.sqrt(np.mean(steps, axis=0))
+    return Standard(mean, np.where(std > 0, std, 1.0), np.where(increment_std > 0, increment_std, 1.0))
+
+
+def collect(
+    field: xr.DataArray,
+    pieces: Sequence[Piece],
+    invariants: Invariants,
+    standard: Standard,
+    block: int,
+    values: int = 10**6,
+) -> Sample:
+    """Read the pieces one by one into blocks of `block` frames, counted back from each piece's end.
+
+    At most `values` field values and as many increments are kept, at a fixed stride that visits every grid point in
+    turn. An increment belongs to the frame it leads to; the frame before a piece gives its first one where it exists.
+    """
+    points = int(np.prod(field.shape[2:]))
+    stride = _stride(sum(piece.stop - piece.start for piece in pieces) * points, values, points)
+    parts = (_part(field, piece, invariants, standard, block, stride) for piece in pieces)
+    return joined([_empty(invariants), *parts])
+
+
+def joined(samples: Sequence[Sample]) -> Sample:
+    """One sample of the blocks of all."""
+    offsets = np.cumsum([0, *(sample.frames.size for sample in samples)])
+    moved = [
+        replace(s, field_block=s.field_block + offset, increment_block=s.increment_block + offset)
+        for s, offset in zip(samples, offsets, strict=False)
+    ]
+    return Sample(**{name: np.concatenate([getattr(s, name) for s in moved]) for name in Sample.__dataclass_fields__})
+
+
+def _stride(total: int, values: int, points: int) -> int:
+    """Smallest stride that keeps at most `values` of `total` and shares no factor with the points of a frame."""
+    stride = max(1, -(-total // values))
+    while gcd(stride, points) > 1:
+        stride += 1
+    return stride
+
+
+def _part(
+    field: xr.DataArray, piece: Piece, invariants: Invariants, standard: Standard, block: int, stride: int
+) -> Sample:
+    """The sample of one piece."""
+    known = read(field, replace(piece, start=max(0, piece.start - 1)))
+    length = piece.stop - piece.start
+    before = known.shape[0] - length
+    rank = np.arange(length)[::-1] // block
+    starts = np.flatnonzero(np.diff(rank, prepend=-1))
+    number = rank[0] - rank
+    scale = (slice(None),) + (None,) * (field.ndim - 3)
+    values = (known[before:] - standard.mean[scale]) / standard.std[scale]
+    steps = np.diff(known, axis=0) / standard.increment_std[scale]
+    step_number = number[length - steps.shape[0] :]
+    variance, energy = (np.add.reduceat(s, starts, axis=0) for s in invariants.spectra(known[before:]))
+    return Sample(
+        member=np.full(starts.size, piece.member),
+        rank=rank[starts],
+        frames=np.bincount(number).astype(np.float64),
+        spectrum=variance,
+        energy_spectrum=energy,
+        field=values.ravel()[::stride],
+        field_block=np.repeat(number, values[0].size)[::stride],
+        increment=steps.ravel()[::stride],
+        increment_block=np.repeat(step_number, values[0].size)[::stride],
+    )
+
+
+def _empty(invariants: Invariants) -> Sample:
+    number, value = np.zeros(0, dtype=np.int64), np.zeros(0)
+    nothing = np.zeros((0, invariants.mean.size, *invariants.shells.shape))
+    return Sample(number, number, value, *invariants.spectra(nothing), value, number, value, number)

@@ -1,0 +1,165 @@
+"""An unfinished rollout on disk: frames streamed to a store, and the states to continue from.
+
+Chunks are written by a thread of their own while the next one is computed; never more than one waits, so that memory
+does not depend on the length. A chunk is recorded, with the digests of its shards and of the state after it, once all
+of them are written. A run that is taken up goes on after the last chunk up to which everything is as it was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from thermalize.rollout.engine import NEVER, Chunk, State
+from thermalize.store.blocks import Ledger, say
+from thermalize.store.layout import Layout, write
+from thermalize.store.location import Place
+from thermalize.store.manifest import partial_path
+from thermalize.store.shards import read_back, within
+
+__all__ = ["SERIES", "Behind", "Unfinished", "frozen"]
+
+SERIES = {
+    "level": ("int16", "predicted noise level, -1 where it was not looked at", "1"),
+    "reverse_steps": ("int16", "network evaluations spent on denoising", "1"),
+    "displacement": ("float32", "root mean square change by denoising, in standard deviations of the data", "1"),
+    "drift": (
+        "float32",
+        "largest deviation of a smoothed band energy from the truth's, in units of the threshold",
+        "1",
+    ),
+    "rescaled": ("int16", "bands of wavenumbers whose energy was set right", "1"),
+}
+MEMORY = "memory_"
+
+
+class Behind:
+    """Runs one piece of work at a time in another thread; its errors are raised by the next call or the end."""
+
+    def __init__(self) -> None:
+        self._pool, self._last = ThreadPoolExecutor(1), None
+
+    _last: Future[None] | None
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        self.wait()
+        self._last = self._pool.submit(work)
+
+    def wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._pool.shutdown(wait=True)
+        if kind is None:
+            self.wait()
+
+
+class Unfinished:
+    """The partial store beside a manifest, and the states of the rollout with fingerprint `key` after its chunks."""
+
+    def __init__(self, manifest: Path, key: str, layout: Layout, final: Place) -> None:
+        self.partial, self.layout = partial_path(manifest), layout
+        self.ledger = Ledger(self.partial, key, final)
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.layout.shape[1] // self.layout.shard[1])
+
+    def resume(self, begin: State) -> State:
+        """The state after the last chunk that is whole, as are all before it; `begin` where there is none."""
+        self.ledger.begin(self.layout)
+        state = begin
+        for chunk in range(self.chunks):
+            if not self.ledger.done(chunk, self._shards(chunk)):
+                break
+            if (found := self._state(chunk, begin)) is None:
+                say(f"What was kept to go on after chunk {chunk} of {self.partial} is damaged; it is not used.")
+            else:
+                state = found
+        return state
+
+    def write(self, start: int, fields: np.ndarray, chunk: Chunk, state: State) -> None:
+        """Writes frames from `start` on, `fields` [member, frame, channel, *grid] in physical units, then the state."""
+        everyone, when = slice(0, len(fields)), slice(start, start + fields.shape[1])
+        self._write(self.layout.variable, everyone, when, fields)
+        for name, (dtype, *_) in SERIES.items():
+            self._write(name, everyone, when, getattr(chunk, name).numpy().astype(dtype))
+        number = start // self.layout.shard[1]
+        kept = self.ledger.keep_state(number, _bytes(state))
+        notes = {"step": state.step, "lost_step": state.lost_step.tolist(), "lost_cause": state.lost_cause}
+        self.ledger.record(number, self._shards(number), state=kept, **notes)
+
+    def digests(self) -> dict[str, str]:
+        """Of all shards, as they were written."""
+        entries = (self.ledger.entry(chunk) for chunk in range(self.chunks))
+        return {name: digest for entry in entries for name, digest in entry["digests"].items()}
+
+    def _write(self, name: str, member: slice, time: slice, values: np.ndarray) -> None:
+        write(self.partial, name, member, time, values)
+        read_back(self.partial, name, (member, time), allow_nan=True)
+        self.ledger.draft.keep(name, (member, time))
+
+    def _shards(self, chunk: int) -> list[str]:
+        frames, size = self.layout.shape[1], self.layout.shard[1]
+        region = slice(0, self.layout.shape[0]), slice(chunk * size, min((chunk + 1) * size, frames))
+        return [each for name in (self.layout.variable, *SERIES) for each in within(self.partial, name, region)]
+
+    def _state(self, chunk: int, begin: State) -> State | None:
+        """The state after a chunk, if it is as it was kept and may be one of this rollout, which began with `begin`."""
+        notes = self.ledger.entry(chunk)["notes"]
+        data = self.ledger.state(chunk, notes.get("state"), len(_bytes(begin)))
+        step = min((chunk + 1) * self.layout.shard[1], self.layout.shape[1]) - 1
+        state = None if data is None else _read(data, notes, begin)
+        return state if state is not None and notes.get("step") == step and _plausible(state, begin) else None
+
+
+def _bytes(state: State) -> bytes:
+    memory = {f"{MEMORY}{name}": value.contiguous() for name, value in state.memory.items()}
+    return save_tensors({"x": state.x.cpu().contiguous(), **memory})
+
+
+def _read(data: bytes, notes: dict[str, Any], begin: State) -> State | None:
+    try:
+        tensors = load_tensors(data)
+        x, steps, causes = tensors.pop("x"), np.array(notes["lost_step"]), notes["lost_cause"]
+    except (SafetensorError, KeyError, ValueError):
+        return None
+    memory = {name.removeprefix(MEMORY): value for name, value in tensors.items()}
+    if steps.dtype != np.int64 or not isinstance(causes, list) or type(notes["step"]) is not int:
+        return None
+    return State(x.to(begin.x.device), notes["step"], steps, [str(cause) for cause in causes], memory)
+
+
+def _plausible(state: State, begin: State) -> bool:
+    """Whether a state has the form of the first one, and is finite where it is not lost."""
+    members = len(begin.x)
+    if state.lost_step.shape != (members,) or len(state.lost_cause) != members:
+        return False
+    pairs = [(state.x, begin.x), *((state.memory.get(name), value) for name, value in begin.memory.items())]
+    alike = all(a is not None and a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
+    if not alike or state.memory.keys() != begin.memory.keys():
+        return False
+    lost = state.lost_step != NEVER
+    causes = [cause != "" for cause in state.lost_cause] == lost.tolist()
+    steps = bool(((state.lost_step[lost] >= 1) & (state.lost_step[lost] <= state.step)).all())
+    return causes and steps and bool(torch.isfinite(state.x[state.alive.to(state.x.device)]).all())
+
+
+def frozen(state: State) -> State:
+    """The state as it is now, while the rollout goes on."""
+    memory = {name: value.clone() for name, value in state.memory.items()}
+    return replace(state, lost_step=state.lost_step.copy(), lost_cause=[*state.lost_cause], memory=memory)

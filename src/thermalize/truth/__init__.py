@@ -1,0 +1,8 @@
+"""Trajectories to learn from and to compare with.
+
+simulate    one split into a store, block by block
+simulated   its members, integrated by a solver
+imported    its members, out of the user's files
+cluster     the blocks as tasks of Dask, here or on other machines
+moments     mean and deviation, merged over blocks
+"""

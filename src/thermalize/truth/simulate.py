@@ -1,0 +1,248 @@
+"""Ensembles into a store: member block by member block, as independent tasks.
+
+    u_m(0)  →  spin-up  →  frames every `frame_interval`  →  shards  →  sealed store and manifest
+    the user's own files  →  frames of their members      →  shards  →  sealed store and manifest
+
+One task integrates (or reads) one block of members and streams its frames into the block's own shard files, so memory
+does not grow with the number of frames, and neither the worker count nor the order of the blocks touches a bit of the
+result. A finished block is recorded; the same call after a kill repeats only the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from math import prod
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from thermalize.config import DaskConfig, Experiment, ImportConfig
+from thermalize.runtime.errors import UserError
+from thermalize.runtime.files import exclusive, explaining
+from thermalize.runtime.progress import track_blocks
+from thermalize.store.blocks import Ledger
+from thermalize.store.fingerprint import code_digest
+from thermalize.store.home import Home
+from thermalize.store.layout import Layout, write
+from thermalize.store.location import Place
+from thermalize.store.manifest import Manifest, completed, partial_path, seal, store_path
+from thermalize.store.results import Results
+from thermalize.store.shards import read_back, within
+from thermalize.truth.cluster import each, refuse_within_worker, stopping_on_sigterm
+from thermalize.truth.imported.source import imported
+from thermalize.truth.moments import Moments
+from thermalize.truth.simulated import Ensemble, device_of
+
+__all__ = ["CODE", "Block", "integrate", "simulate"]
+
+CODE = (
+    "thermalize.runtime.devices",
+    "thermalize.truth.simulated",
+    "thermalize.runtime.streams",
+    "thermalize.truth.simulate",
+    "thermalize.store",
+    "thermalize.systems",
+)
+IMPORT_CODE = (
+    "thermalize.truth.simulated",
+    "thermalize.truth.imported",
+    "thermalize.truth.simulate",
+    "thermalize.store",
+)
+
+
+class Source(Protocol):
+    """Where the trajectories of a split come from, in blocks that do not depend on each other."""
+
+    @property
+    def layout(self) -> Layout: ...
+
+    @property
+    def blocks(self) -> int: ...
+
+    def rows(self, block: int) -> slice: ...
+
+    def shards(self, block: int) -> Iterator[tuple[slice, slice, np.ndarray]]: ...
+
+    def made_from(self, code: str) -> str: ...
+
+
+@dataclass(frozen=True)
+class Block:
+    """One task: `simulation.block` members of a split, into their shards of an unfinished store."""
+
+    experiment: Experiment
+    split: str
+    index: int
+    partial: Path
+    fingerprint: str
+    files: Source | None = None
+    """The checked files of an import, which are not looked at again for every block."""
+    device: str = "cpu"
+    final: Place | None = None
+    """Where the store is to lie, if not beside the unfinished one."""
+
+    @property
+    def source(self) -> Source:
+        return self.files or Ensemble(self.experiment, self.split, self.device)
+
+    @property
+    def rows(self) -> slice:
+        """Where the block lies along the member axis of the store."""
+        return self.source.rows(self.index)
+
+
+def simulate(
+    experiment: Experiment,
+    split: str,
+    manifest: Path,
+    workers: int | None = None,
+    code: str | None = None,
+    gpus: int | None = None,
+) -> Manifest:
+    """Make the store of a split, or whatever of it is missing; return at once if it is there.
+
+    Args:
+        experiment: the configuration.
+        split: "train", "valid" or "test".
+        manifest: `…/<name>.manifest.json`; the store becomes `…/<name>.zarr` beside it, or one below `storage`.
+        workers: processes on this machine instead of `simulation.dask.workers`.
+        code: digest of the code the result depends on, computed from the source when left out.
+        gpus: how many the scheduler granted (None: not asked).
+
+    Raises:
+        UserError: a GPU is not there, the solution diverges, the disk is full, the folder is read-only, a scheduler
+            or a URL does not answer and so on; blocks finished before are kept.
+    """
+    refuse_within_worker()
+    manifest = manifest.absolute()
+    source, modules = source_of(experiment, split, manifest.parent, gpus)
+    layout, fingerprint = source.layout, source.made_from(code or code_digest(*modules))
+    home = Home(experiment.storage, Results(experiment.name, Path()).simulation(split))
+    final = home.place(fingerprint) or store_path(manifest)
+    ledger = Ledger(partial_path(manifest), fingerprint, final)
+    with stopping_on_sigterm(), explaining(manifest), exclusive(store_path(manifest)):
+        record = completed(manifest, fingerprint, home)
+        if record is None:
+            ledger.begin(layout)
+            entries = _integrate_missing(experiment, split, source, ledger, workers)
+            record = _seal(ledger, home, manifest, layout, entries)
+        ledger.discard()
+    return record
+
+
+def source_of(
+    experiment: Experiment, split: str, folder: Path, gpus: int | None = None
+) -> tuple[Source, tuple[str, ...]]:
+    """What a split is made from, and the modules that its bits depend on; `folder` keeps what is known of files."""
+    simulation = experiment.simulation
+    if isinstance(simulation, ImportConfig):
+        return imported(experiment, simulation, split, folder), IMPORT_CODE
+    return Ensemble(experiment, split, device_of(simulation, gpus)), CODE
+
+
+def integrate(block: Block) -> int:
+    """Integrate or read a block, stream it into its shards and record it; returns its index.
+
+    Raises:
+        UserError: the solution diverged, or the disk refused; the message names the members.
+    """
+    if not block.partial.is_dir():
+        raise UserError(f"A Dask worker does not see {block.partial}; all workers need the file system of this machine")
+    moments, names = Moments(), list[str]()
+    ledger, layout = Ledger(block.partial, block.fingerprint, block.final), block.source.layout
+    if _is_done(ledger, layout, block.index, block.rows):  # by a worker that was lost before it could say so
+        return block.index
+    variable = layout.variable
+    with _naming(block), explaining(block.partial), _one_thread():
+        for rows, time, values in block.source.shards(block.index):
+            for frame in range(values.shape[1]):
+                moments = moments.merge(Moments.of(values[:, frame]))
+            names += write(block.partial, variable, rows, time, values)
+            read_back(block.partial, variable, (rows, time))
+            ledger.draft.keep(variable, (rows, time))
+        ledger.record(block.index, names, moments=moments.to_json())
+    return block.index
+
+
+def _integrate_missing(
+    experiment: Experiment, split: str, source: Source, ledger: Ledger, workers: int | None
+) -> list[dict[str, Any]]:
+    """Integrate the blocks that are not done; the ledger's entries of all blocks in order."""
+    dask, count, layout = experiment.simulation.dask, source.blocks, source.layout
+    missing = [index for index in range(count) if not _is_done(ledger, layout, index, source.rows(index))]
+    files, device, steps = (None, source.device, source.steps) if isinstance(source, Ensemble) else (source, "cpu", 1)
+    common = (ledger.partial, ledger.fingerprint, files, device, ledger.final)
+    tasks = [Block(experiment, split, index, *common) for index in missing]
+    with track_blocks(count, steps, f"simulate {split}", done=count - len(tasks)) as bar:
+        number = _workers(dask, device, workers)
+        results = each(integrate, tasks, number, dask.scheduler, dask.jobqueue, lambda told: bar.reach(*told))
+        with closing(results):
+            for index in results:
+                bar.finish(index)
+    return [ledger.entry(index) for index in range(count)]
+
+
+def _is_done(ledger: Ledger, layout: Layout, block: int, rows: slice) -> bool:
+    """Whether the record of a block tells of just its shards and of moments that its numbers may have."""
+    values = (rows.stop - rows.start) * layout.shape[1] * prod(layout.shape[3:])
+
+    def fits(notes: dict[str, Any]) -> bool:
+        try:
+            moments = Moments.from_json(notes["moments"])
+        except (KeyError, TypeError, ValueError):
+            return False
+        return moments.count == values and np.shape(moments.mean) == (len(layout.channels),)
+
+    return ledger.done(block, within(ledger.partial, layout.variable, (rows,)), fits)
+
+
+def _workers(dask: DaskConfig, device: str, wanted: int | None) -> int:
+    """A GPU of this machine has one process; how many are free here does not concern other machines."""
+    if dask.elsewhere:
+        return dask.workers
+    return 1 if device == "cuda" else wanted or dask.workers
+
+
+def _seal(ledger: Ledger, home: Home, manifest: Path, layout: Layout, entries: list[dict[str, Any]]) -> Manifest:
+    moments = reduce(Moments.merge, (Moments.from_json(entry["notes"]["moments"]) for entry in entries))
+    statistics = moments.statistics()
+    _refuse_constant(layout, statistics)
+    digests = {name: digest for entry in entries for name, digest in entry["digests"].items()}
+    final = ledger.final or store_path(manifest)
+    return seal(ledger.partial, final, manifest, ledger.fingerprint, statistics, digests=digests, home=home)
+
+
+def _refuse_constant(layout: Layout, statistics: dict[str, list[float]]) -> None:
+    """A channel without variance cannot be normalised, and there is nothing to learn in it."""
+    for name, mean, std in zip(layout.channels, statistics["mean"], statistics["std"], strict=True):
+        if std <= np.finfo(np.float32).eps * abs(mean):
+            raise UserError(
+                f"The channel {name} of {layout.variable} has the value {mean:g} everywhere in this split; leave it out"
+            )
+
+
+@contextmanager
+def _naming(block: Block) -> Iterator[None]:
+    """Say which members an error is about; as a plain `UserError` it also survives the way back from a worker."""
+    try:
+        yield
+    except UserError as error:
+        first, last = block.rows.start, block.rows.stop - 1
+        members = f"members {first} to {last}" if last > first else f"member {first}"
+        raise UserError(f"{block.split}, block {block.index} with {members}: {error}") from None
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
