@@ -30,14 +30,5 @@ onstart:
 rule all:
     default_target: True
     input:
-        expand(with_digest(f"{RESULTS.figure('{figure}')}.{{suffix}}"), figure=FIGURES, suffix=("pdf", "png")),
-        with_digest(RESULTS.movie),
-        with_digest(RESULTS.movie_in_report),
-        expand(with_digest(RESULTS.table("{suffix}", "{table}")), suffix=("csv", "tex"), table=TABLES),
-        # What others are made from, too: a lost one is made again though nothing waits for it.
-        expand(str(RESULTS.simulation("{split}")), split=("train", "valid", "test")),
-        expand(str(RESULTS.rollout(*ROLLOUT)), **ROLLOUTS),
-        [SWEEP_INPUTS[name] for name in ("diagnostics", "cost")],
-        [ARTIFACT_INPUTS[name] for name in ("emulators", "diffusion", "samples", "ensembles")],
-        LOST_SIMULATIONS,
-        LOST_ROLLOUTS,
+        # Also what others are made from: a lost one is made again though nothing waits for it.
+        map(ancient, PLAN.everything()),

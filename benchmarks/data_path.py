@@ -32,10 +32,11 @@ from benchmarks.machine import _processor
 from benchmarks.report import table
 from benchmarks.timing import Cost, interleaved
 from thermalize.config import UNetConfig
+from thermalize.models.normalization import Normalization
 from thermalize.models.unet import UNet
 from thermalize.store.layout import Layout, create, inner_chunk, write
 from thermalize.store.shards import shards
-from thermalize.training.data import Normalization, Trajectories
+from thermalize.training.data import Trajectories
 from thermalize.training.stream import Streamed, open_windows
 
 __all__ = ["Case", "batching", "made", "main", "reading", "training"]

@@ -30,10 +30,11 @@ from thermalize.diffusion.denoiser import Denoiser
 from thermalize.diffusion.objective import DiffusionObjective
 from thermalize.emulators.base import ResidualEmulator
 from thermalize.emulators.objective import EmulatorObjective
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.devices import autocast
 from thermalize.systems import Timing, build, frames
 from thermalize.training.checkpoint import Checkpoints
-from thermalize.training.data import Normalization, Trajectories
+from thermalize.training.data import Trajectories
 from thermalize.training.loop import Trainer
 
 __all__ = ["VARIANTS", "Compared", "compare", "main", "turbulence"]

@@ -1,36 +1,11 @@
-# What has a digest beside it is needed and made together with it, so that a lost one is made again.
-#
-# Figures and movie show the stabilizers of the file, tables and the figure of the sweeps all points of sweeps too.
-NAMED = {**ROLLOUTS, "stabilizer": EXPERIMENT.named}
-ARTIFACT_INPUTS = dict(
-    test=str(RESULTS.simulation("test")),
-    rollouts=expand(str(RESULTS.rollout(*ROLLOUT)), **NAMED),
-    diagnostics=expand(with_digest(RESULTS.diagnostics(*ROLLOUT)), **NAMED),
-    ensembles=(
-        expand(with_digest(RESULTS.ensemble(*ROLLOUT[:2])), emulator=EXPERIMENT.emulators, stabilizer=EXPERIMENT.named)
-        if EXPERIMENT.has_ensembles
-        else []
-    ),
-    emulators=[path for name in EXPERIMENT.emulators for path in model_files(RESULTS.emulator(name))],
-    diffusion=[path for name in EXPERIMENT.diffusion for path in model_files(RESULTS.diffusion(name))],
-    samples=[path for name in EXPERIMENT.diffusion for path in with_digest(RESULTS.samples(name))],
-    code=code("artifacts"),
-)
-SWEEP_INPUTS = dict(
-    test=str(RESULTS.simulation("test")),
-    diagnostics=expand(with_digest(RESULTS.diagnostics(*ROLLOUT)), **ROLLOUTS),
-    cost=expand(with_digest(RESULTS.cost("{emulator}")), emulator=EXPERIMENT.emulators),
-    code=code("artifacts"),
-)
-
-
+# What has a digest beside it is made together with it, so that a lost one is made again.
 for figure in FIGURES:
 
     rule:
         name:
             f"figure_{figure}"
         input:
-            **(SWEEP_INPUTS if figure == "ablation" else ARTIFACT_INPUTS),
+            inputs("figure", figure),
         output:
             pdf=f"{RESULTS.figure(figure)}.pdf",
             png=report(
@@ -40,6 +15,7 @@ for figure in FIGURES:
                 labels={"figure": figure},
             ),
             digests=digests_of(f"{RESULTS.figure(figure)}.pdf", f"{RESULTS.figure(figure)}.png"),
+            record=record("figure", figure),
         log:
             log_of(RESULTS.figure(figure)),
         benchmark:
@@ -48,12 +24,10 @@ for figure in FIGURES:
             "../envs/analyse.yaml"
         threads: 1
         resources:
-            mem_mb=ARTIFACT_MB,
-            runtime=30,
+            **resources("figure"),
         params:
-            config=CONFIG,
+            **params("figure", figure=figure),
             figure=figure,
-            settings=settings("artifacts"),
         message:
             "figure {params.figure}"
         shell:
@@ -63,7 +37,7 @@ for figure in FIGURES:
 # Twice the same: a report shows PNGs in place, also animated ones, but offers GIFs for download only.
 rule movie:
     input:
-        **ARTIFACT_INPUTS,
+        inputs("movie"),
     output:
         gif=str(RESULTS.movie),
         png=report(
@@ -73,6 +47,7 @@ rule movie:
             labels={"movie": "truth, raw and stabilised"},
         ),
         digests=digests_of(RESULTS.movie, RESULTS.movie_in_report),
+        record=record("movie"),
     log:
         log_of(RESULTS.figure("movie")),
     benchmark:
@@ -81,11 +56,9 @@ rule movie:
         "../envs/analyse.yaml"
     threads: 1
     resources:
-        mem_mb=ARTIFACT_MB,
-        runtime=30,
+        **resources("movie"),
     params:
-        config=CONFIG,
-        settings=settings("artifacts"),
+        **params("movie"),
     message:
         "movie"
     shell:
@@ -95,13 +68,14 @@ rule movie:
 # One row per emulator and stabilizer.
 rule summary:
     input:
-        **SWEEP_INPUTS,
+        inputs("summary"),
     output:
         csv=report(
             str(RESULTS.table("csv")), caption="../report/summary.rst", category="Tables", labels={"table": "summary"}
         ),
         tex=str(RESULTS.table("tex")),
         digests=digests_of(RESULTS.table("csv"), RESULTS.table("tex")),
+        record=record("summary"),
     log:
         log_of(RESULTS.table("csv")),
     benchmark:
@@ -110,11 +84,9 @@ rule summary:
         "../envs/analyse.yaml"
     threads: 1
     resources:
-        mem_mb=ARTIFACT_MB,
-        runtime=30,
+        **resources("summary"),
     params:
-        config=CONFIG,
-        settings=settings("artifacts"),
+        **params("summary"),
     message:
         "summary table"
     shell:
@@ -126,7 +98,7 @@ if EXPERIMENT.sweeps:
     # One row per emulator and point of a sweep.
     rule ablation:
         input:
-            **SWEEP_INPUTS,
+            inputs("ablation"),
         output:
             csv=report(
                 str(RESULTS.table("csv", "ablation")),
@@ -136,6 +108,7 @@ if EXPERIMENT.sweeps:
             ),
             tex=str(RESULTS.table("tex", "ablation")),
             digests=digests_of(RESULTS.table("csv", "ablation"), RESULTS.table("tex", "ablation")),
+            record=record("ablation"),
         log:
             log_of(RESULTS.table("csv", "ablation")),
         benchmark:
@@ -144,11 +117,9 @@ if EXPERIMENT.sweeps:
             "../envs/analyse.yaml"
         threads: 1
         resources:
-            mem_mb=ARTIFACT_MB,
-            runtime=30,
+            **resources("ablation"),
         params:
-            config=CONFIG,
-            settings=settings("artifacts"),
+            **params("ablation"),
         message:
             "table of the sweeps"
         shell:

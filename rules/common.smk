@@ -1,4 +1,4 @@
-"""The checked configuration, the paths of the results and what every rule shares."""
+"""The checked configuration, and what every rule reads from the table of steps."""
 
 import os
 import re
@@ -13,16 +13,13 @@ sys.path.insert(0, str(SRC))
 from thermalize.config.merge import merged_experiment
 from thermalize.config.strictyaml import read_mapping
 from thermalize.runtime.errors import UserError
+from thermalize.store.results import Results, digests_of, with_digest
 from thermalize.workflow.estimates import refuse_impossible
-from thermalize.store.results import MODEL_FILES, Results, digests_of, with_digest
-from thermalize.workflow.plan import stores_for
-from thermalize.workflow.resolved import hold_experiment
-from thermalize.workflow.resources import ARTIFACT_MB, analysis_memory_of, network_memory_of, simulation_memory_of
-from thermalize.workflow.resources import training_memory_of
-from thermalize.workflow.code import sources
-from thermalize.workflow.plan import emulator_files_of, figures_of, gpus_of, is_lost, settings_of
-from thermalize.workflow.plan import simulation_gpus_of, simulation_threads_of, source_files_of, source_stamp_of
-from thermalize.workflow.plan import run_package_of, training_gpus_of
+from thermalize.workflow.job import run_package_of
+from thermalize.workflow.recipes import Plan, has_store, kept_of, record_of, result_of
+from thermalize.workflow.resolved import hold_experiment, mark_outdated
+from thermalize.workflow.resources import JOBS, simulation_threads_of
+from thermalize.workflow.steps import STEPS, Result, figures_of
 
 if __name__:  # of the module as which these files are imported
     sys.exit("Error: thermalize cannot be imported with `module:` yet; run its Snakefile by itself, with --snakefile")
@@ -47,42 +44,72 @@ if not workflow.overwrite_configfiles:
 try:
     EXPERIMENT, GIVEN = merged_experiment(workflow.configfiles, workflow.config_settings.config)
     refuse_impossible(EXPERIMENT, notes=not workflow.remote_exec)
-    SOURCE = source_stamp_of(EXPERIMENT)
+    RESULTS = Results(EXPERIMENT.name)
+    PLAN = Plan(EXPERIMENT, RESULTS)
+    PLAN.look_at_sources()
+    if not workflow.remote_exec:  # jobs of a batch system are part of a run that has looked
+        mark_outdated(PLAN)
 except UserError as error:
     sys.exit(f"Error: {error}")
 
-RESULTS = Results(EXPERIMENT.name)
 # Written before the first job and no input of any: what a job depends on are its settings.
 CONFIG = str(RESULTS.config)
 LOGS = Path("logs") / EXPERIMENT.name
-STABILIZERS = EXPERIMENT.stabilizers
 FIGURES = figures_of(EXPERIMENT)
-TABLES = ("summary", "ablation") if EXPERIMENT.sweeps else ("summary",)
-ROLLOUTS = dict(emulator=EXPERIMENT.emulators, stabilizer=STABILIZERS, seed=EXPERIMENT.seeds)
-GPU = gpus_of(EXPERIMENT)
 # Not workflow.cores, which refuses commands that need none, such as --report. On the node of a batch system they are all
 # cores that it has, of which the job was given one.
 CORES = 1 if workflow.remote_exec else workflow.resource_settings.cores or 1
 NOTHING = "(?!)"  # a pattern that no name has
-SUFFIXES = (".csv", ".json", ".nc", ".yaml")
+SUFFIXES = (".csv", ".gif", ".json", ".nc", ".pdf")
 
 
 wildcard_constraints:
     split="train|valid|test",
     emulator="|".join(map(re.escape, EXPERIMENT.emulators)),
     diffusion="|".join(map(re.escape, EXPERIMENT.diffusion)) or NOTHING,
-    stabilizer="|".join(map(re.escape, STABILIZERS)),
+    stabilizer="|".join(map(re.escape, EXPERIMENT.stabilizers)),
     seed=r"\d+",
 
 
-def code(stage):
-    """The modules that a stage runs, as input: a change of code reruns what it touches."""
-    return [os.path.relpath(path) for path in sources(stage)]
+def inputs(step, *key):
+    """Files that a result is made from. Whether it is outdated is told by its recipe, and not by times of change."""
+    return lambda wildcards: [
+        ancient(path) for path in PLAN.inputs(Result(step, key) if key else result_of(step, wildcards))
+    ]
 
 
-def settings(stage):
-    """The part of the configuration that a stage reads, as a parameter: a change of it reruns the stage."""
-    return lambda wildcards: settings_of(EXPERIMENT, stage, dict(wildcards))
+def record(step, *key):
+    """Where it is recorded what a result was made from: one without is made."""
+    return str(record_of(RESULTS, step, *(key or patterns(step))))
+
+
+def outputs(step):
+    """Files of a result, its record, and what says that its store is there."""
+    kept = [str(kept_of(RESULTS, step, *patterns(step)))] if has_store(step) else []
+    return [*STEPS[step].outputs(RESULTS, *patterns(step)), record(step), *kept]
+
+
+def patterns(step):
+    return tuple(f"{{{name}}}" for name in STEPS[step].keys)
+
+
+def params(step, **key):
+    """The configuration, and the part of it that a result depends on."""
+    return dict(
+        config=CONFIG, settings=lambda wildcards: PLAN.settings(result_of(step, {**dict(wildcards.items()), **key}))
+    )
+
+
+def resources(step):
+    """Memory, minutes and GPUs that a job asks for."""
+    job = JOBS[step]
+    return dict(
+        mem_mb=lambda wildcards, threads: job.memory(
+            EXPERIMENT, *wildcards, *((threads,) if step == "simulate" else ())
+        ),
+        runtime=job.minutes,
+        gpu=lambda wildcards: job.gpus(EXPERIMENT, *wildcards),
+    )
 
 
 def log_of(path):
@@ -93,45 +120,6 @@ def log_of(path):
 
 def benchmark_of(path):
     return log_of(path).removesuffix(".log") + ".benchmark.tsv"
-
-
-def model_files(folder):
-    return [str(folder / name) for name in MODEL_FILES]
-
-
-def metadata(manifest):
-    """Of the store beside a manifest."""
-    return str(manifest).replace(".manifest.json", ".zarr/zarr.json")
-
-
-def lost(manifests):
-    """Metadata of stores that have gone while their manifests were kept.
-
-    They are outputs of rules of their own, which make the store again and leave alone what was made from it.
-    """
-    return [metadata(manifest) for manifest in manifests if is_lost(Path(metadata(manifest)), Path(manifest))]
-
-
-def diffusion_of(wildcards):
-    """Files of the diffusion model that a stabilizer needs, if any."""
-    model = getattr(STABILIZERS[wildcards.stabilizer], "diffusion", None)
-    return [] if model is None else model_files(RESULTS.diffusion(model))
-
-
-def stores_of(wildcards):
-    """Other rollouts and truth that a stabilizer is built from, if any."""
-    return [
-        str(path) for path in stores_for(STABILIZERS[wildcards.stabilizer], RESULTS, wildcards.emulator, wildcards.seed)
-    ]
-
-
-def lost_before(wildcards):
-    """Metadata of the lost stores that a rollout reads."""
-    return lost([RESULTS.simulation("test"), *stores_of(wildcards)])
-
-
-LOST_SIMULATIONS = lost(RESULTS.simulation(split) for split in ("train", "valid", "test"))
-LOST_ROLLOUTS = lost(expand(str(RESULTS.rollout("{emulator}", "{stabilizer}", "{seed}")), **ROLLOUTS))
 
 
 localrules:

@@ -1,24 +1,20 @@
 # Compare a rollout with held-out truth: spectra, distributions, horizons, health.
 rule diagnose:
     input:
-        test=str(RESULTS.simulation("test")),
-        rollout=str(RESULTS.rollout(*ROLLOUT)),
-        code=code("diagnose"),
+        inputs("diagnose"),
     output:
-        with_digest(RESULTS.diagnostics(*ROLLOUT)),
+        outputs("diagnose"),
     log:
-        log_of(RESULTS.diagnostics(*ROLLOUT)),
+        log_of(RESULTS.diagnostics(*patterns("diagnose"))),
     benchmark:
-        benchmark_of(RESULTS.diagnostics(*ROLLOUT))
+        benchmark_of(RESULTS.diagnostics(*patterns("diagnose")))
     conda:
         "../envs/analyse.yaml"
     threads: 1
     resources:
-        mem_mb=analysis_memory_of(EXPERIMENT),
-        runtime=60,
+        **resources("diagnose"),
     params:
-        config=CONFIG,
-        settings=settings("diagnose"),
+        **params("diagnose"),
     message:
         "diagnose {wildcards.emulator}, {wildcards.stabilizer}, seed {wildcards.seed}"
     shell:
@@ -29,24 +25,20 @@ rule diagnose:
 # Score all seeds of an emulator under a stabilizer as one ensemble forecast of held-out truth.
 rule ensemble:
     input:
-        test=str(RESULTS.simulation("test")),
-        rollouts=expand(str(RESULTS.rollout("{{emulator}}", "{{stabilizer}}", "{seed}")), seed=EXPERIMENT.seeds),
-        code=code("ensemble"),
+        inputs("ensemble"),
     output:
-        with_digest(RESULTS.ensemble(*ROLLOUT[:2])),
+        outputs("ensemble"),
     log:
-        log_of(RESULTS.ensemble(*ROLLOUT[:2])),
+        log_of(RESULTS.ensemble(*patterns("ensemble"))),
     benchmark:
-        benchmark_of(RESULTS.ensemble(*ROLLOUT[:2]))
+        benchmark_of(RESULTS.ensemble(*patterns("ensemble")))
     conda:
         "../envs/analyse.yaml"
     threads: 1
     resources:
-        mem_mb=analysis_memory_of(EXPERIMENT),
-        runtime=60,
+        **resources("ensemble"),
     params:
-        config=CONFIG,
-        settings=settings("ensemble"),
+        **params("ensemble"),
     message:
         "ensemble of {wildcards.emulator}, {wildcards.stabilizer}"
     shell:

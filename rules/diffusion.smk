@@ -1,11 +1,9 @@
 # Train a diffusion model on single snapshots; the state of an interrupted training is kept aside and continued.
 rule train_diffusion:
     input:
-        train=str(RESULTS.simulation("train")),
-        valid=str(RESULTS.simulation("valid")),
-        code=code("diffusion"),
+        inputs("diffusion"),
     output:
-        model_files(RESULTS.diffusion("{diffusion}")),
+        outputs("diffusion"),
     log:
         log_of(RESULTS.diffusion("{diffusion}")),
     benchmark:
@@ -16,12 +14,9 @@ rule train_diffusion:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards: training_memory_of(EXPERIMENT, "diffusion", wildcards.diffusion),
-        runtime=1440,
-        gpu=lambda wildcards: training_gpus_of(EXPERIMENT, "diffusion", wildcards.diffusion),
+        **resources("diffusion"),
     params:
-        config=CONFIG,
-        settings=settings("diffusion"),
+        **params("diffusion"),
     message:
         "train diffusion model {wildcards.diffusion} (progress: {log})"
     shell:
@@ -32,11 +27,9 @@ rule train_diffusion:
 # Let a diffusion model make states, from noise or from noised truth, and compare them with held-out truth.
 rule sample:
     input:
-        test=str(RESULTS.simulation("test")),
-        diffusion=model_files(RESULTS.diffusion("{diffusion}")),
-        code=code("sample"),
+        inputs("sample"),
     output:
-        with_digest(RESULTS.samples("{diffusion}")),
+        outputs("sample"),
     log:
         log_of(RESULTS.samples("{diffusion}")),
     benchmark:
@@ -45,12 +38,9 @@ rule sample:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=network_memory_of(EXPERIMENT),
-        runtime=120,
-        gpu=GPU,
+        **resources("sample"),
     params:
-        config=CONFIG,
-        settings=settings("sample"),
+        **params("sample"),
     message:
         "samples of diffusion model {wildcards.diffusion} (progress: {log})"
     shell:

@@ -10,9 +10,7 @@ rule device:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=network_memory_of(EXPERIMENT),
-        runtime=5,
-        gpu=GPU,
+        **resources("device"),
     params:
         config=CONFIG,
     message:
@@ -25,12 +23,9 @@ rule device:
 # measured on held-out truth and put beside the others.
 rule train_emulator:
     input:
-        train=str(RESULTS.simulation("train")),
-        valid=str(RESULTS.simulation("valid")),
-        code=code("emulator"),
-        files=lambda wildcards: emulator_files_of(EXPERIMENT, wildcards.emulator),
+        inputs("emulator"),
     output:
-        model_files(RESULTS.emulator("{emulator}")),
+        outputs("emulator"),
     log:
         log_of(RESULTS.emulator("{emulator}")),
     benchmark:
@@ -39,12 +34,9 @@ rule train_emulator:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards: training_memory_of(EXPERIMENT, "emulators", wildcards.emulator),
-        runtime=720,
-        gpu=lambda wildcards: training_gpus_of(EXPERIMENT, "emulators", wildcards.emulator),
+        **resources("emulator"),
     params:
-        config=CONFIG,
-        settings=settings("emulator"),
+        **params("emulator"),
     message:
         "train emulator {wildcards.emulator} (progress: {log})"
     shell:

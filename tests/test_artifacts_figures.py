@@ -32,7 +32,7 @@ from thermalize.figures.tabletext import interval_text, number
 from thermalize.metrics.invariants import layers
 from thermalize.metrics.study import shells_of
 from thermalize.runtime.errors import UserError
-from thermalize.workflow.plan import figures_of
+from thermalize.workflow.steps import figures_of
 
 NAMES = (
     "calibration", "distributions", "health", "overview", "samples", "spacetime", "spectra", "survival", "training",

@@ -13,7 +13,7 @@ from thermalize.config import Experiment
 from thermalize.config.load import parse_experiment, resolved_yaml
 from thermalize.figures.saving import config_digest
 from thermalize.runtime.errors import UserError
-from thermalize.workflow.plan import settings_of
+from thermalize.workflow.recipes import settings_digest
 
 SECRET = "hunter2"
 ENVIRONMENT = "leave it out, credentials belong into the environment or the provider's own files"
@@ -63,6 +63,6 @@ def test_places_are_kept_as_they_are_written(url: str) -> None:
 def test_where_stores_lie_is_no_reason_to_compute_anything_again() -> None:
     here, there = (Experiment.model_validate({**settings(), "storage": url}) for url in (None, "s3://bucket/x"))
     wildcards = {"split": "train", "emulator": "unet", "stabilizer": "raw", "seed": "0"}
-    for stage in ("simulate", "emulator", "rollout", "cost", "sample", "diagnose", "artifacts"):
-        assert settings_of(here, stage, wildcards) == settings_of(there, stage, wildcards)
+    for stage in ("simulate", "emulator", "rollout", "cost", "diagnose", "summary"):
+        assert settings_digest(here, stage, wildcards) == settings_digest(there, stage, wildcards)
     assert config_digest(here) == config_digest(there)

@@ -17,7 +17,8 @@ from thermalize.config import Experiment
 from thermalize.config.base import Name, Strict
 from thermalize.config.load import load_experiment, parse_experiment, resolved_yaml
 from thermalize.config.sweeps import expand, sweep_of, value_text
-from thermalize.workflow.plan import figures_of, settings_of
+from thermalize.workflow.recipes import settings_digest
+from thermalize.workflow.steps import figures_of
 
 VALUES = {
     "start": st.integers(0, 150) | st.just("auto"),
@@ -185,7 +186,7 @@ def test_a_sweep_changes_no_rollout_that_was_there():
     plain, more = (parse_experiment(each, "my.yaml") for each in (VALID, swept(one={"of": "thermalized", "stop": [0]})))
     wildcards = {"emulator": "unet", "stabilizer": "thermalized", "seed": "0"}
     for stage in ("rollout", "diagnose"):
-        assert settings_of(plain, stage, wildcards) == settings_of(more, stage, wildcards)
+        assert settings_digest(plain, stage, wildcards) == settings_digest(more, stage, wildcards)
     assert {*figures_of(more)} - {*figures_of(plain)} == {"ablation"}
 
 

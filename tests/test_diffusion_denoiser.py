@@ -18,8 +18,9 @@ from thermalize.diffusion.predictions import PREDICTIONS, posterior_mean
 from thermalize.diffusion.schedule import build
 from thermalize.figures.training import CURVES
 from thermalize.models import describe
+from thermalize.models.normalization import Normalization
 from thermalize.training.checkpoint import Checkpoints
-from thermalize.training.data import Normalization, Trajectories
+from thermalize.training.data import Trajectories
 from thermalize.training.loop import Trainer
 
 LEVELS = torch.tensor([0, 7, 60, 199])

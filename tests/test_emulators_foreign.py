@@ -20,12 +20,12 @@ from thermalize.config import Experiment
 from thermalize.config.load import load_experiment
 from thermalize.emulators.exported import load_program
 from thermalize.emulators.external import ForeignEmulator
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.store.manifest import open_store
 from thermalize.store.results import Results
-from thermalize.training.data import Normalization
 from thermalize.training.processes import ALONE
 
 ROOT = Path(__file__).parents[1]

@@ -12,6 +12,7 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +26,20 @@ from thermalize.config.load import load_experiment, parse_experiment, resolved_y
 from thermalize.runtime.errors import UserError
 from thermalize.store.results import Results
 from thermalize.workflow.estimates import core_hours, refuse_impossible
-from thermalize.workflow.plan import (
-    emulator_files_of,
-    figures_of,
-    gpus_of,
-    settings_of,
-    simulation_gpus_of,
-    simulation_threads_of,
-    source_files_of,
-    source_stamp_of,
-    stores_for,
-    training_gpus_of,
-)
+from thermalize.workflow.recipes import Plan
 from thermalize.workflow.resources import (
+    JOBS,
     analysis_memory_of,
+    gpus_of,
     network_memory_of,
+    simulation_gpus_of,
     simulation_memory_of,
+    simulation_threads_of,
     store_mb,
+    training_gpus_of,
     training_memory_of,
 )
+from thermalize.workflow.steps import STEPS, figures_of, results_of
 
 COMMITTED = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
 SHORT, LONG = 150, 2000
@@ -108,27 +104,16 @@ def planned(experiment: Experiment) -> None:
     assert store_mb(experiment) > 0
     assert core_hours(experiment) >= 0
     assert gpus_of(experiment) >= simulation_gpus_of(experiment) - 1
-    assert source_stamp_of(experiment) is not None
-    assert all(emulator_files_of(experiment, name) is not None for name in experiment.emulators)
-    assert source_files_of(experiment) is not None
-    digests(experiment)
-    for label, stabilizer in list(experiment.stabilizers.items())[:50]:
-        for emulator in experiment.emulators:
-            assert stores_for(stabilizer, results, emulator, experiment.seeds[0]) is not None
-            assert results.rollout(emulator, label, experiment.seeds[0]).is_relative_to(results.folder)
-
-
-def digests(experiment: Experiment) -> None:
-    one = {
-        "split": "train",
-        "emulator": next(iter(experiment.emulators)),
-        "diffusion": next(iter(experiment.diffusion), ""),
-        "stabilizer": list(experiment.stabilizers)[-1],
-        "seed": str(experiment.seeds[0]),
-    }
-    stages = ("simulate", "emulator", "rollout", "cost", "sample", "diagnose", "ensemble", "artifacts")
-    for stage in (*stages, *(("diffusion",) if experiment.diffusion else ())):
-        assert len(settings_of(experiment, stage, one)) == 16
+    plan = Plan(experiment, results)
+    plan.look_at_sources()
+    for step in STEPS:
+        for result in islice((each for each in results_of(experiment) if each.step == step), 20):
+            assert len(plan.settings(result)) == 16
+            assert all(Path(name).is_relative_to(results.folder) for name in plan.outputs(result))
+            assert plan.inputs(result) is not None
+            threads = (1,) if step == "simulate" else ()
+            assert JOBS[step].memory(experiment, *result.key, *threads) > 0
+            assert JOBS[step].gpus(experiment, *result.key) >= 0
 
 
 def assert_sentences(message: str, mapping: dict[str, Any]) -> None:

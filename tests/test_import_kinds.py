@@ -26,11 +26,13 @@ from import_data import DIMS, ocean, section, settings, waves, write
 
 from thermalize.config import Experiment, ImportConfig
 from thermalize.runtime.errors import UserError
+from thermalize.store.results import Results
 from thermalize.truth.imported import paths
 from thermalize.truth.imported.archive import Archive, survey
 from thermalize.truth.imported.paths import MOST_NAMES, matches
 from thermalize.truth.imported.splits import Row
-from thermalize.workflow.plan import source_files_of, source_stamp_of
+from thermalize.workflow.recipes import Plan
+from thermalize.workflow.steps import Result
 
 
 def archive(source: Any, **changes: Any) -> Archive:
@@ -139,7 +141,7 @@ def test_what_could_be_waited_for_is_not_opened(
     for source in ("a.nc", "*.nc"):
         assert refused(source).replace(f"{tmp_path}/", "") == sentence.replace(f"{tmp_path}/", "")
     with pytest.raises(UserError, match=f"is {kind} and no file"):
-        source_stamp_of(Experiment.model_validate(settings(section("*.nc"))))
+        Plan(Experiment.model_validate(settings(section("*.nc"))), Results("x")).look_at_sources()
 
 
 def test_a_device_is_no_file() -> None:
@@ -355,5 +357,5 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
 def test_sources_of_the_workflow_are_those_of_the_import(tmp_path: Path) -> None:
     write(ocean(), tmp_path / "ocean.zarr")
     config = Experiment.model_validate(settings(section(str(tmp_path / "**"))))
-    assert str(tmp_path / "ocean.zarr") in source_files_of(config)
+    assert str(tmp_path / "ocean.zarr") in Plan(config, Results("x")).inputs(Result("simulate", ("train",)))
     assert archive(tmp_path / "ocean.zarr").frames(Row(0, 0, 2), 0, 2).shape == (2, 2, 8, 8)

@@ -16,8 +16,10 @@ from store_data import tree
 from thermalize.config import Experiment
 from thermalize.runtime.errors import UserError
 from thermalize.store.manifest import open_store, read_manifest, verify
+from thermalize.store.results import Results
 from thermalize.truth.simulate import simulate
-from thermalize.workflow.plan import settings_of, source_files_of, source_stamp_of
+from thermalize.workflow.recipes import Plan, settings_digest
+from thermalize.workflow.steps import Result
 
 __all__ = ["bucket", "server"]
 
@@ -122,11 +124,15 @@ def test_without_connection_or_bucket_it_says_so(tmp_path: Path, bucket: Storage
     assert "password" not in sentence
 
 
+def inputs(config: Experiment) -> list[str]:
+    return Plan(config, Results("x")).inputs(Result("simulate", ("train",)))
+
+
 def test_the_workflow_asks_no_network_about_a_url() -> None:
     """So that a dry run needs none; the stage finds out by itself whether anything has changed."""
     with reaching("http://127.0.0.1:1"):
         config = experiment(["s3://nowhere/x.zarr", "s3://nowhere/*.zarr"])
-        assert source_files_of(config) == []
-        assert source_stamp_of(config) == source_stamp_of(experiment("s3://nowhere/y.zarr"))
-        assert settings_of(config, "simulate", {"split": "train"})
-    assert source_files_of(experiment(["s3://nowhere/x.zarr", "here.nc"])) == ["here.nc"]
+        assert inputs(config) == []
+        Plan(config, Results("x")).look_at_sources()
+        assert settings_digest(config, "simulate", {"split": "train"})
+    assert inputs(experiment(["s3://nowhere/x.zarr", "here.nc"])) == ["here.nc"]

@@ -14,7 +14,7 @@ from thermalize.config import DiffusionConfig, EmulatorConfig, NetworkConfig, Tr
 from thermalize.diffusion.denoiser import Denoiser
 from thermalize.emulators.base import ResidualEmulator
 from thermalize.models import NETWORKS, Network, build
-from thermalize.training.data import Normalization
+from thermalize.models.normalization import Normalization
 
 TRAINING = TrainingConfig(updates=1)
 POINTS = 16

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from thermalize.config import EmulatorConfig
 from thermalize.emulators.base import ResidualEmulator
 from thermalize.emulators.exported import load_program
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
-from thermalize.training.data import Normalization
 
 Program = dict[str, Any]
 

@@ -23,11 +23,12 @@ from thermalize.config import Experiment
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.streams import stream
 from thermalize.store.blocks import Ledger
-from thermalize.store.fingerprint import code_digest
+from thermalize.store.fingerprint import code_of, fingerprint
 from thermalize.store.layout import write as write_shards
 from thermalize.store.manifest import check_system, open_store, partial_path, read_manifest, store_path
 from thermalize.store.shards import within
-from thermalize.truth.simulate import CODE, Block, integrate, simulate
+from thermalize.truth import unused
+from thermalize.truth.simulate import Block, integrate, simulate
 from thermalize.truth.simulated import layout_of, made_from, member_ids
 
 
@@ -192,7 +193,8 @@ def test_the_fingerprint_follows_all_that_matters() -> None:
 
 
 def test_the_code_that_counts_is_in_the_fingerprint(finished: Path) -> None:
-    assert read_manifest(finished).fingerprint == made_from(experiment(), "train", code_digest(*CODE))
+    code = fingerprint(code_of("thermalize.truth.simulate", unused(False)))
+    assert read_manifest(finished).fingerprint == made_from(experiment(), "train", code)
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch) -> None:

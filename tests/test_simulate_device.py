@@ -17,7 +17,7 @@ import thermalize.truth.simulate
 from thermalize.runtime.errors import UserError
 from thermalize.truth.simulate import simulate
 from thermalize.truth.simulated import Ensemble, device_of
-from thermalize.workflow import plan
+from thermalize.workflow import resources
 
 JOBQUEUE = {"kind": "slurm", "memory": "4 GB", "walltime": "01:00:00"}
 ELSEWHERE: list[dict[str, Any]] = [{"workers": 6, "scheduler": "tcp://a:1"}, {"workers": 6, "jobqueue": JOBQUEUE}]
@@ -26,8 +26,8 @@ ELSEWHERE: list[dict[str, Any]] = [{"workers": 6, "scheduler": "tcp://a:1"}, {"w
 @pytest.fixture(params=[True, False], ids=["with a GPU", "without a GPU"])
 def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: request.param)
-    monkeypatch.setattr(plan.shutil, "which", lambda _: "/usr/bin/nvidia-smi" if request.param else None)
-    monkeypatch.setattr(plan, "Path", lambda _: SimpleNamespace(exists=lambda: False))
+    monkeypatch.setattr(resources.shutil, "which", lambda _: "/usr/bin/nvidia-smi" if request.param else None)
+    monkeypatch.setattr(resources, "Path", lambda _: SimpleNamespace(exists=lambda: False))
     return bool(request.param)
 
 
@@ -105,13 +105,13 @@ def test_a_store_of_another_device_is_another_store() -> None:
 
 
 def test_the_rule_asks_for_a_gpu_only_where_it_is_used(gpu: bool) -> None:
-    asked = [plan.simulation_gpus_of(experiment(device=device)) for device in ("auto", "cuda", "cpu")]
+    asked = [resources.simulation_gpus_of(experiment(device=device)) for device in ("auto", "cuda", "cpu")]
     assert asked == [int(gpu), 1, 0]
     for dask in ELSEWHERE:
-        assert plan.simulation_gpus_of(experiment(device="cuda", dask=dask)) == 0
-        assert plan.simulation_threads_of(experiment(device="cuda", dask=dask)) == 1
-    assert plan.simulation_threads_of(experiment(device="cuda", dask={"workers": 6})) == 1
-    assert plan.simulation_threads_of(experiment(dask={"workers": 6})) == 6
+        assert resources.simulation_gpus_of(experiment(device="cuda", dask=dask)) == 0
+        assert resources.simulation_threads_of(experiment(device="cuda", dask=dask)) == 1
+    assert resources.simulation_threads_of(experiment(device="cuda", dask={"workers": 6})) == 1
+    assert resources.simulation_threads_of(experiment(dask={"workers": 6})) == 6
 
 
 @pytest.mark.parametrize(

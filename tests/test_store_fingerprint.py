@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_data import experiment
 
-from thermalize.store.fingerprint import code_digest, fingerprint
+from thermalize.store import fingerprint as fingerprints
+from thermalize.store.fingerprint import UNTRACKED, code_of, digest_of, file_of, fingerprint, modules, untracked
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -50,40 +51,95 @@ def test_what_json_cannot_hold_is_refused(value: object) -> None:
         fingerprint(value)
 
 
+SOURCE = (
+    '"""What it does."""\nA = 1\n"""Of A."""\ndef f(x: int = 3) -> int:\n    """Of f."""\n    return x + 1  # why\n'
+)
+SAME = (
+    SOURCE.replace("What it does.", "Something else."),
+    SOURCE.replace('"""Of A."""\n', ""),
+    SOURCE.replace('    """Of f."""\n', ""),
+    SOURCE.replace("  # why", ""),
+    SOURCE.replace("A = 1\n", "A = 1\n\n\n").replace("x + 1", "(x + 1)"),
+)
+OTHER = (
+    *(SOURCE.replace(*change) for change in (("A = 1", "A = 2"), ("x + 1", "1 + x"), ("= 3", "= 4"))),
+    SOURCE + "B = 1",
+)
+
+
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package whose import would fail, beside a module."""
-    folder = tmp_path / "fragile_package"
-    (folder / "inner").mkdir(parents=True)
-    (folder / "__init__.py").write_text("raise RuntimeError\n")
-    (folder / "inner" / "deep.py").write_text("x = 1\n")
-    (tmp_path / "lone_module.py").write_text("y = 1\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    return folder
+    """A package in the place of this one, whose import would fail."""
+    folder = tmp_path / "thermalize"
+    (folder / "part").mkdir(parents=True)
+    (folder / "config").mkdir()
+    texts = {
+        "__init__.py": "raise RuntimeError\n",
+        "stage.py": "raise RuntimeError\nfrom thermalize.part import deep\nimport numpy\n",
+        "part/__init__.py": "",
+        "part/deep.py": "def late():\n    from thermalize.part.deeper import x\n",
+        "part/deeper.py": "from thermalize.config.base import Strict\nx = 1\n",
+        "part/aside.py": "",
+        "config/__init__.py": "",
+        "config/base.py": "from thermalize.part import aside\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    monkeypatch.setattr(fingerprints, "PACKAGE", folder)
+    forget()
+    yield folder
+    forget()
 
 
-def test_the_digest_follows_every_source_file(package: Path) -> None:
-    seen = {code_digest("fragile_package")}
-    for path, text in [
-        ("inner/deep.py", "x = 2\n"),
-        ("__init__.py", "\n"),
-        ("inner/more.py", ""),
-        ("inner/data.py", ""),
-    ]:
-        (package / path).write_text(text)
-        seen.add(code_digest("fragile_package"))
-    assert len(seen) == 5
-    (package / "inner" / "notes.txt").write_text("not code")
-    assert code_digest("fragile_package") in seen
-    assert "fragile_package" not in sys.modules
+def forget() -> None:
+    for function in (fingerprints.modules, fingerprints.digest_of, fingerprints._imports, fingerprints._tree):
+        function.cache_clear()
+    fingerprints._path.cache_clear()
 
 
-def test_the_digest_is_of_a_set_of_modules(package: Path) -> None:
-    both = code_digest("fragile_package", "lone_module")
-    assert both == code_digest("lone_module", "fragile_package")
-    assert len({both, code_digest("lone_module"), code_digest("fragile_package")}) == 3
+def digest(path: Path, text: str) -> str:
+    path.write_text(text)
+    forget()
+    return code_of("thermalize.stage")["thermalize.part.deep"]
+
+
+def test_a_module_runs_what_it_imports_wherever_it_does(package: Path) -> None:
+    assert modules("thermalize.stage") == (
+        "thermalize.part",
+        "thermalize.part.deep",
+        "thermalize.part.deeper",
+        "thermalize.stage",
+    )
+    assert modules("thermalize.stage", ("thermalize.part.deep",)) == ("thermalize.part", "thermalize.stage")
+    assert modules("thermalize.stage", ("thermalize.part",)) == ("thermalize.stage",)
+
+
+def test_prose_and_layout_are_no_code(package: Path) -> None:
+    path = package / "part" / "deep.py"
+    before = digest(path, SOURCE)
+    assert {digest(path, each) for each in SAME} == {before}
+    assert len({before, *(digest(path, each) for each in OTHER)}) == 1 + len(OTHER)
+
+
+def test_what_is_untracked_is_there_and_has_a_reason() -> None:
+    for name, reason in UNTRACKED.items():
+        assert file_of(name) is not None, name
+        assert reason
+        assert untracked(f"{name}.anything")
+    assert not untracked("thermalize.stages")
+
+
+def test_a_source_is_found_without_running_it(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(package.parent)
+    (package.parent / "fragile").mkdir()
+    (package.parent / "fragile" / "__init__.py").write_text("raise RuntimeError\n")
+    (package.parent / "fragile" / "inner.py").write_text("raise RuntimeError\n")
+    assert file_of("fragile.inner") == package.parent / "fragile" / "inner.py"
+    assert file_of("fragile.nothing") is None
+    assert file_of("sys") is None
+    assert "fragile" not in sys.modules
 
 
 def test_an_unknown_module_is_an_error() -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
-        code_digest("no_such_module")
+        digest_of("thermalize.no_such_module")

@@ -15,10 +15,11 @@ from thermalize.diffusion.schedule import CLEAN, build
 from thermalize.emulators.base import ResidualEmulator
 from thermalize.emulators.objective import EmulatorObjective, unroll_length
 from thermalize.models.folder import is_complete, load_weights, read_card, read_history, save_model
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.store.sealed import seal_folder
 from thermalize.training.checkpoint import Checkpoints
-from thermalize.training.data import Normalization, Trajectories
+from thermalize.training.data import Trajectories
 from thermalize.training.loop import Result, Trainer
 from thermalize.training.passes import Passes
 from thermalize.training.processes import ALONE

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_data import field, fill, layout
 
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.training import stream
-from thermalize.training.data import EpochOrder, Normalization, Trajectories, Windows
+from thermalize.training.data import EpochOrder, Trajectories, Windows
 from thermalize.training.stream import Streamed, available_memory, decide, open_windows
 
 NORMALIZATION = Normalization((0.3,), (1.7,))

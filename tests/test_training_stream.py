@@ -21,8 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_data import field, fill, layout
 
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
-from thermalize.training.data import Normalization, Trajectories
+from thermalize.training.data import Trajectories
 from thermalize.training.reading import Ahead, Blocks
 from thermalize.training.stream import Streamed
 from thermalize.training.streamed import BlockOrder
@@ -298,7 +299,7 @@ import resource, sys
 from pathlib import Path
 import psutil, torch
 from thermalize.errors import UserError
-from thermalize.training.data import Normalization
+from thermalize.models.normalization import Normalization
 from thermalize.training.stream import decide, open_windows
 
 store, budget, margin = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

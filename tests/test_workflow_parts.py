@@ -13,13 +13,22 @@ from thermalize.config import Experiment
 from thermalize.config.load import load_experiment
 from thermalize.figures import FIGURES
 from thermalize.stages.rollouts import initial_frames
+from thermalize.store.fingerprint import file_of, modules, untracked
 from thermalize.store.results import Results
-from thermalize.workflow import plan, resources
-from thermalize.workflow.code import STAGES, sources, untracked
+from thermalize.workflow import resources
+from thermalize.workflow.recipes import settings_digest
+from thermalize.workflow.steps import STEPS, figures_of
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
-WILDCARDS = {"split": "train", "emulator": "small", "diffusion": "small", "stabilizer": "thermalized", "seed": "0"}
+WILDCARDS = {
+    "split": "train",
+    "emulator": "small",
+    "diffusion": "small",
+    "stabilizer": "thermalized",
+    "seed": "0",
+    "figure": "spectra",
+}
 
 
 def tiny(**changes: object) -> Experiment:
@@ -35,24 +44,23 @@ def test_committed_configurations_are_valid_and_point_at_the_schema(path):
     assert experiment.stabilizers
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", sorted({step.stage for step in STEPS.values()}))
 def test_the_code_map_is_what_a_stage_really_imports(stage):
     """Imported for real in a fresh process; modules that a run imports later count as well, so static may exceed it."""
     script = (
-        f"import sys, {STAGES[stage]}\n"
-        "ours = [(n, m.__file__) for n, m in sys.modules.items() if n.split('.')[0] == 'thermalize']\n"
-        "print('\\n'.join(f'{name} {path}' for name, path in ours if path))"
+        f"import sys, {stage}\n"
+        "print('\\n'.join(name for name, module in sys.modules.items() if name.split('.')[0] == 'thermalize'))"
     )
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    real = {path for name, path in (line.split(" ", 1) for line in output.splitlines()) if not untracked(name)}
-    mapped = set(sources(stage))
-    assert real <= mapped
+    real = {name for name in output.split() if not untracked(name)}
+    mapped = set(modules(stage))
+    assert real - PLANNING <= mapped
     assert len(mapped - real) <= 3, sorted(mapped - real)
-    assert not any("cli" in path for path in mapped)
+    assert "thermalize.cli" not in mapped
 
 
 def test_every_registered_figure_is_made_and_captioned():
-    names = plan.figures_of(tiny())
+    names = figures_of(tiny())
     assert {*names, "fields", "ablation"} == set(FIGURES)
     for name in (*FIGURES, "movie", "summary", "workflow"):
         assert (ROOT / "report" / f"{name}.rst").is_file(), name
@@ -60,31 +68,36 @@ def test_every_registered_figure_is_made_and_captioned():
 
 def changed_stages(other: Experiment) -> set[str]:
     base = tiny()
-    digests = [{s: plan.settings_of(e, s, WILDCARDS) for s in STAGES} for e in (base, other)]
-    return {stage for stage in STAGES if digests[0][stage] != digests[1][stage]}
+    digests = [{s: settings_digest(e, s, WILDCARDS) for s in STEPS} for e in (base, other)]
+    return {stage for stage in STEPS if digests[0][stage] != digests[1][stage]}
 
 
-def test_a_stage_depends_on_its_own_settings_only():
+ARTIFACTS = ("figure", "movie", "summary", "ablation")
+AFTER_ROLLOUTS = {"rollout", "diagnose", "ensemble", "cost", *ARTIFACTS}
+PLANNING = {"thermalize.store.fingerprint", "thermalize.truth"}
+
+
+def test_a_stage_depends_on_its_own_settings_and_those_of_what_it_is_made_from():
     raw = yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text())
     assert changed_stages(tiny()) == set()
     assert changed_stages(tiny(device="cpu")) == set()
     assert changed_stages(tiny(simulation={**raw["simulation"], "dask": {"workers": 1}})) == set()
-    assert changed_stages(tiny(diagnostics={"pdf_bins": 50})) == {"sample", "diagnose", "ensemble", "artifacts", "cost"}
-    assert changed_stages(tiny(diagnostics={**raw["diagnostics"], "samples": 9})) == {"sample", "artifacts", "cost"}
-    assert changed_stages(tiny(seeds=[0, 2])) == {"ensemble", "artifacts", "cost"}
+    assert changed_stages(tiny(diagnostics={"pdf_bins": 50})) == {"sample", "diagnose", "ensemble", "cost", *ARTIFACTS}
+    assert changed_stages(tiny(diagnostics={**raw["diagnostics"], "samples": 9})) == {"sample", "cost", *ARTIFACTS}
+    assert changed_stages(tiny(seeds=[0, 2])) == {"ensemble", "cost", *ARTIFACTS}
     small = raw["emulators"]["small"]
     retrained = {"small": {**small, "noise": 0.1}}
-    assert changed_stages(tiny(emulators=retrained)) == {"emulator", "cost", "artifacts"}
-    assert changed_stages(tiny(seed=8)) == set(STAGES)
+    assert changed_stages(tiny(emulators=retrained)) == {"emulator", *AFTER_ROLLOUTS}
+    assert changed_stages(tiny(seed=8)) == set(STEPS)
     other = {**raw["rollouts"]["stabilizers"], "thermalized": {"kind": "thermalizer", "start": 3}}
-    assert changed_stages(tiny(rollouts={**raw["rollouts"], "stabilizers": other})) == {"rollout", "cost", "artifacts"}
+    assert changed_stages(tiny(rollouts={**raw["rollouts"], "stabilizers": other})) == AFTER_ROLLOUTS
 
 
 def test_seeds_are_an_ensemble_where_they_start_from_the_same_states():
     raw = yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text())
     drawn = tiny(rollouts={**raw["rollouts"], "initial": "random"})
     assert [each.has_ensembles for each in (tiny(), tiny(seeds=[3]), drawn)] == [True, False, False]
-    assert ["ensemble" in plan.figures_of(each) for each in (tiny(), tiny(seeds=[3]), drawn)] == [
+    assert ["ensemble" in figures_of(each) for each in (tiny(), tiny(seeds=[3]), drawn)] == [
         True,
         False,
         False,
@@ -114,24 +127,6 @@ def test_rollouts_start_at_the_first_frame_or_at_drawn_ones():
     assert initial_frames(drawn, 1) != (members, frames)
 
 
-def test_a_store_is_lost_where_its_manifest_says_that_it_lies_beside_it(tmp_path):
-    manifest, metadata = tmp_path / "train.manifest.json", tmp_path / "train.zarr" / "zarr.json"
-    assert not plan.is_lost(metadata, manifest)
-    for text, lost in [
-        ('{"store": "train.zarr"}', True),
-        ('{"url": "s3://a/b"}', False),
-        ("[" * 9999, False),
-        ("", False),
-    ]:
-        manifest.write_text(text)
-        assert plan.is_lost(metadata, manifest) == lost, text
-    manifest.write_text("{}")
-    metadata.parent.mkdir()
-    assert plan.is_lost(metadata, manifest)
-    metadata.touch()
-    assert not plan.is_lost(metadata, manifest)
-
-
 def test_paths_take_wildcards_and_values_alike():
     results = Results("demo")
     assert str(results.rollout("{emulator}", "{stabilizer}", "{seed}")).format(
@@ -140,11 +135,11 @@ def test_paths_take_wildcards_and_values_alike():
 
 
 def test_gpus_are_asked_for_only_where_they_can_be_used(monkeypatch):
-    monkeypatch.setattr(plan.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
-    assert [plan.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [1, 1, 0]
-    monkeypatch.setattr(plan.shutil, "which", lambda _: None)
-    monkeypatch.setattr(plan.Path, "exists", lambda _: False)
-    assert [plan.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [0, 1, 0]
+    monkeypatch.setattr(resources.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    assert [resources.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [1, 1, 0]
+    monkeypatch.setattr(resources.shutil, "which", lambda _: None)
+    monkeypatch.setattr(resources.Path, "exists", lambda _: False)
+    assert [resources.gpus_of(tiny(device=device)) for device in ("auto", "cuda", "cpu")] == [0, 1, 0]
 
 
 def trained(**training: object) -> Experiment:
@@ -157,12 +152,12 @@ def trained(**training: object) -> Experiment:
 
 def test_a_training_asks_for_its_gpus(monkeypatch):
     experiment = trained(gpus=4)
-    monkeypatch.setattr(plan, "gpus_of", lambda _: 1)
-    assert plan.training_gpus_of(experiment, "emulators", "small") == 4
-    assert plan.training_gpus_of(experiment, "diffusion", "small") == 1
-    assert plan.training_gpus_of(experiment, "emulators", "persistence") == 1
-    monkeypatch.setattr(plan, "gpus_of", lambda _: 0)
-    assert plan.training_gpus_of(experiment, "emulators", "small") == 0
+    monkeypatch.setattr(resources, "gpus_of", lambda _: 1)
+    assert resources.training_gpus_of(experiment, "emulators", "small") == 4
+    assert resources.training_gpus_of(experiment, "diffusion", "small") == 1
+    assert resources.training_gpus_of(experiment, "emulators", "persistence") == 1
+    monkeypatch.setattr(resources, "gpus_of", lambda _: 0)
+    assert resources.training_gpus_of(experiment, "emulators", "small") == 0
 
 
 def test_a_training_asks_for_the_memory_of_its_data():
@@ -197,8 +192,9 @@ def test_memory_grows_with_what_is_held():
 
 
 def test_files_of_emulators_from_elsewhere_are_inputs():
-    assert plan.emulator_files_of(trained(), "persistence") == ["a.pt"]
-    assert plan.emulator_files_of(trained(), "small") == []
+    function = str(file_of("torch.nn"))
+    assert STEPS["emulator"].files(trained(), "persistence") == ["a.pt", function]
+    assert STEPS["emulator"].files(trained(), "small") == []
 
 
 def test_how_a_training_is_computed_is_no_reason_to_train_again():

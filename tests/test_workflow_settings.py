@@ -17,11 +17,18 @@ from workflow_run import TINY, command, environment, snakemake, thermalize
 from thermalize.config import Experiment
 from thermalize.config.load import load_experiment, resolved_yaml
 from thermalize.runtime.errors import UserError
-from thermalize.workflow.code import STAGES
-from thermalize.workflow.plan import settings_of
+from thermalize.workflow.recipes import settings_digest
 from thermalize.workflow.resolved import check_settings, hold_experiment, write_experiment
+from thermalize.workflow.steps import STEPS
 
-WILDCARDS = {"split": "train", "emulator": "small", "diffusion": "small", "stabilizer": "thermalized", "seed": 0}
+WILDCARDS = {
+    "split": "train",
+    "emulator": "small",
+    "diffusion": "small",
+    "stabilizer": "thermalized",
+    "seed": 0,
+    "figure": "spectra",
+}
 RESTART = "If that is another experiment, give it another `name:`; then run the same command again"
 
 
@@ -37,10 +44,10 @@ def path(tmp_path: Path) -> Path:
 
 
 def check(path: Path, stage: str, planned: Experiment) -> None:
-    check_settings(load_experiment(path), settings_of(planned, stage, WILDCARDS), path, stage, WILDCARDS)
+    check_settings(load_experiment(path), settings_digest(planned, stage, WILDCARDS), path, stage, WILDCARDS)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", STEPS)
 def test_a_job_takes_its_own_settings_and_no_others(path: Path, stage: str) -> None:
     check(path, stage, tiny())
     write_experiment(tiny(seed=8), path, "b.yaml")
@@ -115,7 +122,7 @@ def test_the_command_line_says_what_it_replaces_and_what_a_job_was_planned_with(
         "results/tiny/config.yaml held other settings before (seed: 7 → 8); results that are there already were made"
         " with those.\n"
     )
-    planned = settings_of(tiny(), "simulate", WILDCARDS)
+    planned = settings_digest(tiny(), "simulate", WILDCARDS)
     arguments = ("--settings", planned, "simulate", "results/tiny/config.yaml", "--split", "train")
     done = thermalize(*arguments, cwd=tmp_path)
     assert done.returncode == 2

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from thermalize.diffusion.load import load_diffusion
+    from thermalize.emulators.load import load_emulator
     from thermalize.rollout.library import Thermalizer, Trajectory, rollout
-    from thermalize.stages.diffusion import load_diffusion
-    from thermalize.stages.emulator import load_emulator
 
 __all__ = ["Thermalizer", "Trajectory", "__version__", "load_diffusion", "load_emulator", "rollout"]
 

@@ -17,9 +17,9 @@ from thermalize.runtime.terminal import any_terminal
 from thermalize.stages.devices import device_of, processes_of, take
 from thermalize.store.results import Results
 from thermalize.workflow.estimates import core_hours, duration, refuse_impossible
-from thermalize.workflow.job import SETTINGS, known, load_job
-from thermalize.workflow.plan import simulation_gpus_of, training_gpus_of
+from thermalize.workflow.job import SETTINGS, load_job, making
 from thermalize.workflow.resolved import write_experiment
+from thermalize.workflow.resources import simulation_gpus_of, training_gpus_of
 
 if TYPE_CHECKING:
     pass
@@ -74,7 +74,7 @@ def device(config: Config, gpus: Gpus = None, root: Root = RESULTS) -> None:
     from thermalize.runtime.devices import resolve as resolve_device
     from thermalize.store import sealed
 
-    experiment, paths = load_job(config, root, None)
+    experiment, paths = load_job(config, root)
     found = resolve_device(experiment.device, gpus)
     sealed.write(paths.device, (json.dumps({"device": found.type}) + "\n").encode())
 
@@ -92,9 +92,9 @@ def simulate(
     """Integrate the ensemble of one split into a Zarr store through Dask."""
     from thermalize.truth.simulate import simulate as run
 
-    experiment, paths = load_job(config, root, "simulate", split=split)
-    take(gpus, simulation_gpus_of(experiment))
-    run(experiment, split, paths.simulation(split), workers, gpus=gpus)
+    with making(config, root, "simulate", split=split) as (experiment, paths):
+        take(gpus, simulation_gpus_of(experiment))
+        run(experiment, split, paths.simulation(split), workers, gpus=gpus)
 
 
 @app.command("train-emulator")
@@ -102,12 +102,12 @@ def train_emulator(
     config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
 ) -> None:
     """Train an emulator, or take one in that was trained elsewhere; continues an interrupted training."""
-    experiment, paths = load_job(config, root, "emulator", emulator=emulator)
-    known("emulators", emulator, experiment.emulators)
-    with processes_of(experiment, threads, gpus, training_gpus_of(experiment, "emulators", emulator)) as processes:
-        from thermalize.stages.emulator import train_emulator as run
+    with making(config, root, "emulator", emulator=emulator) as (experiment, paths):
+        wanted = training_gpus_of(experiment, "emulators", emulator)
+        with processes_of(experiment, threads, gpus, wanted) as processes:
+            from thermalize.stages.emulator import train_emulator as run
 
-        run(experiment, emulator, paths, processes)
+            run(experiment, emulator, paths, processes)
 
 
 @app.command("train-diffusion")
@@ -115,12 +115,12 @@ def train_diffusion(
     config: Config, diffusion: DiffusionName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
 ) -> None:
     """Train and calibrate a diffusion model; continues an interrupted training."""
-    experiment, paths = load_job(config, root, "diffusion", diffusion=diffusion)
-    known("diffusion", diffusion, experiment.diffusion)
-    with processes_of(experiment, threads, gpus, training_gpus_of(experiment, "diffusion", diffusion)) as processes:
-        from thermalize.stages.diffusion import train_diffusion as run
+    with making(config, root, "diffusion", diffusion=diffusion) as (experiment, paths):
+        wanted = training_gpus_of(experiment, "diffusion", diffusion)
+        with processes_of(experiment, threads, gpus, wanted) as processes:
+            from thermalize.stages.diffusion import train_diffusion as run
 
-        run(experiment, diffusion, paths, processes)
+            run(experiment, diffusion, paths, processes)
 
 
 @app.command()
@@ -128,13 +128,12 @@ def sample(
     config: Config, diffusion: DiffusionName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
 ) -> None:
     """Let a diffusion model make states and compare them with held-out truth."""
-    experiment, paths = load_job(config, root, "sample", diffusion=diffusion)
-    known("diffusion", diffusion, experiment.diffusion)
-    device = device_of(experiment, threads, gpus)
-    from thermalize.stages.samples import sample_diffusion as run
+    with making(config, root, "sample", diffusion=diffusion) as (experiment, paths):
+        device = device_of(experiment, threads, gpus)
+        from thermalize.stages.samples import sample_diffusion as run
 
-    files = (paths.diffusion(diffusion), paths.simulation("test"), paths.samples(diffusion))
-    run(experiment, diffusion, *files, device)
+        files = (paths.diffusion(diffusion), paths.simulation("test"), paths.samples(diffusion))
+        run(experiment, diffusion, *files, device)
 
 
 @app.command()
@@ -148,25 +147,23 @@ def rollout(
     root: Root = RESULTS,
 ) -> None:
     """Run an emulator under a stabilizer; continues an interrupted rollout."""
-    experiment, paths = load_job(config, root, "rollout", emulator=emulator, stabilizer=stabilizer, seed=seed)
-    known("emulators", emulator, experiment.emulators)
-    known("rollouts.stabilizers", stabilizer, experiment.stabilizers)
-    device = device_of(experiment, threads, gpus)
-    from thermalize.stages.rollouts import Job
-    from thermalize.stages.rollouts import rollout as run
+    where = {"emulator": emulator, "stabilizer": stabilizer, "seed": seed}
+    with making(config, root, "rollout", **where) as (experiment, paths):
+        device = device_of(experiment, threads, gpus)
+        from thermalize.stages.rollouts import Job
+        from thermalize.stages.rollouts import rollout as run
 
-    run(Job(experiment, paths, emulator, stabilizer, seed), paths.rollout(emulator, stabilizer, seed), device)
+        run(Job(experiment, paths, emulator, stabilizer, seed), paths.rollout(emulator, stabilizer, seed), device)
 
 
 @app.command()
 def cost(config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS) -> None:
     """Time every stabilizer of an emulator side by side."""
-    experiment, paths = load_job(config, root, "cost", emulator=emulator)
-    known("emulators", emulator, experiment.emulators)
-    device = device_of(experiment, threads, gpus)
-    from thermalize.stages.cost import measure_cost
+    with making(config, root, "cost", emulator=emulator) as (experiment, paths):
+        device = device_of(experiment, threads, gpus)
+        from thermalize.stages.cost import measure_cost
 
-    measure_cost(experiment, emulator, paths, device)
+        measure_cost(experiment, emulator, paths, device)
 
 
 @app.command()
@@ -176,9 +173,10 @@ def diagnose(
     """Compare a rollout with held-out truth and write the diagnostics as NetCDF."""
     from thermalize.stages.diagnose import diagnose_rollout
 
-    experiment, paths = load_job(config, root, "diagnose", emulator=emulator, stabilizer=stabilizer, seed=seed)
-    where = (emulator, stabilizer, seed)
-    diagnose_rollout(experiment, paths.rollout(*where), paths.simulation("test"), paths.diagnostics(*where))
+    where = {"emulator": emulator, "stabilizer": stabilizer, "seed": seed}
+    with making(config, root, "diagnose", **where) as (experiment, paths):
+        key = (emulator, stabilizer, seed)
+        diagnose_rollout(experiment, paths.rollout(*key), paths.simulation("test"), paths.diagnostics(*key))
 
 
 @app.command()
@@ -186,10 +184,8 @@ def ensemble(config: Config, emulator: EmulatorName, stabilizer: StabilizerName,
     """Score the seeds of a rollout as an ensemble forecast of held-out truth."""
     from thermalize.stages.ensemble import score_ensemble
 
-    experiment, paths = load_job(config, root, "ensemble", emulator=emulator, stabilizer=stabilizer)
-    known("emulators", emulator, experiment.emulators)
-    known("rollouts.stabilizers", stabilizer, experiment.stabilizers)
-    score_ensemble(experiment, emulator, stabilizer, paths)
+    with making(config, root, "ensemble", emulator=emulator, stabilizer=stabilizer) as (experiment, paths):
+        score_ensemble(experiment, emulator, stabilizer, paths)
 
 
 @app.command()
@@ -199,7 +195,8 @@ def figure(
     """Draw one figure as PDF and PNG."""
     from thermalize.stages.artifacts import draw_figure
 
-    draw_figure(*load_job(config, root, "artifacts"), name)
+    with making(config, root, "figure", figure=name) as (experiment, paths):
+        draw_figure(experiment, paths, name)
 
 
 @app.command()
@@ -207,7 +204,8 @@ def movie(config: Config, root: Root = RESULTS) -> None:
     """Make a short movie of truth, raw and stabilised rollout as GIF."""
     from thermalize.stages.artifacts import make_movie
 
-    make_movie(*load_job(config, root, "artifacts"))
+    with making(config, root, "movie") as (experiment, paths):
+        make_movie(experiment, paths)
 
 
 @app.command()
@@ -215,7 +213,8 @@ def summary(config: Config, root: Root = RESULTS) -> None:
     """Write the summary table as CSV and LaTeX."""
     from thermalize.stages.artifacts import tabulate
 
-    tabulate(*load_job(config, root, "artifacts"))
+    with making(config, root, "summary") as (experiment, paths):
+        tabulate(experiment, paths)
 
 
 @app.command()
@@ -223,7 +222,22 @@ def ablation(config: Config, root: Root = RESULTS) -> None:
     """Write the table of the sweeps as CSV and LaTeX."""
     from thermalize.stages.artifacts import tabulate_sweeps
 
-    tabulate_sweeps(*load_job(config, root, "artifacts"))
+    with making(config, root, "ablation") as (experiment, paths):
+        tabulate_sweeps(experiment, paths)
+
+
+@app.command()
+def why(
+    results: Annotated[list[Path], typer.Argument(help="results, or folders of them, below results/NAME")],
+    config: Annotated[
+        Path | None, typer.Option("--config", help="configuration instead of the one beside the results")
+    ] = None,
+) -> None:
+    """Say which results are those of today's settings, inputs and code, and why the others are not."""
+    from thermalize.workflow.why import say
+
+    for line in say(results, config):
+        print(printable(line))
 
 
 @app.command()

@@ -16,11 +16,12 @@ from thermalize.diffusion.denoiser import Denoiser
 from thermalize.diffusion.objective import DiffusionObjective
 from thermalize.emulators.base import ResidualEmulator
 from thermalize.emulators.objective import EmulatorObjective
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.devices import autocast
 from thermalize.runtime.streams import stream
 from thermalize.systems import Timing, build, frames
 from thermalize.training.checkpoint import Checkpoints
-from thermalize.training.data import Normalization, Trajectories
+from thermalize.training.data import Trajectories
 from thermalize.training.loop import Trainer
 from thermalize.training.objective import Objective
 

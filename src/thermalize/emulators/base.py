@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from thermalize.config import EmulatorConfig
 from thermalize.models import build
-from thermalize.training.data import Normalization
+from thermalize.models.normalization import Normalization
 
 __all__ = ["Emulator", "ResidualEmulator"]
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from thermalize.emulators.base import Emulator
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
-from thermalize.training.data import Normalization
 
 __all__ = ["ForeignEmulator"]
 

@@ -10,11 +10,12 @@ import torch
 
 import thermalize
 from thermalize.config import Experiment, TrainingConfig
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.store.manifest import check_system, open_store, read_manifest, zarr_store
 from thermalize.store.results import Results
 from thermalize.training.checkpoint import Checkpoints
-from thermalize.training.data import Normalization, Windows
+from thermalize.training.data import Windows
 from thermalize.training.processes import ALONE, Processes
 from thermalize.training.stream import ZarrStore, decide, open_windows
 

@@ -10,7 +10,7 @@ import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from thermalize.workflow.plan import gpus_of
+from thermalize.workflow.resources import gpus_of
 
 if TYPE_CHECKING:
     import torch

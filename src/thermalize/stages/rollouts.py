@@ -18,7 +18,7 @@ import xarray as xr
 
 import thermalize
 from thermalize.config import Experiment
-from thermalize.models.folder import read_card
+from thermalize.emulators.load import load_emulator
 from thermalize.rollout.engine import SERIES as RECORDED
 from thermalize.rollout.engine import Chunk, Rollout, State, member_keys
 from thermalize.rollout.recording import SERIES, Behind, Unfinished, frozen
@@ -26,10 +26,9 @@ from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import exclusive, explaining
 from thermalize.runtime.progress import track
 from thermalize.runtime.streams import stream
-from thermalize.stages.emulator import load_emulator
 from thermalize.stages.stabilizing import Parts
 from thermalize.store.blocks import Ledger
-from thermalize.store.fingerprint import code_digest, fingerprint
+from thermalize.store.fingerprint import code_of, fingerprint
 from thermalize.store.home import Home
 from thermalize.store.layout import Layout
 from thermalize.store.manifest import (
@@ -42,27 +41,9 @@ from thermalize.store.manifest import (
     store_path,
 )
 from thermalize.store.results import Results
+from thermalize.workflow.steps import settings_of
 
 __all__ = ["Job", "initial_frames", "rollout"]
-
-CODE = (
-    "thermalize.rollout.engine",
-    "thermalize.stabilizers",
-    "thermalize.diffusion",
-    "thermalize.emulators",
-    "thermalize.models",
-    "thermalize.runtime.devices",
-    "thermalize.runtime.streams",
-    "thermalize.stages.diffusion",
-    "thermalize.stages.emulator",
-    "thermalize.stages.external",
-    "thermalize.stages.rollouts",
-    "thermalize.stages.stabilizing",
-    "thermalize.rollout.recording",
-    "thermalize.store.layout",
-    "thermalize.training.data",
-    "thermalize.models.folder",
-)
 
 
 @dataclass(frozen=True)
@@ -101,11 +82,9 @@ class Job:
         return self.paths.simulation("test")
 
     def fingerprint(self) -> str:
-        digests = [read_card(self.emulator_folder, "emulator", self.system)["weights_digest"], *self.parts.digests()]
-        settings = self.experiment.rollouts.model_dump(exclude={"stabilizers", "sweeps"})
-        chosen = self.experiment.stabilizers[self.stabilizer].model_dump()
-        test = read_manifest(self.test).fingerprint
-        return fingerprint(settings, chosen, self.seed, self.experiment.seed, digests, test, code_digest(*CODE))
+        key = {"emulator": self.emulator, "stabilizer": self.stabilizer, "seed": self.seed}
+        settings = settings_of(self.experiment, "rollout", key)
+        return fingerprint(settings, self.seed, self.parts.digests(), code_of(__name__))
 
 
 def initial_frames(experiment: Experiment, seed: int) -> tuple[list[int], list[int]]:

@@ -11,18 +11,18 @@ from torch import Tensor
 from thermalize.config import DiffusionConfig, Experiment
 from thermalize.diffusion.denoiser import NoisePredictor
 from thermalize.diffusion.generation import Way, ways
+from thermalize.diffusion.load import load_diffusion
 from thermalize.metrics.generated import describe_generated, yardstick
 from thermalize.metrics.study import field_of
 from thermalize.models.folder import read_card
+from thermalize.models.normalization import Normalization
 from thermalize.rollout.engine import member_keys
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.progress import track
 from thermalize.runtime.streams import torch_seed
 from thermalize.stabilizers.base import MemberNoise
-from thermalize.stages.diffusion import load_diffusion
 from thermalize.store.manifest import check_system, open_store, system_of
 from thermalize.store.netcdf import write_dataset
-from thermalize.training.data import Normalization
 
 __all__ = ["generate", "sample_diffusion"]
 

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from thermalize.config import Experiment, NoStabilizerConfig, ThermalizerConfig
+from thermalize.diffusion.load import load_diffusion
 from thermalize.emulators.base import Emulator
 from thermalize.models.folder import read_card
 from thermalize.runtime.streams import stream
 from thermalize.stabilizers.base import Stabilizer
 from thermalize.stabilizers.build import Needs, build
 from thermalize.stabilizers.triggers import Random, shuffled
-from thermalize.stages.diffusion import load_diffusion
 from thermalize.store.manifest import open_store, read_manifest
 from thermalize.store.results import Results
-from thermalize.workflow.plan import stores_for
+from thermalize.workflow.steps import STEPS
 
 __all__ = ["Parts"]
 
@@ -46,12 +46,16 @@ class Parts:
         return None if model is None else self.paths.diffusion(model)
 
     def digests(self) -> list[object]:
-        """What tells these parts from others."""
-        stores = stores_for(self.config, self.paths, self.emulator, self.seed)
-        found: list[object] = [read_manifest(path).fingerprint for path in stores]
-        if self.diffusion is not None:
-            card = read_card(self.diffusion, "diffusion", self.experiment.simulation.identity)
-            found += [card["weights_digest"], card["calibration"]]
+        """What tells the parts of this rollout from others, truth and emulator among them."""
+        found: list[object] = []
+        for need in STEPS["rollout"].needs(self.experiment, self.emulator, self.label, str(self.seed)):
+            if need.step in ("simulate", "rollout"):
+                (manifest,) = STEPS[need.step].outputs(self.paths, *need.key)
+                found.append(read_manifest(Path(manifest)).fingerprint)
+            else:
+                folder = getattr(self.paths, need.step)(*need.key)
+                card = read_card(folder, need.step, self.experiment.simulation.identity)
+                found += [card["weights_digest"], card.get("calibration")]
         return found
 
     def build(self, emulator: Emulator, device: torch.device) -> Stabilizer:

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
-from thermalize.config.training import COMPUTED_HOW
 from thermalize.models.base import Network
 from thermalize.models.card import readme
 from thermalize.models.describe import describe
@@ -23,23 +22,14 @@ from thermalize.runtime.devices import autocast
 from thermalize.runtime.files import exclusive, explaining
 from thermalize.runtime.revision import revision
 from thermalize.stages.data import TrainingData, identity_card, partial
-from thermalize.store.fingerprint import code_digest, fingerprint
+from thermalize.store.fingerprint import code_of, fingerprint
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.loop import Result, Trainer
 from thermalize.training.objective import Objective
 from thermalize.training.processes import Processes
+from thermalize.workflow.steps import settings_of
 
 __all__ = ["Run"]
-
-CODE = (
-    "thermalize.runtime.devices",
-    "thermalize.models",
-    "thermalize.runtime.streams",
-    "thermalize.stages.data",
-    "thermalize.stages.training",
-    "thermalize.training",
-)
-COSMETIC: Any = {"training": COMPUTED_HOW}
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,8 @@ class Run:
     seed: int
     folder: Path
     processes: Processes
-    code: tuple[str, ...]
+    code: str
+    """Module of the stage."""
     events: Path
 
     def __call__(
@@ -135,15 +126,15 @@ class Run:
     def _identity(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
-            "config": self.config.model_dump(mode="json", exclude=COSMETIC),
+            "settings": settings_of(self.experiment, self.kind, {self.kind: self.name}),
             "data": self.data.fingerprints,
             "seed": self.seed,
             "device": self.processes.device.type,
-            "code": code_digest(*self.code, *CODE),
+            "code": code_of(self.code),
             "order": {"train": self.data.train.settings},
         }
 
     @property
     def _fingerprint(self) -> str:
-        """Of the result: a finished model stays what it is where there is less memory now."""
-        return fingerprint({key: value for key, value in self._identity.items() if key != "order"})
+        """Of the result: a finished model stays what it is on another device, and where there is less memory now."""
+        return fingerprint({key: value for key, value in self._identity.items() if key not in ("order", "device")})

@@ -1,20 +1,43 @@
 """What an artifact was made from, as one short text: SHA-256 of the canonical JSON of its configuration and code.
 
 Two runs with the same fingerprint produce the same bytes, so the work of one can be taken up by the other.
+
+The code is that of a module and of all that it imports, directly or not, read from the source without importing
+anything. Its digest is that of the syntax tree without docstrings, so that prose, comments and layout are no reason to
+compute anything again, and does not depend on the version of Python as far as the language is the same.
 """
 
 from __future__ import annotations
 
+import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
+from functools import cache
 from hashlib import sha256
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["code_digest", "fingerprint"]
+__all__ = ["UNTRACKED", "code_of", "digest_of", "file_of", "fingerprint", "modules", "untracked"]
+
+PACKAGE = Path(__file__).parents[1]
+NAME = PACKAGE.name
+UNTRACKED = {
+    f"{NAME}.config": "what settings say is tracked as settings",
+    f"{NAME}.workflow": "says what is made, and when",
+    f"{NAME}.runtime.errors": "words",
+    f"{NAME}.runtime.progress": "words",
+    f"{NAME}.runtime.terminal": "words",
+    f"{NAME}.store.results": "where results lie",
+}
+"""Modules, and packages with all in them, whose change is no reason to compute anything again.
+
+Nor is one of the package itself, which imports the rest only when it is asked for.
+"""
+WITHOUT_VALUE = ("kind", "type_comment")
+"""Fields of a syntax tree that say how something was written."""
 
 
 def fingerprint(*parts: Any) -> str:
@@ -23,14 +46,54 @@ def fingerprint(*parts: Any) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def code_digest(*module_names: str) -> str:
-    """SHA-256 of the source of the named modules, of packages with all that lies within, without importing them."""
-    digest = sha256()
-    for name in sorted(module_names):
-        for label, source in _sources(name):
-            content = source.read_bytes()
-            digest.update(f"{name}:{label}:{len(content)}\n".encode() + content)
-    return digest.hexdigest()
+@cache
+def modules(stage: str, unused: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Sorted names of the modules of this package that a module runs: its own and those that it imports, in turn.
+
+    Args:
+        stage: name of the module.
+        unused: modules, and packages with all in them, that it imports but does not run.
+    """
+    found: set[str] = set()
+    waiting = {stage}
+    while waiting:
+        module = waiting.pop()
+        found.add(module)
+        waiting |= {each for each in _imports(module) - found if not _within(each, unused)}
+    return tuple(sorted(name for name in found if not untracked(name)))
+
+
+def untracked(module: str) -> bool:
+    """Whether a change of a module is no reason to compute anything again."""
+    return module == NAME or _within(module, UNTRACKED)
+
+
+def _within(module: str, names: Iterable[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+def file_of(module: str) -> Path | None:
+    """The source of any module, found without running it; None where there is none, as of built-in ones."""
+    path, origin, parts = None, None, module.split(".")
+    for last in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:last]), path)
+        if spec is None:
+            return None
+        path, origin = spec.submodule_search_locations, spec.origin
+    return Path(origin) if origin and origin.endswith(".py") else None
+
+
+@cache
+def digest_of(module: str) -> str:
+    """SHA-256 of the syntax tree of a module, short."""
+    out: list[str] = []
+    _write(_tree(module), out)
+    return sha256("\0".join(out).encode()).hexdigest()[:16]
+
+
+def code_of(stage: str, unused: tuple[str, ...] = ()) -> dict[str, str]:
+    """Digests of all modules that a module runs, by name; see `modules`."""
+    return {name: digest_of(name) for name in modules(stage, unused)}
 
 
 def _plain(value: Any) -> Any:
@@ -39,13 +102,51 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r} cannot be part of a fingerprint; give JSON values or pydantic models")
 
 
-def _sources(name: str) -> Iterator[tuple[str, Path]]:
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"no source for the module {name}", name=name)
-    origin = Path(spec.origin)
-    if spec.submodule_search_locations is None:
-        yield origin.name, origin
-        return
-    for source in sorted(origin.parent.rglob("*.py")):
-        yield source.relative_to(origin.parent).as_posix(), source
+@cache
+def _imports(module: str) -> frozenset[str]:
+    if untracked(module):
+        return frozenset()
+    names = {module.rpartition(".")[0]}
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return frozenset(name for name in names if name.split(".")[0] == NAME and _path(name) is not None)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    path = _path(module)
+    if path is None:
+        raise ModuleNotFoundError(f"no source for the module {module}", name=module)
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _path(module: str) -> Path | None:
+    stem = PACKAGE.joinpath(*module.split(".")[1:])
+    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _write(node: ast.AST, out: list[str]) -> None:
+    """The tree in one line, without what is empty and texts that nobody reads: docstrings, and those below names."""
+    out.append(type(node).__name__)
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value is None or value == [] or name in WITHOUT_VALUE:
+            continue
+        out.append(name)
+        for each in value if isinstance(value, list) else [value]:
+            if not isinstance(each, ast.AST):
+                out.append(repr(each))
+            elif not _is_text(each):
+                _write(each, out)
+    out.append(".")
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -6,7 +6,6 @@ read while the model trains, by `thermalize.training.stream`. Both are `Windows`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -15,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.streams import stream
 
-__all__ = ["EpochOrder", "Normalization", "Trajectories", "Windows", "onto", "spread", "starts"]
+__all__ = ["EpochOrder", "Trajectories", "Windows", "onto", "spread", "starts"]
 
 ALL = slice(None)
 
@@ -51,24 +51,6 @@ class Windows(Protocol):
     def spread(self, count: int, length: int) -> Tensor:
         """At most `count` windows spread evenly over members and time, the same at every call."""
         ...
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """Per-channel mean and standard deviation of the train split: x = (u − mean) / std."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Normalization:
-        """What the card of a model, or the manifest of a train split, says; whole numbers may stand there."""
-        return cls(*(tuple(map(float, values[name])) for name in ("mean", "std")))
-
-    def tensors(self, dims: int) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation as [channel, 1, …] to broadcast over `dims` grid axes."""
-        shape = (-1,) + (1,) * dims
-        return torch.tensor(self.mean).reshape(shape), torch.tensor(self.std).reshape(shape)
 
 
 @dataclass(frozen=True)

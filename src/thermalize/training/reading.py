@@ -21,7 +21,8 @@ import zarr
 from torch import Tensor
 from zarr.core.buffer import default_buffer_prototype
 
-from thermalize.training.data import Normalization, starts
+from thermalize.models.normalization import Normalization
+from thermalize.training.data import starts
 
 __all__ = ["Ahead", "Blocks", "Group", "Reader"]
 

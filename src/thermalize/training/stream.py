@@ -17,8 +17,9 @@ import zarr
 from torch import Tensor
 from zarr.abc.store import Store
 
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
-from thermalize.training.data import Normalization, Trajectories, Windows
+from thermalize.training.data import Trajectories, Windows
 from thermalize.training.reading import Blocks, Reader
 from thermalize.training.streamed import Streamed
 

@@ -23,9 +23,10 @@ import torch
 import zarr
 from torch import Tensor
 
+from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.streams import stream
-from thermalize.training.data import ALL, Normalization, onto, spread, starts
+from thermalize.training.data import ALL, onto, spread, starts
 from thermalize.training.reading import Ahead, Blocks, Group, Reader
 
 __all__ = ["BlockOrder", "Rows", "Streamed"]

@@ -26,34 +26,20 @@ from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import exclusive, explaining
 from thermalize.runtime.progress import track_blocks
 from thermalize.store.blocks import Ledger
-from thermalize.store.fingerprint import code_digest
+from thermalize.store.fingerprint import code_of, fingerprint
 from thermalize.store.home import Home
 from thermalize.store.layout import Layout, write
 from thermalize.store.location import Place
 from thermalize.store.manifest import Manifest, completed, partial_path, seal, store_path
 from thermalize.store.results import Results
 from thermalize.store.shards import read_back, within
+from thermalize.truth import unused
 from thermalize.truth.cluster import each, refuse_within_worker, stopping_on_sigterm
 from thermalize.truth.imported.source import imported
 from thermalize.truth.moments import Moments
 from thermalize.truth.simulated import Ensemble, device_of
 
-__all__ = ["CODE", "Block", "integrate", "simulate"]
-
-CODE = (
-    "thermalize.runtime.devices",
-    "thermalize.truth.simulated",
-    "thermalize.runtime.streams",
-    "thermalize.truth.simulate",
-    "thermalize.store",
-    "thermalize.systems",
-)
-IMPORT_CODE = (
-    "thermalize.truth.simulated",
-    "thermalize.truth.imported",
-    "thermalize.truth.simulate",
-    "thermalize.store",
-)
+__all__ = ["Block", "integrate", "simulate"]
 
 
 class Source(Protocol):
@@ -121,13 +107,14 @@ def simulate(
     """
     refuse_within_worker()
     manifest = manifest.absolute()
-    source, modules = source_of(experiment, split, manifest.parent, gpus)
-    layout, fingerprint = source.layout, source.made_from(code or code_digest(*modules))
+    source = source_of(experiment, split, manifest.parent, gpus)
+    code = code or fingerprint(code_of(__name__, unused(isinstance(experiment.simulation, ImportConfig))))
+    layout, key = source.layout, source.made_from(code)
     home = Home(experiment.storage, Results(experiment.name, Path()).simulation(split))
-    final = home.place(fingerprint) or store_path(manifest)
-    ledger = Ledger(partial_path(manifest), fingerprint, final)
+    final = home.place(key) or store_path(manifest)
+    ledger = Ledger(partial_path(manifest), key, final)
     with stopping_on_sigterm(), explaining(manifest), exclusive(store_path(manifest)):
-        record = completed(manifest, fingerprint, home)
+        record = completed(manifest, key, home)
         if record is None:
             ledger.begin(layout)
             entries = _integrate_missing(experiment, split, source, ledger, workers)
@@ -136,14 +123,12 @@ def simulate(
     return record
 
 
-def source_of(
-    experiment: Experiment, split: str, folder: Path, gpus: int | None = None
-) -> tuple[Source, tuple[str, ...]]:
-    """What a split is made from, and the modules that its bits depend on; `folder` keeps what is known of files."""
+def source_of(experiment: Experiment, split: str, folder: Path, gpus: int | None = None) -> Source:
+    """What a split is made from; `folder` keeps what is known of files."""
     simulation = experiment.simulation
     if isinstance(simulation, ImportConfig):
-        return imported(experiment, simulation, split, folder), IMPORT_CODE
-    return Ensemble(experiment, split, device_of(simulation, gpus)), CODE
+        return imported(experiment, simulation, split, folder)
+    return Ensemble(experiment, split, device_of(simulation, gpus))
 
 
 def integrate(block: Block) -> int:

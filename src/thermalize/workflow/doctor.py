@@ -16,12 +16,12 @@ from rich.table import Table
 from thermalize.config import Experiment
 from thermalize.workflow.estimates import core_hours, duration, works
 from thermalize.workflow.machine import Machine
-from thermalize.workflow.plan import simulation_threads_of
 from thermalize.workflow.resources import (
     ARTIFACT_MB,
     analysis_memory_of,
     network_memory_of,
     simulation_memory_of,
+    simulation_threads_of,
     store_mb,
     training_memory_of,
 )

@@ -28,12 +28,12 @@ from thermalize.config import (
 )
 from thermalize.config.networksize import Size, network_size
 from thermalize.runtime.errors import UserError
-from thermalize.workflow.plan import simulation_threads_of
 from thermalize.workflow.resources import (
     UNKNOWN_GRID,
     analysis_memory_of,
     network_memory_of,
     simulation_memory_of,
+    simulation_threads_of,
     store_mb,
     training_memory_of,
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -12,28 +14,56 @@ from thermalize.runtime.errors import UserError
 from thermalize.store.ours import refuse_links
 from thermalize.store.results import Results
 from thermalize.workflow.estimates import refuse_impossible
+from thermalize.workflow.recipes import Plan, result_of, write_record
 from thermalize.workflow.resolved import check_settings, refuse_other
 
-__all__ = ["SETTINGS", "known", "load_job"]
+__all__ = ["SETTINGS", "load_job", "making", "run_package_of"]
 
 SETTINGS: ContextVar[str | None] = ContextVar("settings", default=None)
 """Fingerprint of the settings that the workflow planned this job with; None where a stage is called by hand."""
 
 
-def load_job(config: Path, root: Path, stage: str | None, **wildcards: object) -> tuple[Experiment, Results]:
-    """The experiment of a job, which is the one that it was planned with, and where its results lie."""
+def load_job(config: Path, root: Path) -> tuple[Experiment, Results]:
+    """The experiment of a command, and where its results lie."""
+    return _placed(load_experiment(config), root)
+
+
+@contextmanager
+def making(config: Path, root: Path, step: str, **wildcards: object) -> Iterator[tuple[Experiment, Results]]:
+    """The experiment of a job, which is the one that it was planned with, and where its results lie.
+
+    Where the job ends without an error it is recorded what its result was made from.
+    """
     experiment, asked = load_experiment(config), SETTINGS.get()
+    if asked is not None:
+        check_settings(experiment, asked, config, step, wildcards)
+    else:
+        refuse_other(experiment, Results(experiment.name, root).config, config, step, wildcards)
+    _refuse_unknown(experiment, wildcards)
+    experiment, paths = _placed(experiment, root)
+    result = result_of(step, wildcards)
+    inputs = Plan(experiment, paths).contents(result)
+    yield experiment, paths
+    if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun one speaks
+        write_record(experiment, paths, result, inputs)
+
+
+def run_package_of(source: Path) -> None:
+    """From here on, processes that are started import the package from the folder `source`, wherever they run."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(source), os.environ.get("PYTHONPATH"))))
+
+
+def _placed(experiment: Experiment, root: Path) -> tuple[Experiment, Results]:
     paths = Results(experiment.name, root)
-    if stage is not None and asked is not None:
-        check_settings(experiment, asked, config, stage, wildcards)
-    elif stage is not None:
-        refuse_other(experiment, paths.config, config, stage, wildcards)
     refuse_links(paths.folder, root)
     refuse_impossible(experiment, root)
     return experiment, paths
 
 
-def known(section: str, name: str, available: Mapping[str, object]) -> None:
-    """Raise a UserError where `section` of the configuration has nothing of this name."""
-    if name not in available:
-        raise UserError(f"{name!r} is not under {section}; there is {', '.join(available) or 'nothing'}")
+def _refuse_unknown(experiment: Experiment, wildcards: Mapping[str, object]) -> None:
+    sections = {"emulator": "emulators", "diffusion": "diffusion", "stabilizer": "rollouts.stabilizers"}
+    for wildcard, section in sections.items():
+        available = getattr(experiment, section.rpartition(".")[2])
+        if wildcard in wildcards and wildcards[wildcard] not in available:
+            there = ", ".join(available) or "nothing"
+            raise UserError(f"{wildcards[wildcard]!r} is not under {section}; there is {there}")

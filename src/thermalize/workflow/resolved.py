@@ -20,9 +20,9 @@ from thermalize.config import Experiment
 from thermalize.config.load import load_experiment, resolved_yaml
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import explaining, write_text
-from thermalize.workflow.plan import settings_of
+from thermalize.workflow.recipes import Plan, settings_digest
 
-__all__ = ["check_settings", "hold_experiment", "refuse_other", "write_experiment"]
+__all__ = ["check_settings", "hold_experiment", "mark_outdated", "refuse_other", "write_experiment"]
 
 FIRST, LAST = "# The experiment of ", ", with every default.\n"
 MOST_CHANGES = 3
@@ -48,11 +48,21 @@ def hold_experiment(experiment: Experiment, path: Path, source: str) -> IO[bytes
     return _written(experiment, path, source)[0]
 
 
+def mark_outdated(plan: Plan) -> None:
+    """Put the records of results aside that are not current, unless a run of the experiment is going on."""
+    path = plan.paths.config
+    if not path.parent.is_dir():
+        return
+    with explaining(path), _lock_of(path).open("ab") as lock, suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        plan.mark()
+
+
 def check_settings(now: Experiment, asked: str, path: Path, stage: str, wildcards: Mapping[str, Any]) -> None:
     """Raise a UserError where the experiment that was read from `path` is not what a job of `stage` was planned with.
 
     Args:
-        asked: fingerprint of the settings that the job depends on, as `settings_of` gave it to the workflow.
+        asked: fingerprint of the settings that the job depends on, as `settings_digest` gave it to the workflow.
         wildcards: which result of the stage it is.
     """
     if _settings(now, stage, wildcards) == asked:
@@ -84,7 +94,7 @@ def refuse_other(now: Experiment, path: Path, source: Path, stage: str, wildcard
 def _written(experiment: Experiment, path: Path, source: str) -> tuple[IO[bytes], str]:
     with explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(f".{path.name}.lock").open("ab")
+        lock = _lock_of(path).open("ab")
         try:
             return lock, _replace(experiment, path, source, lock)
         except BaseException:
@@ -116,8 +126,12 @@ def _replace(experiment: Experiment, path: Path, source: str, lock: IO[bytes]) -
 
 def _settings(experiment: Experiment, stage: str, wildcards: Mapping[str, Any]) -> str:
     with suppress(KeyError):  # what the job is about has gone
-        return settings_of(experiment, stage, wildcards)
+        return settings_digest(experiment, stage, wildcards)
     return ""
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
 
 
 def _kept(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Memory that a job asks for [MB], from its configuration: what its process takes, and what grows with its data.
+"""What a job asks for, from its configuration: GPUs, processes, and memory [MB], which its process takes and its data.
 
 The constants are those of the processes of the demonstration, rounded up: `python -m benchmarks.memory` compares what
 is asked for with what was measured. A site may ask for more, `--set-resources train_diffusion:mem_mb=32000`.
@@ -6,19 +6,27 @@ is asked for with what was measured. A site may ask for more, `--set-resources t
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 
 from thermalize.config import Experiment, ImportConfig
 from thermalize.config.base import SplitName
-from thermalize.workflow.plan import gpus_of, simulation_gpus_of, training_gpus_of
 
 __all__ = [
     "ARTIFACT_MB",
+    "JOBS",
     "analysis_memory_of",
     "frame_mb",
+    "gpus_of",
     "network_memory_of",
+    "simulation_gpus_of",
     "simulation_memory_of",
+    "simulation_threads_of",
     "store_mb",
+    "training_gpus_of",
     "training_memory_of",
 ]
 
@@ -37,6 +45,31 @@ COPIES_OF_A_CHUNK = 6
 
 COPIES_OF_A_MEMBER = 10
 """Of all frames of a member in double precision, while it is analysed: states, increments, transforms."""
+
+
+def gpus_of(experiment: Experiment) -> int:
+    """GPUs that a rule with networks asks for: one on `device: cuda`, and on `auto` where this machine has one."""
+    return _gpus(experiment.device)
+
+
+def training_gpus_of(experiment: Experiment, section: str, name: str) -> int:
+    """GPUs that training `{section}.{name}` asks for: none where a rule with networks asks for none."""
+    training = getattr(getattr(experiment, section)[name], "training", None)
+    return gpus_of(experiment) * (training.gpus if training else 1)
+
+
+def simulation_gpus_of(experiment: Experiment) -> int:
+    """GPUs that simulating a split asks for: as for networks, but none where other machines compute."""
+    simulation = experiment.simulation
+    if isinstance(simulation, ImportConfig) or simulation.dask.elsewhere:
+        return 0
+    return _gpus(simulation.device)
+
+
+def simulation_threads_of(experiment: Experiment) -> int:
+    """Processes that simulate a split here: one where a GPU or other machines compute."""
+    dask = experiment.simulation.dask
+    return 1 if dask.elsewhere or simulation_gpus_of(experiment) else dask.workers
 
 
 def frame_mb(experiment: Experiment) -> float:
@@ -91,6 +124,18 @@ def analysis_memory_of(experiment: Experiment) -> int:
     return int(PROCESS_MB + WORKER_MB + COPIES_OF_A_MEMBER * member)
 
 
+def _of_networks(experiment: Experiment, *_: str) -> int:
+    return network_memory_of(experiment)
+
+
+def _of_analysis(experiment: Experiment, *_: str) -> int:
+    return analysis_memory_of(experiment)
+
+
+def _gpu(experiment: Experiment, *_: str) -> int:
+    return gpus_of(experiment)
+
+
 def _shard_mb(experiment: Experiment) -> float:
     """A shard holds no more frames than the windows of a member have together."""
     simulation = experiment.simulation
@@ -101,3 +146,44 @@ def _shard_mb(experiment: Experiment) -> float:
 def _data_mb(experiment: Experiment) -> float:
     splits = (experiment.simulation.splits["train"], experiment.simulation.splits["valid"])
     return sum(split.stored_members * split.frames for split in splits) * frame_mb(experiment)
+
+
+def _gpus(device: str) -> int:
+    here = shutil.which("nvidia-smi") is not None or Path("/dev/nvidiactl").exists()
+    return int(device == "cuda" or (device == "auto" and here))
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What a job of a step asks for; all functions take an experiment and the wildcards of a result."""
+
+    memory: Callable[..., int]
+    """MB; after the wildcards comes the number of processes, for a simulation."""
+    minutes: int
+    gpus: Callable[..., int] = lambda *_: 0
+
+
+JOBS = {
+    "simulate": Needed(simulation_memory_of, 120, lambda experiment, _: simulation_gpus_of(experiment)),
+    "emulator": Needed(
+        lambda experiment, name: training_memory_of(experiment, "emulators", name),
+        720,
+        lambda experiment, name: training_gpus_of(experiment, "emulators", name),
+    ),
+    "diffusion": Needed(
+        lambda experiment, name: training_memory_of(experiment, "diffusion", name),
+        1440,
+        lambda experiment, name: training_gpus_of(experiment, "diffusion", name),
+    ),
+    "sample": Needed(_of_networks, 120, _gpu),
+    "rollout": Needed(_of_networks, 720, _gpu),
+    "cost": Needed(_of_networks, 60, _gpu),
+    "device": Needed(_of_networks, 5, _gpu),
+    "diagnose": Needed(_of_analysis, 60),
+    "ensemble": Needed(_of_analysis, 60),
+    "figure": Needed(lambda *_: ARTIFACT_MB, 30),
+    "movie": Needed(lambda *_: ARTIFACT_MB, 30),
+    "summary": Needed(lambda *_: ARTIFACT_MB, 30),
+    "ablation": Needed(lambda *_: ARTIFACT_MB, 30),
+}
+"""By step."""

@@ -1,0 +1,322 @@
+"""What every result was made from; whether it still is what would be made now; and if not, why.
+
+    recipe       {settings, inputs, files, code}       settings that the step reads, contents of the results that it
+                                                       needs, contents of the user's files, modules that it runs
+    fingerprint  SHA-256 of it
+    record       results/{name}/.recipes/{step}/….json, written when a result is finished
+    current      outputs there ∧ recorded fingerprint = fingerprint of today's recipe
+
+Nothing depends on times of change or on Snakemake's memory: a copy, a clone or `touch` makes nothing outdated, and a
+changed setting, input or module does, whatever else was lost. A result that has gone but whose recipe is that of today
+will be made again with the same content, so that what was made from it stays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from thermalize.config import Experiment, ImportConfig
+from thermalize.config.texts import is_url
+from thermalize.runtime.files import read_bytes, read_json, remove, write_text
+from thermalize.store.fingerprint import code_of
+from thermalize.store.results import DIGEST, SUMS, Results
+from thermalize.truth.imported.paths import matches, stamp
+from thermalize.workflow.steps import STEPS, Result, results_of
+
+__all__ = [
+    "Plan",
+    "Status",
+    "fingerprint_of",
+    "has_store",
+    "kept_of",
+    "record_of",
+    "result_of",
+    "settings_digest",
+    "write_record",
+]
+
+MANIFEST, METADATA = ".manifest.json", ".zarr/zarr.json"
+HEAD = 120
+"""Bytes at the beginning of a manifest that hold its digest."""
+MEASURED = "README.md"
+"""Of a model, with the time that a training took."""
+OUTDATED = ".outdated"
+Recipe = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Of a result: nothing is wrong with one that is current."""
+
+    result: Result
+    faults: tuple[str, ...]
+    """Why it would be made again."""
+    content: str | None
+    """What those that are made from it count on; None where nobody knows before it is made."""
+
+    @property
+    def current(self) -> bool:
+        return not self.faults
+
+
+def fingerprint_of(recipe: Recipe) -> str:
+    """SHA-256 of a recipe in canonical JSON."""
+    return sha256(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def settings_digest(experiment: Experiment, step: str, wildcards: Mapping[str, Any]) -> str:
+    """Digest of the settings that a result depends on; see `Plan.settings`. KeyError where there is no such result."""
+    return Plan(experiment, Results(experiment.name)).settings(result_of(step, wildcards))
+
+
+def result_of(step: str, wildcards: Mapping[str, Any]) -> Result:
+    """The result of a step that wildcards name."""
+    return Result(step, tuple(str(wildcards[name]) for name in STEPS[step].keys))
+
+
+def record_of(paths: Results, step: str, *key: str) -> Path:
+    """Where it is recorded what a result was made from; wildcards may stand in braces."""
+    return paths.folder / ".recipes" / step / f"{'/'.join(key) or step}.json"
+
+
+def kept_of(paths: Results, step: str, *key: str) -> Path:
+    """An empty file that says that the store of a result is there, which is asked for and not made from."""
+    return record_of(paths, step, *key).with_suffix(".kept")
+
+
+def write_record(experiment: Experiment, paths: Results, result: Result, inputs: Mapping[str, str | None]) -> None:
+    """Say that a result is finished, and that it was made from inputs of these contents.
+
+    Args:
+        inputs: by name, as `Plan.contents` gave them before it was made.
+    """
+    plan = Plan(experiment, paths)
+    recipe = plan.recipe(result, inputs)
+    record = {"fingerprint": fingerprint_of(recipe), "content": plan.content(result), **recipe}
+    path = record_of(paths, result.step, *result.key)
+    write_text(path, json.dumps(record, indent=1) + "\n")
+    remove(path.with_name(path.name + OUTDATED))
+    if has_store(result.step):
+        write_text(kept_of(paths, *_flat(result)), "")
+
+
+@dataclass
+class Plan:
+    """All results of an experiment, as they are now."""
+
+    experiment: Experiment
+    paths: Results
+    _known: dict[Result, Status] = field(default_factory=dict)
+    _settings: dict[Result, str] = field(default_factory=dict)
+
+    def settings(self, result: Result) -> str:
+        """Digest of the settings that a result depends on, by itself or through what it is made from.
+
+        KeyError where there is no such result.
+        """
+        if result not in self._settings:
+            step = STEPS[result.step]
+            needs = sorted({self.settings(need) for need in step.needs(self.experiment, *result.key)})
+            parts = {"own": step.reads(self.experiment, *result.key), "needs": needs}
+            self._settings[result] = fingerprint_of(parts)[:16]
+        return self._settings[result]
+
+    def look_at_sources(self) -> None:
+        """Raise a UserError where what is imported from this machine is not a file or a store."""
+        if isinstance(self.experiment.simulation, ImportConfig):
+            found = [path for pattern in self.experiment.simulation.source for path in _matching(pattern)]
+            stamp([path for path in found if path.exists()])
+
+    def results(self) -> Iterator[Status]:
+        """Every result, in the order of the table of steps."""
+        return map(self.status, results_of(self.experiment))
+
+    def status(self, result: Result) -> Status:
+        """Whether a result is what would be made now."""
+        if result not in self._known:
+            self._known[result] = self._look(result)
+        return self._known[result]
+
+    def contents(self, result: Result) -> dict[str, str | None]:
+        """Contents of the results that one is made from, by name; None of those that are not there."""
+        return {str(need): self.content(need) for need in STEPS[result.step].needs(self.experiment, *result.key)}
+
+    def recipe(self, result: Result, inputs: Mapping[str, str | None]) -> Recipe:
+        """What a result would be made from, from inputs of these contents."""
+        step = STEPS[result.step]
+        return {
+            "step": result.step,
+            "key": list(result.key),
+            "settings": step.reads(self.experiment, *result.key),
+            "inputs": dict(inputs),
+            "files": self._files(step.files(self.experiment, *result.key)),
+            "code": code_of(step.stage, step.unused(self.experiment, *result.key)),
+        }
+
+    def content(self, result: Result) -> str | None:
+        """Digest of what a result holds, by the digests that lie beside it; None where a part of it has gone."""
+        found = sha256()
+        for name in self.outputs(result):
+            path = Path(name)
+            if name.endswith(MANIFEST):
+                text = _head(path)
+            elif path.name == SUMS or name.endswith(DIGEST):
+                text = read_bytes(path)
+            else:
+                text = b"" if path.exists() else None
+            if text is None:
+                return None
+            lines = (line for line in text.splitlines(keepends=True) if MEASURED.encode() not in line)
+            found.update(f"{path.name}\n".encode() + b"".join(lines))
+        return found.hexdigest()[:16]
+
+    def outputs(self, result: Result) -> list[str]:
+        """Files of a result."""
+        return STEPS[result.step].outputs(self.paths, *result.key)
+
+    def inputs(self, result: Result) -> list[str]:
+        """Files that a result is made from: those of other results, with their records, and the user's own."""
+        step = STEPS[result.step]
+        found = [str(path) for name in step.files(self.experiment, *result.key) for path in _matching(name)]
+        for need in step.needs(self.experiment, *result.key):
+            found += [*self.outputs(need), str(record_of(self.paths, *_flat(need)))]
+        return found
+
+    def everything(self) -> list[str]:
+        """All files of all results, with their records."""
+        results = [*results_of(self.experiment)]
+        records = [str(record_of(self.paths, *_flat(result))) for result in results]
+        kept = [str(kept_of(self.paths, *_flat(result))) for result in results if has_store(result.step)]
+        return [name for result in results for name in self.outputs(result)] + records + kept
+
+    def mark(self) -> None:
+        """Put the records of outdated results aside, and those back that are current once more.
+
+        Snakemake makes again what has no record. A result of which only the record was put aside is still there: with
+        the settings of before it is current, and nothing is computed. Of a store that has gone the record stays, since
+        what was made from it stays what it is.
+        """
+        for result in results_of(self.experiment):
+            status, path = self.status(result), record_of(self.paths, *_flat(result))
+            aside = path.with_name(path.name + OUTDATED)
+            if status.content is None and path.exists():
+                path.replace(aside)
+            elif status.content is not None and not path.exists():
+                aside.replace(path)
+            if path.exists() and has_store(result.step):
+                kept = kept_of(self.paths, *_flat(result))
+                kept.touch() if status.current else remove(kept)
+
+    def _look(self, result: Result) -> Status:
+        path = record_of(self.paths, *_flat(result))
+        record = _mapping(read_json(path)) or _mapping(read_json(path.with_name(path.name + OUTDATED)))
+        needs = [self.status(need) for need in STEPS[result.step].needs(self.experiment, *result.key)]
+        there = self.content(result)
+        if record is None:
+            words = "it was never made" if there is None else "it is not known what it was made from"
+            return Status(result, (words,), None)
+        recipe = self.recipe(result, {str(each.result): each.content for each in needs})
+        if record.get("fingerprint") != fingerprint_of(recipe):
+            return Status(result, tuple(_differences(record, recipe)), None)
+        if there is None or self._has_gone(result):
+            return Status(result, ("a part of it has gone",), record.get("content"))
+        if there != record.get("content"):
+            return Status(result, ("it is not the one that was made",), None)
+        return Status(result, (), there)
+
+    def _has_gone(self, result: Result) -> bool:
+        """Whether the store beside a manifest is not there; what lies at a URL is not looked at."""
+        for name in self.outputs(result):
+            if name.endswith(MANIFEST) and not Path(name.removesuffix(MANIFEST) + METADATA).exists():
+                return not self._elsewhere
+        return False
+
+    @cached_property
+    def _elsewhere(self) -> bool:
+        return self.experiment.storage is not None
+
+    def _files(self, names: list[str]) -> dict[str, str]:
+        """Contents of the user's files by name; of imported ones as they were digested when they were last read."""
+        if not names:
+            return {}
+        if not isinstance(self.experiment.simulation, ImportConfig) or names != [*self.experiment.simulation.source]:
+            return {name: _digest(Path(name)) for name in names}
+        known = _mapping(read_json(self.paths.simulation("train").with_name(".sources.json"))) or {}
+        found = {}
+        for pattern in names:
+            if is_url(pattern):
+                found[pattern] = "at a URL"
+                continue
+            for path in matches(pattern) or [Path(pattern)]:
+                entry = _mapping(known.get(str(path))) or {}
+                same = path.exists() and entry.get("stamp") == stamp([path])
+                # the folder does not count: data may be moved
+                name = f"{path.name} ({len(found) + 1})" if path.name in found else path.name
+                found[name] = str(entry.get("digest")) if same else "changed, or never read"
+        return found
+
+
+def _matching(pattern: str) -> list[Path]:
+    """Of this machine; a pattern that matches nothing stands for itself, as a missing input."""
+    return [] if is_url(pattern) else [*matches(pattern)] or [Path(pattern)]
+
+
+def has_store(step: str) -> bool:
+    """Whether a step writes trajectories, beside a manifest."""
+    return step in ("simulate", "rollout")
+
+
+def _flat(result: Result) -> tuple[str, ...]:
+    return (result.step, *result.key)
+
+
+def _mapping(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
+def _head(path: Path) -> bytes | None:
+    """The digest that a manifest begins with."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD).splitlines()[1]
+    except (OSError, IndexError):
+        return None
+
+
+@cache
+def _digest(path: Path) -> str:
+    try:
+        return f"sha256:{sha256(path.expanduser().read_bytes()).hexdigest()}"
+    except OSError:
+        return "missing"
+
+
+def _differences(record: Mapping[str, Any], recipe: Recipe) -> Iterator[str]:
+    """What is not as it was, in words."""
+    before, now = (dict(_leaves(each.get("settings"))) for each in (record, recipe))
+    for key in dict.fromkeys([*before, *now]):
+        if before.get(key) != now.get(key):
+            yield f"setting {key}: {_short(before, key)} → {_short(now, key)}"
+    words = {"inputs": "input {} was made again, or will be", "files": "file {} changed", "code": "module {} changed"}
+    for part, sentence in words.items():
+        old, new = _mapping(record.get(part)) or {}, recipe[part]
+        yield from (sentence.format(name) for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name))
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, each in value.items():
+            yield from _leaves(each, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, value
+
+
+def _short(values: Mapping[str, Any], key: str) -> str:
+    text = repr(values[key]) if key in values else "none"
+    return text if len(text) <= 40 else f"{text[:40]}…"

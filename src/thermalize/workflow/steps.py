@@ -1,0 +1,352 @@
+"""The one table of steps: what each step of the chain reads, needs, writes and runs.
+
+    step      one result per      settings it reads                        needs
+    simulate  split               simulation, its own split, seed          the user's files, if any
+    emulator  emulator            its section, seed                        train, valid; its files, if any
+    diffusion diffusion model     its section, seed                        train, valid
+    rollout   emulator,           rollouts, its stabilizer, seed           test; emulator, diffusion model, what the
+              stabilizer, seed                                             stabilizer compares with
+    …
+
+Rules take inputs and outputs from here, commands compare the settings that they were planned with, and fingerprints
+(`thermalize.workflow.recipes`) say whether a result is still that of its settings, inputs and code. How something is
+computed (workers, devices, storage) is no part of what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from thermalize.config import (
+    Experiment,
+    ExportedEmulatorConfig,
+    ImportConfig,
+    ImportedEmulatorConfig,
+    ThermalizerConfig,
+)
+from thermalize.config.training import COMPUTED_HOW
+from thermalize.store.fingerprint import file_of
+from thermalize.store.results import MODEL_FILES, Results, with_digest
+from thermalize.truth import unused
+
+__all__ = ["STEPS", "Result", "Step", "figures_of", "results_of", "settings_of"]
+
+SPLITS = ("train", "valid", "test")
+FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
+TRAINING: Any = {"training": COMPUTED_HOW}
+COMPUTED: Any = {
+    "storage": True,
+    "device": True,
+    "simulation": {"dask", "device"},
+    "emulators": {"__all__": TRAINING},
+    "diffusion": {"__all__": TRAINING},
+}
+"""How and where an experiment is computed, which no result depends on."""
+WHICH = {"stabilizers", "sweeps"}
+"""Keys of `rollouts` that say which rollouts there are, and nothing about any one of them."""
+Needs = Iterator["Result"]
+Settings = dict[str, Any]
+
+
+class Result(NamedTuple):
+    """One result of a step, by the values of its wildcards."""
+
+    step: str
+    key: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join((self.step, "/".join(self.key))).strip()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the chain; all functions take the values of its wildcards after their first argument."""
+
+    keys: tuple[str, ...]
+    """Wildcards that tell its results apart."""
+    stage: str
+    """Module that is run."""
+    every: Callable[[Experiment], Iterable[tuple[str, ...]]]
+    """Which results there are."""
+    reads: Callable[..., Settings]
+    """Settings that a result depends on, of an experiment, by where they stand in it."""
+    needs: Callable[..., Needs]
+    """Results that it is made from, of an experiment."""
+    outputs: Callable[..., list[str]]
+    """Files that are written, of the paths of the results; wildcards may stand in braces."""
+    files: Callable[..., list[str]] = lambda *_: []
+    """Files of the user's own that it is made from, of an experiment."""
+    unused: Callable[..., tuple[str, ...]] = lambda *_: ()
+    """Modules that its stage imports but does not run, of an experiment."""
+
+
+def settings_of(experiment: Experiment, step: str, wildcards: Mapping[str, Any]) -> Settings:
+    """What a result depends on among the settings; KeyError where there is no such result."""
+    return STEPS[step].reads(experiment, *(str(wildcards[name]) for name in STEPS[step].keys))
+
+
+def results_of(experiment: Experiment) -> Iterator[Result]:
+    """Every result of an experiment, in the order of the table."""
+    for name, step in STEPS.items():
+        yield from (Result(name, key) for key in step.every(experiment))
+
+
+def figures_of(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the figures of an experiment; some need two dimensions, a diffusion model, several seeds or a sweep."""
+    conditional = {
+        "fields": len(experiment.simulation.grid) > 1,
+        "calibration": bool(experiment.diffusion),
+        "samples": bool(experiment.diffusion),
+        "ensemble": experiment.has_ensembles,
+        "ablation": bool(experiment.sweeps),
+    }
+    return (*FIGURES, *(name for name, drawn in conditional.items() if drawn))
+
+
+def _whole(experiment: Experiment, *_: str) -> Settings:
+    return experiment.model_dump(mode="json", exclude=COMPUTED)
+
+
+def _physics(experiment: Experiment) -> Settings:
+    """Of the truth, without how long it is and where it is imported from, which its stores say."""
+    apart = {"splits", "dask", "device", "source"}
+    return {"simulation": experiment.simulation.model_dump(mode="json", exclude=apart), "seed": experiment.seed}
+
+
+def _rolled(experiment: Experiment) -> Settings:
+    return {"rollouts": experiment.rollouts.model_dump(mode="json", exclude=WHICH)}
+
+
+def _measured(experiment: Experiment) -> Settings:
+    return {"diagnostics": experiment.diagnostics.model_dump(mode="json", exclude={"samples"})}
+
+
+def _simulated(experiment: Experiment, split: str) -> Settings:
+    """Imported splits follow each other through the files, so that each depends on those before it."""
+    splits = {str(name): each.model_dump(mode="json") for name, each in experiment.simulation.splits.items()}
+    own = splits if isinstance(experiment.simulation, ImportConfig) else {split: splits[split]}
+    return {**_physics(experiment), "simulation.splits": own}
+
+
+def _trained(section: str) -> Callable[[Experiment, str], Settings]:
+    def reads(experiment: Experiment, name: str) -> Settings:
+        config = getattr(experiment, section)[name]
+        return {**_physics(experiment), f"{section}.{name}": config.model_dump(mode="json", exclude=TRAINING)}
+
+    return reads
+
+
+def _stabilized(experiment: Experiment, _: str, stabilizer: str, *__: str) -> Settings:
+    chosen = experiment.stabilizers[stabilizer].model_dump(mode="json")
+    return {**_physics(experiment), **_rolled(experiment), f"rollouts.stabilizers.{stabilizer}": chosen}
+
+
+def _of(*parts: Callable[[Experiment], Settings]) -> Callable[..., Settings]:
+    return lambda experiment, *_: {key: value for part in parts for key, value in part(experiment).items()}
+
+
+def _splits(*names: str) -> Callable[..., Needs]:
+    return lambda *_: (Result("simulate", (name,)) for name in names)
+
+
+def _parts(experiment: Experiment, emulator: str, stabilizer: str, seed: str) -> Needs:
+    """What a rollout is made from."""
+    yield Result("simulate", ("test",))
+    yield Result("emulator", (emulator,))
+    config = experiment.stabilizers[stabilizer]
+    if isinstance(config, ThermalizerConfig):
+        if config.diffusion is not None:
+            yield Result("diffusion", (config.diffusion,))
+        if config.like is not None:
+            yield Result("rollout", (emulator, config.like, seed))
+        if config.drift is not None:
+            yield Result("simulate", ("train",))
+
+
+def _timed(experiment: Experiment, emulator: str) -> Needs:
+    yield from _splits("test", "train")()
+    yield Result("emulator", (emulator,))
+    yield from (Result("diffusion", (name,)) for name in experiment.diffusion)
+    for stabilizer in experiment.stabilizers:
+        yield Result("rollout", (emulator, stabilizer, str(experiment.seeds[0])))
+
+
+def _rollouts(experiment: Experiment, stabilizers: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Keys of the rollouts under some stabilizers."""
+    for emulator in experiment.emulators:
+        for stabilizer in stabilizers:
+            yield from ((emulator, stabilizer, str(seed)) for seed in experiment.seeds)
+
+
+def _ensembles(experiment: Experiment) -> Iterator[tuple[str, ...]]:
+    if experiment.has_ensembles:
+        yield from ((emulator, label) for emulator in experiment.emulators for label in experiment.named)
+
+
+def _shown(experiment: Experiment, name: str = "") -> Needs:
+    """What figures and movie show: the stabilizers of the file; that of the sweeps, all points of sweeps."""
+    if name == "ablation":
+        yield from _tabulated(experiment)
+        return
+    yield Result("simulate", ("test",))
+    for key in _rollouts(experiment, experiment.named):
+        yield from (Result("rollout", key), Result("diagnose", key))
+    yield from (Result("ensemble", key) for key in _ensembles(experiment))
+    yield from (Result("emulator", (emulator,)) for emulator in experiment.emulators)
+    for model in experiment.diffusion:
+        yield from (Result("diffusion", (model,)), Result("sample", (model,)))
+
+
+def _tabulated(experiment: Experiment, *_: str) -> Needs:
+    yield Result("simulate", ("test",))
+    yield from (Result("diagnose", key) for key in _rollouts(experiment, experiment.stabilizers))
+    yield from (Result("cost", (emulator,)) for emulator in experiment.emulators)
+
+
+def _sources(experiment: Experiment, *_: str) -> list[str]:
+    simulation = experiment.simulation
+    return [*simulation.source] if isinstance(simulation, ImportConfig) else []
+
+
+def _of_other_truth(experiment: Experiment, *_: str) -> tuple[str, ...]:
+    return unused(isinstance(experiment.simulation, ImportConfig))
+
+
+def _programs(experiment: Experiment, emulator: str) -> list[str]:
+    """Files that an emulator from elsewhere is made of, with the module of its function."""
+    config = experiment.emulators[emulator]
+    if isinstance(config, ExportedEmulatorConfig):
+        return [config.program]
+    if not isinstance(config, ImportedEmulatorConfig):
+        return []
+    found = file_of(config.target.partition(":")[0])
+    return [*config.files, *([] if found is None else [str(found)])]
+
+
+def _model(folder: Path) -> list[str]:
+    return [str(folder / name) for name in MODEL_FILES]
+
+
+def _digested(*paths: Path) -> list[str]:
+    return [name for path in paths for name in with_digest(path)]
+
+
+def _table(name: str) -> Callable[[Results], list[str]]:
+    return lambda paths: _digested(paths.table("csv", name), paths.table("tex", name))
+
+
+def _seeds(experiment: Experiment) -> Settings:
+    return {"seeds": [*experiment.seeds]}
+
+
+def _generated(experiment: Experiment) -> Settings:
+    return {"diagnostics": experiment.diagnostics.model_dump(mode="json")}
+
+
+STEPS = {
+    "simulate": Step(
+        ("split",),
+        "thermalize.truth.simulate",
+        every=lambda _: ((split,) for split in SPLITS),
+        reads=_simulated,
+        needs=_splits(),
+        outputs=lambda paths, split: [str(paths.simulation(split))],
+        files=_sources,
+        unused=_of_other_truth,
+    ),
+    "emulator": Step(
+        ("emulator",),
+        "thermalize.stages.emulator",
+        every=lambda experiment: ((name,) for name in experiment.emulators),
+        reads=_trained("emulators"),
+        needs=_splits("train", "valid"),
+        outputs=lambda paths, name: _model(paths.emulator(name)),
+        files=_programs,
+    ),
+    "diffusion": Step(
+        ("diffusion",),
+        "thermalize.stages.diffusion",
+        every=lambda experiment: ((name,) for name in experiment.diffusion),
+        reads=_trained("diffusion"),
+        needs=_splits("train", "valid"),
+        outputs=lambda paths, name: _model(paths.diffusion(name)),
+    ),
+    "sample": Step(
+        ("diffusion",),
+        "thermalize.stages.samples",
+        every=lambda experiment: ((name,) for name in experiment.diffusion),
+        reads=_of(_physics, _generated),
+        needs=lambda _, name: iter((Result("simulate", ("test",)), Result("diffusion", (name,)))),
+        outputs=lambda paths, name: _digested(paths.samples(name)),
+    ),
+    "rollout": Step(
+        ("emulator", "stabilizer", "seed"),
+        "thermalize.stages.rollouts",
+        every=lambda experiment: _rollouts(experiment, experiment.stabilizers),
+        reads=_stabilized,
+        needs=_parts,
+        outputs=lambda paths, *key: [str(paths.rollout(*key))],
+    ),
+    "cost": Step(
+        ("emulator",),
+        "thermalize.stages.cost",
+        every=lambda experiment: ((name,) for name in experiment.emulators),
+        reads=_whole,
+        needs=_timed,
+        outputs=lambda paths, name: _digested(paths.cost(name)),
+    ),
+    "diagnose": Step(
+        ("emulator", "stabilizer", "seed"),
+        "thermalize.stages.diagnose",
+        every=lambda experiment: _rollouts(experiment, experiment.stabilizers),
+        reads=_of(_physics, _rolled, _measured),
+        needs=lambda _, *key: iter((Result("simulate", ("test",)), Result("rollout", key))),
+        outputs=lambda paths, *key: _digested(paths.diagnostics(*key)),
+    ),
+    "ensemble": Step(
+        ("emulator", "stabilizer"),
+        "thermalize.stages.ensemble",
+        every=_ensembles,
+        reads=_of(_physics, _rolled, _measured, _seeds),
+        needs=lambda experiment, *key: iter(
+            [Result("simulate", ("test",)), *(Result("rollout", (*key, str(seed))) for seed in experiment.seeds)]
+        ),
+        outputs=lambda paths, *key: _digested(paths.ensemble(*key)),
+    ),
+    "figure": Step(
+        ("figure",),
+        "thermalize.stages.artifacts",
+        every=lambda experiment: ((name,) for name in figures_of(experiment)),
+        reads=_whole,
+        needs=_shown,
+        outputs=lambda paths, name: _digested(*(Path(f"{paths.figure(name)}.{suffix}") for suffix in ("pdf", "png"))),
+    ),
+    "movie": Step(
+        (),
+        "thermalize.stages.artifacts",
+        every=lambda _: ((),),
+        reads=_whole,
+        needs=_shown,
+        outputs=lambda paths: _digested(paths.movie, paths.movie_in_report),
+    ),
+    "summary": Step(
+        (),
+        "thermalize.stages.artifacts",
+        every=lambda _: ((),),
+        reads=_whole,
+        needs=_tabulated,
+        outputs=_table("summary"),
+    ),
+    "ablation": Step(
+        (),
+        "thermalize.stages.artifacts",
+        every=lambda experiment: ((),) if experiment.sweeps else (),
+        reads=_whole,
+        needs=_tabulated,
+        outputs=_table("ablation"),
+    ),
+}
+"""By name, in the order in which results follow from each other."""
