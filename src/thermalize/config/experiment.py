@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from math import prod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -34,7 +35,7 @@ def _by_import(schema: dict[str, Any]) -> None:
     schema |= {"if": {"required": ["import"]}, "then": imported, "else": simulated}
 
 
-# Tags are the names of the classes, by which configplaces finds the section that a fault lies in.
+# Tags are the names of the classes, by which `places` finds the section that a fault lies in.
 Simulation = Annotated[
     Annotated[SimulationConfig, Tag("SimulationConfig")] | Annotated[ImportConfig, Tag("ImportConfig")],
     Discriminator(_shape),
@@ -183,7 +184,14 @@ class Experiment(Strict):
                 return f"{key} differs from that of {stabilizer.like}, whose work it should cost"
         return None
 
-    @property
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """The same with other values, and without what was worked out from those before."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("named", "sweeps", "stabilizers"):
+            copied.__dict__.pop(name, None)
+        return copied
+
+    @cached_property
     def named(self) -> dict[str, AnyStabilizer]:
         """The stabilizers of the file with their diffusion model: one without a name stands for one of each model.
 
@@ -207,7 +215,7 @@ class Experiment(Strict):
                 resolved[key] = stabilizer.model_copy(update={"diffusion": name, "like": like})
         return resolved
 
-    @property
+    @cached_property
     def sweeps(self) -> dict[str, tuple[Point, ...]]:
         """The points of every sweep."""
         bases = {
@@ -228,7 +236,7 @@ class Experiment(Strict):
             raise ValueError(fault)
         return stabilizer
 
-    @property
+    @cached_property
     def stabilizers(self) -> dict[str, AnyStabilizer]:
         """Every stabilizer that runs, by name: those of the file, then the further points of sweeps."""
         points = [point for points in self.sweeps.values() for point in points]

@@ -27,7 +27,7 @@ from thermalize.runtime.files import read_bytes, read_json, remove, write_text
 from thermalize.store.fingerprint import code_of
 from thermalize.store.results import DIGEST, SUMS, Results
 from thermalize.truth.imported.paths import matches, stamp
-from thermalize.workflow.steps import STEPS, Result, results_of
+from thermalize.workflow.steps import STEPS, Result, Settings, results_of, whole_of
 
 __all__ = [
     "Plan",
@@ -123,7 +123,7 @@ class Plan:
         if result not in self._settings:
             step = STEPS[result.step]
             needs = sorted({self.settings(need) for need in step.needs(self.experiment, *result.key)})
-            parts = {"own": step.reads(self.experiment, *result.key), "needs": needs}
+            parts = {"own": step.reads(self._whole, *result.key), "needs": needs}
             self._settings[result] = fingerprint_of(parts)[:16]
         return self._settings[result]
 
@@ -153,7 +153,7 @@ class Plan:
         return {
             "step": result.step,
             "key": list(result.key),
-            "settings": step.reads(self.experiment, *result.key),
+            "settings": step.reads(self._whole, *result.key),
             "inputs": dict(inputs),
             "files": self._files(step.files(self.experiment, *result.key)),
             "code": code_of(step.stage, step.unused(self.experiment, *result.key)),
@@ -181,12 +181,14 @@ class Plan:
         return STEPS[result.step].outputs(self.paths, *result.key)
 
     def inputs(self, result: Result) -> list[str]:
-        """Files that a result is made from: those of other results, with their records, and the user's own."""
+        """Files that a result waits for: the records of other results, which stand for their files, and the user's own.
+
+        So a file that was lost is made again, and what was made from it stays.
+        """
         step = STEPS[result.step]
         found = [str(path) for name in step.files(self.experiment, *result.key) for path in _matching(name)]
-        for need in step.needs(self.experiment, *result.key):
-            found += [*self.outputs(need), str(record_of(self.paths, *_flat(need)))]
-        return found
+        needs = step.needs(self.experiment, *result.key)
+        return found + [str(record_of(self.paths, *_flat(need))) for need in needs]
 
     def everything(self) -> list[str]:
         """All files of all results, with their records."""
@@ -236,6 +238,10 @@ class Plan:
             if name.endswith(MANIFEST) and not Path(name.removesuffix(MANIFEST) + METADATA).exists():
                 return not self._elsewhere
         return False
+
+    @cached_property
+    def _whole(self) -> Settings:
+        return whole_of(self.experiment)
 
     @cached_property
     def _elsewhere(self) -> bool:

@@ -32,7 +32,7 @@ from thermalize.store.fingerprint import file_of
 from thermalize.store.results import MODEL_FILES, Results, with_digest
 from thermalize.truth import unused
 
-__all__ = ["STEPS", "Result", "Step", "figures_of", "results_of", "settings_of"]
+__all__ = ["STEPS", "Result", "Settings", "Step", "figures_of", "results_of", "settings_of", "whole_of"]
 
 SPLITS = ("train", "valid", "test")
 FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
@@ -72,7 +72,7 @@ class Step:
     every: Callable[[Experiment], Iterable[tuple[str, ...]]]
     """Which results there are."""
     reads: Callable[..., Settings]
-    """Settings that a result depends on, of an experiment, by where they stand in it."""
+    """Settings that a result depends on, of all settings (`whole_of`), by where they stand in them."""
     needs: Callable[..., Needs]
     """Results that it is made from, of an experiment."""
     outputs: Callable[..., list[str]]
@@ -83,9 +83,15 @@ class Step:
     """Modules that its stage imports but does not run, of an experiment."""
 
 
+def whole_of(experiment: Experiment) -> Settings:
+    """All settings but those that say how something is computed, as JSON, with every stabilizer that runs."""
+    labels = {label: each.model_dump(mode="json") for label, each in experiment.stabilizers.items()}
+    return {**experiment.model_dump(mode="json", exclude=COMPUTED), "stabilizers": labels}
+
+
 def settings_of(experiment: Experiment, step: str, wildcards: Mapping[str, Any]) -> Settings:
-    """What a result depends on among the settings; KeyError where there is no such result."""
-    return STEPS[step].reads(experiment, *(str(wildcards[name]) for name in STEPS[step].keys))
+    """What a result depends on by itself among the settings; KeyError where there is no such result."""
+    return STEPS[step].reads(whole_of(experiment), *(str(wildcards[name]) for name in STEPS[step].keys))
 
 
 def results_of(experiment: Experiment) -> Iterator[Result]:
@@ -106,46 +112,46 @@ def figures_of(experiment: Experiment) -> tuple[str, ...]:
     return (*FIGURES, *(name for name, drawn in conditional.items() if drawn))
 
 
-def _whole(experiment: Experiment, *_: str) -> Settings:
-    return experiment.model_dump(mode="json", exclude=COMPUTED)
+def _whole(whole: Settings, *_: str) -> Settings:
+    return {key: value for key, value in whole.items() if key != "stabilizers"}
 
 
-def _physics(experiment: Experiment) -> Settings:
+def _physics(whole: Settings) -> Settings:
     """Of the truth, without how long it is and where it is imported from, which its stores say."""
-    apart = {"splits", "dask", "device", "source"}
-    return {"simulation": experiment.simulation.model_dump(mode="json", exclude=apart), "seed": experiment.seed}
+    kept = {key: value for key, value in whole["simulation"].items() if key not in ("splits", "source")}
+    return {"simulation": kept, "seed": whole["seed"]}
 
 
-def _rolled(experiment: Experiment) -> Settings:
-    return {"rollouts": experiment.rollouts.model_dump(mode="json", exclude=WHICH)}
+def _rolled(whole: Settings) -> Settings:
+    return {"rollouts": {key: value for key, value in whole["rollouts"].items() if key not in WHICH}}
 
 
-def _measured(experiment: Experiment) -> Settings:
-    return {"diagnostics": experiment.diagnostics.model_dump(mode="json", exclude={"samples"})}
+def _measured(whole: Settings) -> Settings:
+    return {"diagnostics": {key: value for key, value in whole["diagnostics"].items() if key != "samples"}}
 
 
-def _simulated(experiment: Experiment, split: str) -> Settings:
+def _simulated(whole: Settings, split: str) -> Settings:
     """Imported splits follow each other through the files, so that each depends on those before it."""
-    splits = {str(name): each.model_dump(mode="json") for name, each in experiment.simulation.splits.items()}
-    own = splits if isinstance(experiment.simulation, ImportConfig) else {split: splits[split]}
-    return {**_physics(experiment), "simulation.splits": own}
+    splits = whole["simulation"]["splits"]
+    own = splits if "source" in whole["simulation"] else {split: splits[split]}
+    return {**_physics(whole), "simulation.splits": own}
 
 
-def _trained(section: str) -> Callable[[Experiment, str], Settings]:
-    def reads(experiment: Experiment, name: str) -> Settings:
-        config = getattr(experiment, section)[name]
-        return {**_physics(experiment), f"{section}.{name}": config.model_dump(mode="json", exclude=TRAINING)}
-
-    return reads
+def _trained(section: str) -> Callable[[Settings, str], Settings]:
+    return lambda whole, name: {**_physics(whole), f"{section}.{name}": whole[section][name]}
 
 
-def _stabilized(experiment: Experiment, _: str, stabilizer: str, *__: str) -> Settings:
-    chosen = experiment.stabilizers[stabilizer].model_dump(mode="json")
-    return {**_physics(experiment), **_rolled(experiment), f"rollouts.stabilizers.{stabilizer}": chosen}
+def _stabilized(whole: Settings, _: str, stabilizer: str, *__: str) -> Settings:
+    own = {f"rollouts.stabilizers.{stabilizer}": whole["stabilizers"][stabilizer]}
+    return {**_physics(whole), **_rolled(whole), **own}
 
 
-def _of(*parts: Callable[[Experiment], Settings]) -> Callable[..., Settings]:
-    return lambda experiment, *_: {key: value for part in parts for key, value in part(experiment).items()}
+def _only(*names: str) -> Callable[[Settings], Settings]:
+    return lambda whole: {name: whole[name] for name in names}
+
+
+def _of(*parts: Callable[[Settings], Settings]) -> Callable[..., Settings]:
+    return lambda whole, *_: {key: value for part in parts for key, value in part(whole).items()}
 
 
 def _splits(*names: str) -> Callable[..., Needs]:
@@ -238,14 +244,6 @@ def _table(name: str) -> Callable[[Results], list[str]]:
     return lambda paths: _digested(paths.table("csv", name), paths.table("tex", name))
 
 
-def _seeds(experiment: Experiment) -> Settings:
-    return {"seeds": [*experiment.seeds]}
-
-
-def _generated(experiment: Experiment) -> Settings:
-    return {"diagnostics": experiment.diagnostics.model_dump(mode="json")}
-
-
 STEPS = {
     "simulate": Step(
         ("split",),
@@ -278,7 +276,7 @@ STEPS = {
         ("diffusion",),
         "thermalize.stages.samples",
         every=lambda experiment: ((name,) for name in experiment.diffusion),
-        reads=_of(_physics, _generated),
+        reads=_of(_physics, _only("diagnostics")),
         needs=lambda _, name: iter((Result("simulate", ("test",)), Result("diffusion", (name,)))),
         outputs=lambda paths, name: _digested(paths.samples(name)),
     ),
@@ -310,7 +308,7 @@ STEPS = {
         ("emulator", "stabilizer"),
         "thermalize.stages.ensemble",
         every=_ensembles,
-        reads=_of(_physics, _rolled, _measured, _seeds),
+        reads=_of(_physics, _rolled, _measured, _only("seeds")),
         needs=lambda experiment, *key: iter(
             [Result("simulate", ("test",)), *(Result("rollout", (*key, str(seed))) for seed in experiment.seeds)]
         ),
