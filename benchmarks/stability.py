@@ -28,7 +28,7 @@ from benchmarks.report import table
 from thermalize.config.load import load_experiment
 from thermalize.emulators.base import Emulator
 from thermalize.metrics.spectra import Shells, energy_containing, log_spectral_distance
-from thermalize.rollout.engine import Rollout, State, member_keys
+from thermalize.rollouts.engine import Rollout, State, member_keys
 from thermalize.runtime.progress import track
 from thermalize.stabilizers.bands import shells
 from thermalize.stages.stabilizing import Parts

@@ -22,18 +22,18 @@ COMMON = (
     "filelock",
     "fsspec",
     "numpy",
+    "psutil",
     "pydantic",
     "pyyaml",
     "s3fs",
-    "tqdm",
     "typer",
     "universal-pathlib",
     "xarray",
     "zarr",
 )
 ROLES = {
-    "simulate": (*COMMON, "dask", "dask-jobqueue", "distributed", "netcdf4", "torch"),
-    "train": (*COMMON, "netcdf4", "pandas", "psutil", "safetensors", "scipy", "torch"),
+    "simulate": (*COMMON, "dask", "dask-jobqueue", "distributed", "netcdf4", "numcodecs", "torch", "tqdm"),
+    "train": (*COMMON, "netcdf4", "pandas", "safetensors", "scipy", "torch", "tqdm"),
     "analyse": (
         *COMMON,
         "jinja2",

@@ -15,12 +15,12 @@ from thermalize.runtime import devices
 TAKE = """
 import os, sys
 from pathlib import Path
-from thermalize import lease
+from thermalize.runtime import devices
 if user := os.environ.get("BECOME"):
     os.setgid(int(user))
     os.setuid(int(user))
-lease.FOLDER, lease.PAUSE = Path(sys.argv[1]), 0.05
-lease.lease(int(sys.argv[2]))
+devices.FOLDER, devices.PAUSE = Path(sys.argv[1]), 0.05
+devices.lease(int(sys.argv[2]))
 print(os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
 sys.stdin.read()
 """

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from thermalize.diffusion.samplers import NoiseSource
-from thermalize.rollout.engine import NEVER, Rollout, State, member_keys
+from thermalize.rollouts.engine import NEVER, Rollout, State, member_keys
 from thermalize.stabilizers.base import MemberNoise, Memory, Memoryless, Outcome, Raw
 
 

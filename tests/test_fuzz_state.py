@@ -21,7 +21,7 @@ from training_runs import SPLITS, settings
 
 import thermalize.truth.simulate
 from thermalize.config import Experiment
-from thermalize.rollout.engine import Rollout
+from thermalize.rollouts.engine import Rollout
 from thermalize.runtime.errors import UserError
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout

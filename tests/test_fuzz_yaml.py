@@ -94,9 +94,9 @@ SCRIPT = """
 import signal, sys
 from pathlib import Path
 from thermalize.config import Experiment
-from thermalize.configfile import load_experiment, resolved_yaml
-from thermalize.configmerge import merged_experiment
-from thermalize.errors import UserError
+from thermalize.config.load import load_experiment, resolved_yaml
+from thermalize.config.merge import merged_experiment
+from thermalize.runtime.errors import UserError
 for path in map(Path, sys.argv[1:]):
     said = []
     signal.alarm(30)

@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +16,8 @@ import pytest
 import yaml
 from rattler import BuildString, MatchSpec, PackageRecord
 
-from thermalize.workflow.code import STAGES, sources
+from thermalize.store.fingerprint import file_of
+from thermalize.workflow.steps import STEPS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "thermalize"
@@ -28,21 +30,11 @@ ROLE_OF = {
     "cost": "train",
     "diagnose": "analyse",
     "ensemble": "analyse",
-    "artifacts": "analyse",
+    "figure": "analyse",
+    "movie": "analyse",
+    "summary": "analyse",
+    "ablation": "analyse",
 }
-EVERY_COMMAND = (
-    "cli",
-    "configfile",
-    "configmessages",
-    "configpage",
-    "configplaces",
-    "configyaml",
-    "errors",
-    "grants",
-    "paths",
-    "progress",
-    "resolved",
-)
 PACKAGE_OF = {
     "PIL": "pillow",
     "dask_jobqueue": "dask-jobqueue",
@@ -75,11 +67,30 @@ def foreign(nodes: Iterator[ast.AST]) -> set[str]:
     return {PACKAGE_OF.get(name, name) for name in names - sys.stdlib_module_names - {"thermalize"}}
 
 
-def imported(stage: str) -> set[str]:
-    everywhere = [ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))) for path in sources(stage)]
-    paths = [*(PACKAGE / f"{name}.py" for name in EVERY_COMMAND), *(PACKAGE / "config").glob("*.py")]
-    at_start = [iter(ast.parse(path.read_text(encoding="utf-8")).body) for path in paths]
-    return set().union(*map(foreign, [*everywhere, *at_start]))
+def tree(module: str) -> ast.Module:
+    path = file_of(module)
+    assert path is not None, module
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def needed(module: str, everywhere: bool) -> frozenset[str]:
+    """Packages that a module and all that it imports need, at once or, `everywhere`, at any time."""
+    found, waiting, seen = set(), {module}, set()
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        nodes = [*ast.walk(tree(name))] if everywhere else tree(name).body
+        found |= foreign(iter(nodes))
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("thermalize."):
+                names = {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+                waiting |= {each for each in names - seen if file_of(each) is not None}
+    return frozenset(found)
+
+
+def imported(step: str) -> set[str]:
+    return {*needed("thermalize.cli", False), *needed(STEPS[step].stage, True)}
 
 
 def specs(role: str) -> list[str]:
@@ -87,7 +98,7 @@ def specs(role: str) -> list[str]:
 
 
 def test_every_stage_has_a_role():
-    assert set(ROLE_OF) == set(STAGES)
+    assert set(ROLE_OF) == set(STEPS)
     assert set(ROLE_OF.values()) == set(generate.ROLES)
 
 
@@ -96,11 +107,11 @@ def test_every_rule_uses_the_environment_of_its_stage():
     for path in (ROOT / "rules").glob("*.smk"):
         text = path.read_text(encoding="utf-8")
         environments = re.findall(r"envs/(\w+)\.yaml", text)
-        used |= {(stage, role) for stage in re.findall(r'code\("(\w+)"\)', text) for role in environments}
+        used |= {(stage, role) for stage in re.findall(r'inputs\("(\w+)"', text) for role in environments}
     assert used == set(ROLE_OF.items())
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", STEPS)
 def test_an_environment_holds_what_its_stages_import(stage: str):
     assert {"pydantic", "pyyaml", "typer"} <= imported(stage)
     assert imported(stage) <= set(generate.ROLES[ROLE_OF[stage]])
@@ -108,9 +119,9 @@ def test_an_environment_holds_what_its_stages_import(stage: str):
 
 @pytest.mark.parametrize("role", generate.ROLES)
 def test_an_environment_holds_nothing_that_no_stage_needs(role: str):
-    needed = set().union(*(imported(stage) for stage in STAGES if ROLE_OF[stage] == role))
+    used = set().union(*(imported(stage) for stage in STEPS if ROLE_OF[stage] == role))
     behind_others = {"dask", "jinja2", "netcdf4", "s3fs"}  # distributed, pandas, xarray and fsspec work through them
-    assert set(generate.ROLES[role]) <= needed | behind_others
+    assert set(generate.ROLES[role]) <= used | behind_others
 
 
 @pytest.mark.parametrize("role", generate.ROLES)

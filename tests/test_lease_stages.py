@@ -28,7 +28,7 @@ NETWORKS: dict[str, tuple[Any, str, tuple[str, ...]]] = {
 }
 TORCHRUN = """
 import sys
-from thermalize.training.torchrun import torchrun
+from thermalize.training.processes import torchrun
 sys.argv[0] = "thermalize"
 sys.exit(torchrun(2))
 """

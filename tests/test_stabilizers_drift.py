@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from thermalize.diffusion.samplers import DDPM
-from thermalize.rollout.engine import Chunk, Rollout, State, member_keys
+from thermalize.rollouts.engine import Chunk, Rollout, State, member_keys
 from thermalize.runtime.errors import UserError
 from thermalize.stabilizers.bands import Bands, edges
 from thermalize.stabilizers.base import Raw, Stabilizer

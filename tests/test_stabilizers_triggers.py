@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from thermalize.config import ThermalizerConfig
 from thermalize.diffusion.samplers import DDPM
-from thermalize.rollout.engine import Rollout, State, member_keys
+from thermalize.rollouts.engine import Rollout, State, member_keys
 from thermalize.runtime.streams import stream
 from thermalize.stabilizers.base import MemberNoise, Outcome
 from thermalize.stabilizers.thermalizer import Thermalizer

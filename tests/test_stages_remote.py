@@ -19,7 +19,7 @@ from training_runs import settings
 from thermalize.cli import main
 from thermalize.config import Experiment, TrainingConfig
 from thermalize.metrics.dataset import diagnose
-from thermalize.rollout.engine import Rollout
+from thermalize.rollouts.engine import Rollout
 from thermalize.runtime.errors import UserError
 from thermalize.stages.data import read_data
 from thermalize.stages.emulator import train_emulator

@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from training_runs import SPLITS, settings, store, written
 
 from thermalize.config import Experiment
-from thermalize.rollout.engine import Rollout
+from thermalize.rollouts.engine import Rollout
 from thermalize.runtime.errors import UserError
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout

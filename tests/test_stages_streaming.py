@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from thermalize.rollout.engine import State
-from thermalize.rollout.recording import Behind, _bytes, _plausible, _read, frozen
+from thermalize.rollouts.engine import State
+from thermalize.rollouts.recording import Behind, _bytes, _plausible, _read, frozen
 
 
 def test_work_is_done_in_order_and_one_piece_at_a_time():

@@ -136,6 +136,7 @@ def test_a_source_is_found_without_running_it(package: Path, monkeypatch: pytest
     (package.parent / "fragile" / "inner.py").write_text("raise RuntimeError\n")
     assert file_of("fragile.inner") == package.parent / "fragile" / "inner.py"
     assert file_of("fragile.nothing") is None
+    assert file_of("fragile.inner.function") is None
     assert file_of("sys") is None
     assert "fragile" not in sys.modules
 

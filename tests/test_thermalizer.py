@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from thermalize.diffusion.samplers import DDIM, DDPM
 from thermalize.diffusion.schedule import CLEAN
-from thermalize.rollout.engine import Rollout, State, member_keys
+from thermalize.rollouts.engine import Rollout, State, member_keys
 from thermalize.stabilizers.base import MemberNoise, Raw
 from thermalize.stabilizers.thermalizer import Thermalizer
 

@@ -298,7 +298,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import psutil, torch
-from thermalize.errors import UserError
+from thermalize.runtime.errors import UserError
 from thermalize.models.normalization import Normalization
 from thermalize.training.stream import decide, open_windows
 

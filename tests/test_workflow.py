@@ -19,7 +19,7 @@ from benchmarks.memory import jobs
 from workflow_run import ROOT, TINY, snakemake, thermalize
 
 from thermalize.config.load import load_experiment
-from thermalize.rollout.engine import Rollout
+from thermalize.rollouts.engine import Rollout
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.store.manifest import read_manifest
 from thermalize.store.results import MODEL_FILES, Results

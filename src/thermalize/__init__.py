@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from thermalize.diffusion.load import load_diffusion
     from thermalize.emulators.load import load_emulator
-    from thermalize.rollout.library import Thermalizer, Trajectory, rollout
+    from thermalize.rollouts.library import Thermalizer, Trajectory, rollout
 
 __all__ = ["Thermalizer", "Trajectory", "__version__", "load_diffusion", "load_emulator", "rollout"]
 
 __version__ = "0.1.0"
 
 HOMES = {
-    "load_emulator": "thermalize.stages.emulator",
-    "load_diffusion": "thermalize.stages.diffusion",
-    **dict.fromkeys(("Thermalizer", "Trajectory", "rollout"), "thermalize.rollout.library"),
+    "load_emulator": "thermalize.emulators.load",
+    "load_diffusion": "thermalize.diffusion.load",
+    **dict.fromkeys(("Thermalizer", "Trajectory", "rollout"), "thermalize.rollouts.library"),
 }
 
 

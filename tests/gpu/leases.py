@@ -23,9 +23,9 @@ __all__ = ["rows"]
 CHILD = """
 import os, sys
 from pathlib import Path
-from thermalize import lease
-lease.FOLDER, lease.PAUSE = Path(sys.argv[1]), 0.05
-lease.lease(len(lease.devices()))
+from thermalize.runtime import devices
+devices.FOLDER, devices.PAUSE = Path(sys.argv[1]), 0.05
+devices.lease(len(devices.devices()))
 count = ""
 if sys.argv[2] == "cuda":
     import torch

@@ -13,7 +13,7 @@ from gpu.report import Row, judged, measured
 from gpu.running import Check, difference
 from gpu.stepping import START, STOP, rollout_of
 from thermalize.config import DriftConfig, ThermalizerConfig, TrainingConfig
-from thermalize.rollout.engine import State
+from thermalize.rollouts.engine import State
 
 __all__ = ["rows"]
 

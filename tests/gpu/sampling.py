@@ -28,7 +28,7 @@ from thermalize.config import (
     UNetConfig,
     UnrollConfig,
 )
-from thermalize.rollout.engine import State
+from thermalize.rollouts.engine import State
 
 __all__ = ["rows"]
 

@@ -18,7 +18,7 @@ from gpu.running import Check
 from thermalize.config import DriftConfig, NoStabilizerConfig, ThermalizerConfig
 from thermalize.diffusion import schedule as schedules
 from thermalize.diffusion.trained import TrainedDiffusion
-from thermalize.rollout.engine import Rollout, State, member_keys
+from thermalize.rollouts.engine import Rollout, State, member_keys
 from thermalize.stabilizers.build import Needs, build
 
 __all__ = ["rollout_of", "rows"]

@@ -18,7 +18,7 @@ import torch
 from thermalize.config import Experiment, NoStabilizerConfig
 from thermalize.emulators.base import Emulator
 from thermalize.emulators.load import load_emulator
-from thermalize.rollout.engine import Rollout, State, member_keys
+from thermalize.rollouts.engine import Rollout, State, member_keys
 from thermalize.runtime.progress import track
 from thermalize.stabilizers.base import Raw, Stabilizer
 from thermalize.stages.stabilizing import Parts

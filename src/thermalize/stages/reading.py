@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from thermalize.config import Experiment
 from thermalize.metrics import ensemble, generated
 from thermalize.metrics.attributes import COORDINATES, VARIABLES, Entry, optional
-from thermalize.rollout.recording import SERIES
+from thermalize.rollouts.recording import SERIES
 from thermalize.runtime.errors import UserError
 from thermalize.store import sealed
 from thermalize.store.manifest import check_system, open_store

@@ -19,9 +19,9 @@ import xarray as xr
 import thermalize
 from thermalize.config import Experiment
 from thermalize.emulators.load import load_emulator
-from thermalize.rollout.engine import SERIES as RECORDED
-from thermalize.rollout.engine import Chunk, Rollout, State, member_keys
-from thermalize.rollout.recording import SERIES, Behind, Unfinished, frozen
+from thermalize.rollouts.engine import SERIES as RECORDED
+from thermalize.rollouts.engine import Chunk, Rollout, State, member_keys
+from thermalize.rollouts.recording import SERIES, Behind, Unfinished, frozen
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import exclusive, explaining
 from thermalize.runtime.progress import track

@@ -16,7 +16,7 @@ from thermalize.metrics.generated import describe_generated, yardstick
 from thermalize.metrics.study import field_of
 from thermalize.models.folder import read_card
 from thermalize.models.normalization import Normalization
-from thermalize.rollout.engine import member_keys
+from thermalize.rollouts.engine import member_keys
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.progress import track
 from thermalize.runtime.streams import torch_seed

@@ -77,7 +77,7 @@ def file_of(module: str) -> Path | None:
     path, origin, parts = None, None, module.split(".")
     for last in range(1, len(parts) + 1):
         spec = PathFinder.find_spec(".".join(parts[:last]), path)
-        if spec is None:
+        if spec is None or (last < len(parts) and spec.submodule_search_locations is None):
             return None
         path, origin = spec.submodule_search_locations, spec.origin
     return Path(origin) if origin and origin.endswith(".py") else None

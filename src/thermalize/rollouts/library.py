@@ -22,7 +22,7 @@ from torch import Tensor
 
 from thermalize.config import ThermalizerConfig
 from thermalize.diffusion.trained import TrainedDiffusion
-from thermalize.rollout.engine import Rollout, State, member_keys
+from thermalize.rollouts.engine import Rollout, State, member_keys
 from thermalize.stabilizers.base import Raw, Stabilizer
 from thermalize.stabilizers.build import Needs, build
 

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from thermalize.rollout.engine import NEVER, Chunk, State
+from thermalize.rollouts.engine import NEVER, Chunk, State
 from thermalize.store.blocks import Ledger, say
 from thermalize.store.layout import Layout, write
 from thermalize.store.location import Place
