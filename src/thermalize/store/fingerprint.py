@@ -137,16 +137,17 @@ def _write(node: ast.AST, out: list[str]) -> None:
     out.append(type(node).__name__)
     for name in node._fields:
         value = getattr(node, name, None)
-        if value is None or value == [] or name in WITHOUT_VALUE:
+        parts = [each for each in (value if isinstance(value, list) else [value]) if not _is_text(each)]
+        if value is None or not parts or name in WITHOUT_VALUE:
             continue
         out.append(name)
-        for each in value if isinstance(value, list) else [value]:
-            if not isinstance(each, ast.AST):
-                out.append(repr(each))
-            elif not _is_text(each):
+        for each in parts:
+            if isinstance(each, ast.AST):
                 _write(each, out)
+            else:
+                out.append(repr(each))
     out.append(".")
 
 
-def _is_text(node: ast.AST) -> bool:
+def _is_text(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

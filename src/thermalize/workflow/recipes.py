@@ -144,8 +144,9 @@ class Plan:
         return self._known[result]
 
     def contents(self, result: Result) -> dict[str, str | None]:
-        """Contents of the results that one is made from, by name; None of those that are not there."""
-        return {str(need): self.content(need) for need in STEPS[result.step].needs(self.experiment, *result.key)}
+        """Contents of the results that one is made from, by name; of what has gone, that of which it is known."""
+        needs = STEPS[result.step].needs(self.experiment, *result.key)
+        return {str(need): self.content(need) or self.status(need).content for need in needs}
 
     def recipe(self, result: Result, inputs: Mapping[str, str | None]) -> Recipe:
         """What a result would be made from, from inputs of these contents."""
