@@ -1,4 +1,6 @@
-"""Small networks on top of the features of another.
+"""The denoiser of single snapshots with its heads.
+
+Small networks on top of the features of another.
 
 Denoiser of single snapshots: sees a noisy state, tells its noise and its noise level.
 
@@ -7,7 +9,8 @@ As published there is no level input: the network infers the level from x_s alon
 
 With `level_input` one more channel holds c_s = 1 + ln(√u_s/√u_0) at every grid point, or 0 where the level is unknown.
 The level head only ever sees features of a pass with 0 there, in training as in use, so being told teaches it nothing;
-the prediction is that of a second pass with c_s."""
+the prediction is that of a second pass with c_s.
+"""
 
 from __future__ import annotations
 

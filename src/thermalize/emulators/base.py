@@ -1,10 +1,11 @@
-"""What every emulator is: a map of normalised states, one frame interval on.
+"""What every emulator is, and the residual one.
 
-Residual emulator of one frame interval.
+An emulator maps normalised states one frame interval on. The residual one is
 
     x_{t+1} = x_t + F(x_t),      x = (u − mean) / std
 
-Where the equation conserves the domain mean, ⟨F⟩ = 0 is built in: a drift of the mean is invisible to a noise level."""
+Where the equation conserves the domain mean, ⟨F⟩ = 0 is built in: a drift of the mean is invisible to a noise level.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,12 @@
-"""A field of two dimensions as a picture: its plane in units of length, and what stands in for a lost state.
+"""Fields of two dimensions as pictures.
+
+A field of two dimensions as a picture: its plane in units of length, and what stands in for a lost state.
 
 Fields of two-dimensional systems: truth and rollouts at a few times, every channel on one scale that the truth sets.
 
 Columns are times: the initial condition, around the departure of a rollout from the truth's envelope, the end. A panel
-with a dashed frame is outside the envelope; a hatched one has no state."""
+with a dashed frame is outside the envelope; a hatched one has no state.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
-"""Series of many members and steps as curves over time: a middle and a band in equal bins of steps.
+"""How rollouts fare over time, as curves with bands.
+
+Series of many members and steps as curves over time: a middle and a band in equal bins of steps.
 
 How a rollout fares over time: the noise its states are thought to have, the work spent on them, their energy.
 
 Each curve is taken over the members of all seeds in equal bins of time: for level and drift the mean, for the energy
 the median, with the band from the 5th to the 95th percentile of members and steps; for reverse steps the mean over
 living members. The energy is that of the diagnostics, beside the envelope of the truth; a lost member counts as one of
-unbounded energy, so that the median is never that of the survivors."""
+unbounded energy, so that the median is never that of the survivors.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
-"""Space–time strips u(x, t): what is shown of one member, and how it is painted.
+"""Space–time strips u(x, t) of truth and rollouts.
+
+Space–time strips u(x, t): what is shown of one member, and how it is painted.
 
 A strip is a window of frames of one trajectory. Where a rollout has no states any more it is hatched and says why,
 never blank; where it left the truth's envelope a dashed line marks the step.
 
 u(x, t) of truth and rollouts: at the beginning, at the end, and where a rollout leaves the truth's envelope.
 
-Fields of two dimensions are cut at the first y, and of several channels the first is shown; the labels say so."""
+Fields of two dimensions are cut at the first y, and of several channels the first is shown; the labels say so.
+"""
 
 from __future__ import annotations
 

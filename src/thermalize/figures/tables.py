@@ -1,4 +1,6 @@
-"""The summary table: one row per emulator and stabilizer, the members of all seeds pooled.
+"""The summary table and the table of the sweeps.
+
+The summary table: one row per emulator and stabilizer, the members of all seeds pooled.
 
 Horizons are Kaplan–Meier medians over all members of all seeds. Where fewer than half of the members have left, the
 median is only known to be at least the length of the rollout, and `stable_horizon_is_lower_bound` says so; likewise the
@@ -8,7 +10,8 @@ fraction is Clopper–Pearson's. Distances, and the ends of their intervals, are
 The table of the sweeps: one row per emulator and point, with the numbers that the summary has for its stabilizer.
 
 A point that equals a stabilizer of another name has that one's numbers. A combination that the configuration refuses
-has a row with the reason and no numbers."""
+has a row with the reason and no numbers.
+"""
 
 from __future__ import annotations
 

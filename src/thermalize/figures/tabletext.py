@@ -1,6 +1,4 @@
-"""Numbers as a reader of a figure wants them: few digits, an interval beside the value.
-
-The tables as text: CSV for programs, LaTeX for papers, a few columns for a terminal."""
+"""Tables and numbers as readers want them: CSV, LaTeX, a terminal, few digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Scores of an ensemble forecast, from its members x₁ … x_M and the truth y at every point:
+"""Forecasts of the test truth and their scores.
+
+Scores of an ensemble forecast, from its members x₁ … x_M and the truth y at every point:
 
     fair CRPS          (1/M) Σ |x_m − y| − 1/(2 M (M−1)) Σ Σ |x_m − x_n|
     squared error      (x̄ − y)²,  x̄ = (1/M) Σ x_m
@@ -12,7 +14,8 @@ Rev. 129, 2001) and a mean squared error of (M+1)/M times the mean variance (For
 Forecasts of the test truth, one per initial condition, and the climatological forecasts they are held against.
 
 A forecast is read block of time by block of time, so that memory depends neither on the length of the trajectories nor
-on the number of initial conditions. All states are in standard deviations of the truth."""
+on the number of initial conditions. All states are in standard deviations of the truth.
+"""
 
 from __future__ import annotations
 

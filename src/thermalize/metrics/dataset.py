@@ -1,4 +1,6 @@
-"""Units of what is computed from the field, spelled as UDUNITS does: m s-1, m2 s-2.
+"""All diagnostics of one rollout as one CF dataset, with the work of the stabilizer and units.
+
+Units of what is computed from the field, spelled as UDUNITS does: m s-1, m2 s-2.
 
 What the stabilizer did, averaged over the steps in which a member was alive.
 
@@ -7,7 +9,8 @@ counted as one and also given apart) + reverse steps of denoising. Control of ba
 
 All diagnostics of one rollout as one CF dataset; definitions are in docs/diagnostics.md and in the modules beside.
 
-The stage opens the trajectories and writes the result; nothing here touches a file."""
+The stage opens the trajectories and writes the result; nothing here touches a file.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Slow fluctuations of the spectrum: how much of the truth's slow variability a rollout has.
+"""Dynamics beside spectra: correlation in time, how long a forecast holds, slow fluctuations.
+
+Slow fluctuations of the spectrum: how much of the truth's slow variability a rollout has.
 
 Spectra and distributions pool over time, so that a rollout whose bands are held at their mean looks perfect. Here
 
@@ -12,7 +14,8 @@ Motion: autocorrelation in time, its integral, and how long a trajectory follows
 R(l) = ⟨u′(x, t) u′(x, t+l)⟩ / ⟨u′²⟩ at fixed grid points, over all pairs of frames l steps apart, channels
 standardised; u′ is the departure from the sample's mean per channel, not per point: a frozen pattern keeps R = 1.
 T = ½ + R(1) + R(2) + … up to the first zero crossing (trapezoidal rule), or up to the last lag: then a lower bound.
-Pearson correlation over space: each channel centred by its own spatial mean, then pooled."""
+Pearson correlation over space: each channel centred by its own spatial mean, then pooled.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,13 @@
-"""States that a diffusion model made against held-out truth: spectra, densities, and distances with floors.
+"""States that a diffusion model made against held-out truth, as one CF dataset.
+
+States that a diffusion model made against held-out truth: spectra, densities, and distances with floors.
 
 The rod is that of the rollouts (study.py): the same shells, standard and halves. Both halves of the truth are thinned
 to n states, evenly spread over members and time. Those of the floor half are the origins of what the model makes from
 truth; everything is compared with those of the reference half, at equal sample size, and so are the origins themselves.
 
-Generated states compared with held-out truth, as one CF dataset; the stage that makes the states writes it."""
+Generated states compared with held-out truth, as one CF dataset; the stage that makes the states writes it.
+"""
 
 from __future__ import annotations
 

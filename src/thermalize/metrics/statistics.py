@@ -1,4 +1,6 @@
-"""Intervals from block resampling over members and time blocks.
+"""Intervals from block resampling, and survival of members.
+
+Intervals from block resampling over members and time blocks.
 
 A sample is a list of blocks, runs of consecutive frames of one member that are longer than the memory of the flow.
 Every statistic here is a function of sums over blocks, so one draw is a vector of weights: how often each block counts.
@@ -16,7 +18,8 @@ Kaplan–Meier survival S(t) = Π_{t_i ≤ t} (1 − d_i / n_i) of members insid
 d_i of the n_i members still followed leave at step t_i; members that are inside at the end of the rollout are censored
 there. The interval is the log-log one (Kalbfleisch and Prentice), and Clopper–Pearson's where that is undefined, which
 is where nobody or everybody has left. The median is the first step at which S ≤ ½, its interval where the interval of S
-reaches ½ (Brookmeyer and Crowley): NaN when that is never. Censored times are never averaged."""
+reaches ½ (Brookmeyer and Crowley): NaN when that is never. Censored times are never averaged.
+"""
 
 from __future__ import annotations
 

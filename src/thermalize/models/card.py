@@ -1,9 +1,12 @@
-"""What the card of a model must say for the model to be built and drawn from it.
+"""The card of a trained model: what it must say, and the page that people read.
+
+What the card of a model must say for the model to be built and drawn from it.
 
 A card whose digest matches may still be of another version, or come from anybody; what lies in it is checked once, when
 it is read, and not wherever it is used.
 
-The card of a trained model as a page for people: what it is, what it learned from, how well, at what cost."""
+The card of a trained model as a page for people: what it is, what it learned from, how well, at what cost.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Whose Python code a model folder may run.
+"""Networks from outside, and whose Python code a model folder may run.
+
+Whose Python code a model folder may run.
 
 The card of a model says what the model is made of; of `kind: import` that is a Python function and its arguments. A
 card is a file that may come from anybody, so that its word is not enough: either the caller trusts the folder, or the
@@ -9,7 +11,8 @@ Networks from outside: `kind: import` with `target: package.module:factory`.
     factory(dims=…, inputs=…, outputs=…, **options) → torch.nn.Module: [batch, inputs, *grid] → [batch, outputs, *grid]
 
 The module is looked for where Python looks, and in the working directory after that. It serves an emulator as it is. A
-diffusion model also needs `encode`, `decode` and `features` as in `thermalize.models.base.Network`."""
+diffusion model also needs `encode`, `decode` and `features` as in `thermalize.models.base.Network`.
+"""
 
 from __future__ import annotations
 

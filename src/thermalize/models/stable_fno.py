@@ -1,4 +1,6 @@
-"""Pointwise linear maps of channels that enlarge nothing: W / max(1, ‖W‖₂) in place of W.
+"""A Fourier neural operator that enlarges no difference, and the linear maps that it is made of.
+
+Pointwise linear maps of channels that enlarge nothing: W / max(1, ‖W‖₂) in place of W.
 
 In training ‖W‖₂ is the estimate lᵀW r of three power iterations per forward pass, whose vector l is kept; where
 training pushes W against the bound it is 1 to 3 % too small (2 to 7 % with one iteration). ``eval()`` measures it
@@ -16,7 +18,8 @@ is a convex combination. The slope of s is at most 1.0999, hence ‖F(x) − F(y
 channels in and C′ out. The cut holds in training and evaluation alike. P, functions of position with as many
 wavenumbers, is left out unless asked for: without it every shift on a torus commutes with F. Starts as the zero map.
 
-After the stabilised neural operators of McCabe et al., arXiv 2306.10619."""
+After the stabilised neural operators of McCabe et al., arXiv 2306.10619.
+"""
 
 from __future__ import annotations
 

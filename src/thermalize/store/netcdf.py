@@ -1,4 +1,6 @@
-"""NetCDF files that would read other files of this machine.
+"""Datasets as NetCDF files with digests, and files of others that would read more than themselves.
+
+NetCDF files that would read other files of this machine.
 
 NetCDF 4 is HDF5, in which a file may say that a variable, or its numbers, lie in another file of any path: external
 links, external storage, virtual datasets. The library opens what they name without a word, so that a file from somebody
@@ -9,7 +11,8 @@ HDF5 is asked itself, through the library that netCDF4 has loaded.
 Datasets as NetCDF files with a digest beside them.
 
 The library parses them in memory, and so never sees bytes that were not compared. It writes them to the disk: what it
-makes in memory ends in bytes that differ from run to run."""
+makes in memory ends in bytes that differ from run to run.
+"""
 
 from __future__ import annotations
 

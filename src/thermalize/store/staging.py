@@ -1,4 +1,6 @@
-"""Stores at URLs that no manifest names any more, or soon will not: a list beside the manifest, until they are deleted.
+"""Stores that are not finished yet, and stores at URLs that nobody needs any more.
+
+Stores at URLs that no manifest names any more, or soon will not: a list beside the manifest, until they are deleted.
 
 A store is put on the list before its manifest is replaced and deleted once the new manifest is there, so that neither a
 kill in between nor a place that cannot be reached at that moment leaves data behind that nobody remembers. The list is
@@ -12,7 +14,8 @@ An unfinished store, and how it gets to its final place.
                  nobody reads before there is a manifest, and deleted here
 
 For what was sent there is a receipt with its size and digest in `<name>.zarr.partial.sent/`, written once it has
-arrived. Nothing counts as sent but what the provider lists with the size of its receipt."""
+arrived. Nothing counts as sent but what the provider lists with the size of its receipt.
+"""
 
 from __future__ import annotations
 

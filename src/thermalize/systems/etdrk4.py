@@ -1,4 +1,6 @@
-"""Entire functions whose formulas cancel near the origin, as means over a circle: f(z) = mean of f on |r − z| = ρ.
+"""ETDRK4, and the entire functions that exponential time differencing is made of.
+
+Entire functions whose formulas cancel near the origin, as means over a circle: f(z) = mean of f on |r − z| = ρ.
 
 Kassam & Trefethen (SIAM J. Sci. Comput. 26 (2005) 1214) take the unit circle, which meets the origin when |z| = 1.
 Radius 2 for |z| < 1 and ½ elsewhere keep every node at least ½ away from it, where the quotients lose no more than a
@@ -22,7 +24,8 @@ is the mean of its values over a circle around z. On stiff problems such as Kura
 practical steps lies between 3 and 4 and rises as h falls.
 
 References:
-    Cox & Matthews, J. Comput. Phys. 176 (2002) 430; Kassam & Trefethen, SIAM J. Sci. Comput. 26 (2005) 1214."""
+    Cox & Matthews, J. Comput. Phys. 176 (2002) 430; Kassam & Trefethen, SIAM J. Sci. Comput. 26 (2005) 1214.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Checkpoints of a running training: the last two, each with its digest and with all that the training depends on.
+"""Checkpoints of a running training, and whether what one holds may be its state.
+
+Checkpoints of a running training: the last two, each with its digest and with all that the training depends on.
 
 A checkpoint is written beside its final name, synced and renamed, so a killed process leaves either the old or the new
 one. Reading never executes code (``weights_only=True``). What is damaged, or is of another training, is not taken up:
@@ -9,7 +11,8 @@ Whether what a checkpoint holds may be the state of this training: every part ha
 
 The digest in the name of a checkpoint tells damage and not intent: anybody can compute it. So nothing of a checkpoint
 is used before all of it is known to fit: the network, its average and its best weights by name, shape, type and finite
-values, the optimizer's moments by the parameters they belong to, and counters and history by their bounds."""
+values, the optimizer's moments by the parameters they belong to, and counters and history by their bounds.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,12 @@
-"""The processes of one training: a single one, or several started by ``torchrun``, each on its share of every batch.
+"""The processes of one training, and how there come to be several.
+
+The processes of one training: a single one, or several started by ``torchrun``, each on its share of every batch.
 
 Every process holds the same weights, averages and history; only the first writes files and shows progress. Gradients
 are averaged by torch's DistributedDataParallel, over NCCL between GPUs and over gloo between CPUs.
 
-The command of this process once more, in several processes of this machine."""
+The command of this process once more, in several processes of this machine.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,12 @@
-"""Shards as units of reading: what is read of an array [member, time, …] to cut windows from.
+"""Shards as units of reading, and the thread that reads ahead.
+
+Shards as units of reading: what is read of an array [member, time, …] to cut windows from.
 
 A block is what one shard file holds, and as many more frames as windows reach that begin in it. So each window of the
 data belongs to one block.
 
-Frames of a store, read and normalised; and what will be needed next, read by a thread of its own."""
+Frames of a store, read and normalised; and what will be needed next, read by a thread of its own.
+"""
 
 from __future__ import annotations
 

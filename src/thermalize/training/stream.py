@@ -1,6 +1,7 @@
-"""How much memory data may take that are kept during a training.
+"""A store as windows to train on: in memory where it fits, else read while the model trains.
 
-A store as windows to train on: in memory where it fits, else read while the model trains."""
+How much memory data may take that are kept during a training is measured when it begins.
+"""
 
 from __future__ import annotations
 

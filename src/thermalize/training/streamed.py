@@ -1,4 +1,6 @@
-"""The order in which data are read that memory cannot hold: shards at random, windows shuffled within groups of them.
+"""Windows that are read while the model trains, and the order in which they come.
+
+The order in which data are read that memory cannot hold: shards at random, windows shuffled within groups of them.
 
     epoch    all blocks, shuffled, in groups of `buffer` or one fewer
     group    the windows of its blocks, shuffled
@@ -9,7 +11,8 @@ Everything follows from (seed, epoch, group); nothing is remembered.
 Windows that are read while the model trains, for data that do not fit into memory.
 
 `thermalize.training.streamed` says in which order. Two groups of blocks are in memory: the one that batches are drawn
-from, and the next, which is being read."""
+from, and the next, which is being read.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
-"""Which samples a loss was lost on.
+"""What a training says of itself, and of the samples that a loss was lost on.
 
-What a training says of itself: the rows of its history, the state worth keeping, events for TensorBoard."""
+Which samples a loss was lost on.
+
+What a training says of itself: the rows of its history, the state worth keeping, events for TensorBoard.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What a configuration needs, and what of it this machine lacks.
-
-The page that `thermalize doctor` prints."""
+"""What a configuration needs, what of it this machine lacks, and the page that `thermalize doctor` prints of it."""
 
 from __future__ import annotations
 

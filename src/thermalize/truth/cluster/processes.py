@@ -1,6 +1,9 @@
-"""Signals, environment and imports of the main process while workers start, run and stop.
+"""Worker processes on this machine, and what the main process must take care of while they run.
 
-Quiet single-threaded worker processes on this machine."""
+Signals, environment and imports of the main process while workers start, run and stop.
+
+Quiet single-threaded worker processes on this machine.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
-"""What a task says while it runs: `report(value)` within it reaches the process that asked for it, wherever it runs.
+"""Tasks on the workers of a Dask cluster, what they say while they run, and their results as they come.
+
+What a task says while it runs: `report(value)` within it reaches the process that asked for it, wherever it runs.
 
 On a worker the values travel as events of a Dask topic, at most one a second; a worker that is killed may repeat some.
 
-Tasks handed to the workers of a Dask cluster, and their results as they come."""
+Tasks handed to the workers of a Dask cluster, and their results as they come.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Contents of the source files as SHA-256: what a store was made from is told by what was in the files.
+"""An imported split as `simulate` sees it, and the contents of its files by which it is known.
+
+Contents of the source files as SHA-256: what a store was made from is told by what was in the files.
 
 Size and time of change alone would make the same data another truth after a copy, and with it every model trained on
 it. Reading terabytes at every call would cost more than the import. So contents are digested once and kept in a small
@@ -11,7 +13,8 @@ What `simulate` asks of an imported split: its layout, its shards and what it wa
 
 A row of the store is a run of frames of one member; a task copies one block of rows, shard by shard, so that memory
 does not grow with the size of the files. Dask distributes the blocks. Within one, files are sliced as xarray opens
-them: a Dask array would read whole chunks of the file where a slice is asked for."""
+them: a Dask array would read whole chunks of the file where a slice is asked for.
+"""
 
 from __future__ import annotations
 

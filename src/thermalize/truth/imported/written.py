@@ -1,4 +1,6 @@
-"""Blosc that refuses a buffer of another length than its own header says.
+"""Zarr stores of the user's, read so that what was never written, or was cut short, is no number.
+
+Blosc that refuses a buffer of another length than its own header says.
 
 The library asks for 16 bytes of header and believes them: where the buffer ends sooner, as a copy that was cut short
 does, it reads on in whatever lies behind it in memory, and hands that out as numbers. Held to its length, it checks all
@@ -14,7 +16,8 @@ array is changed on its way, never the store: with another `fill_value`, exactly
 
     a: read with fill_value A        b: read with fill_value B        never written  =  (a = A) ∧ (b = B)
 
-A is the lowest number of the type, so that the second look is hardly ever needed."""
+A is the lowest number of the type, so that the second look is hardly ever needed.
+"""
 
 from __future__ import annotations
 
