@@ -17,9 +17,6 @@ include: "rules/diagnostics.smk"
 include: "rules/artifacts.smk"
 
 
-HELD = []  # until this process ends
-
-
 onstart:
     try:
         HELD.append(hold_experiment(EXPERIMENT, RESULTS.config, GIVEN))

@@ -10,6 +10,7 @@ ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SRC = ROOT / "src"
 sys.path.insert(0, str(SRC))
 
+from thermalize.config.load import parse_experiment
 from thermalize.config.merge import merged_experiment
 from thermalize.config.strictyaml import read_mapping
 from thermalize.runtime.errors import UserError
@@ -21,8 +22,8 @@ from thermalize.workflow.resolved import hold_experiment, mark_outdated
 from thermalize.workflow.resources import JOBS, simulation_threads_of
 from thermalize.workflow.steps import STEPS, Result, figures_of
 
-if __name__:  # of the module as which these files are imported
-    sys.exit("Error: thermalize cannot be imported with `module:` yet; run its Snakefile by itself, with --snakefile")
+# The name of the module as which another workflow imports these files.
+IMPORTED = __name__
 if found := {os.pathsep, "{", "}"} & {*str(ROOT)}:
     sys.exit(
         f"Error: Python or Snakemake mistakes {' and '.join(sorted(found))} in {ROOT}; give the folder another name"
@@ -32,7 +33,7 @@ if found := {os.pathsep, "{", "}"} & {*str(ROOT)}:
 run_package_of(SRC)
 
 # Read strictly before Snakemake reads it; of files that were given with --configfile, it has read them already.
-if not workflow.overwrite_configfiles:
+if not IMPORTED and not workflow.overwrite_configfiles:
     try:
         read_mapping("config.yaml")
     except UserError as error:
@@ -41,14 +42,21 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
+HELD = []  # until this process ends
 try:
-    EXPERIMENT, GIVEN = merged_experiment(workflow.configfiles, workflow.config_settings.config)
+    if IMPORTED:  # with an experiment of its own, or that of config.yaml where the command runs
+        GIVEN = f"config of the module {IMPORTED}" if config else "config.yaml"
+        EXPERIMENT = parse_experiment(dict(config) or read_mapping(GIVEN), GIVEN)
+    else:
+        EXPERIMENT, GIVEN = merged_experiment(workflow.configfiles, workflow.config_settings.config)
     refuse_impossible(EXPERIMENT, notes=not workflow.remote_exec)
     RESULTS = Results(EXPERIMENT.name)
     PLAN = Plan(EXPERIMENT, RESULTS)
     PLAN.look_at_sources()
     if not workflow.remote_exec:  # jobs of a batch system are part of a run that has looked
         mark_outdated(PLAN)
+        if IMPORTED:  # no hook of a module runs before the first job
+            HELD.append(hold_experiment(EXPERIMENT, RESULTS.config, GIVEN))
 except UserError as error:
     sys.exit(f"Error: {error}")
 
