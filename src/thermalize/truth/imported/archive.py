@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
@@ -243,8 +244,10 @@ def _channels(field: xr.DataArray, config: ImportConfig, path: Place) -> tuple[s
     if dim not in field.coords:
         return tuple(f"{dim}{number}" for number in range(field.sizes[dim]))
     values = field[dim].to_numpy().tolist()
-    names = [value if isinstance(value, str) else f"{dim}={_short(value, values)}" for value in values]
-    twice = [name for name in names if names.count(name) > 1]
+    alike = Counter(f"{value:g}" for value in values if isinstance(value, int | float))
+    names = [value if isinstance(value, str) else f"{dim}={_short(value, alike)}" for value in values]
+    counts = Counter(names)
+    twice = [name for name in names if counts[name] > 1]
     if twice:
         raise UserError(
             f"{path}: two channels along {dim} are called {twice[0]}; give each a value of its own in {dim}"
@@ -252,13 +255,12 @@ def _channels(field: xr.DataArray, config: ImportConfig, path: Place) -> tuple[s
     return tuple(names)
 
 
-def _short(value: object, among: Sequence[object]) -> str:
-    """A number in six digits, or in all of them where six do not tell it from others."""
+def _short(value: object, alike: Mapping[str, int]) -> str:
+    """A number in six digits, or in all of them where six do not tell it from others; `alike` counts those of each."""
     if not isinstance(value, int | float):
         return str(value)
     short = f"{value:g}"
-    alike = [other for other in among if isinstance(other, int | float) and f"{other:g}" == short]
-    return short if len(alike) == 1 else repr(value)
+    return short if alike[short] == 1 else repr(value)
 
 
 def _refuse_units(field: xr.DataArray, config: ImportConfig, path: Place) -> None:
