@@ -192,7 +192,9 @@ def explaining(path: Path, temporary: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = REASONS.get(error.errno or 0)
+        above = [str(each) for each in (*path.parents, *path.absolute().parents)]
+        nowhere = error.errno == errno.ENOENT and error.filename in above
+        reason = "no folder can be made there; choose another one" if nowhere else REASONS.get(error.errno or 0)
         if reason is None:
             raise
         named = path if error.filename in (None, str(temporary)) else error.filename
