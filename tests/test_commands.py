@@ -121,7 +121,7 @@ def test_a_seed_is_one_of_those_of_the_experiment(tmp_path: Path, stage: str, se
     """Results of another one would belong to no configuration."""
     words = (stage, TINY, "--emulator", "small", "--stabilizer", "raw", "--results", tmp_path, "--seed", seed)
     said = run(*words)
-    assert (said.status, said.sentence) == (2, f"{seed} is not under seeds; there is 0, 1")
+    assert (said.status, said.sentence) == (2, f"Error: {seed} is not under seeds; there is 0, 1")
     assert not list(tmp_path.iterdir())
 
 
@@ -140,7 +140,7 @@ def test_a_folder_of_results_that_cannot_be_is_refused(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     for words in (("resolve", TINY), ("simulate", TINY, "--split", "train")):
         assert run(*words, "--results", "").sentence == (
-            "--results is empty; name a folder, such as results, or write . for the working folder"
+            "Error: --results is empty; name a folder, such as results, or write . for the working folder"
         )
         assert not list(tmp_path.iterdir())
 
@@ -149,7 +149,7 @@ def test_a_folder_of_results_that_cannot_be_is_refused(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Path, "mkdir", nowhere)
     said = run("resolve", TINY, "--results", "nowhere").sentence
-    assert said == "Cannot write nowhere/tiny: no folder can be made there; choose another one"
+    assert said == "Error: Cannot write nowhere/tiny: no folder can be made there; choose another one"
 
 
 def test_an_error_without_a_known_number_is_one_sentence_too() -> None:
