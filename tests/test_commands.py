@@ -10,8 +10,9 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
-from commands import NAMES, WRITING, arguments, limited, run
+from commands import NAMES, TINY, WRITING, arguments, limited, run
 from tiny_results import hurried
+from workflow_run import thermalize
 
 from thermalize.runtime import files
 
@@ -112,6 +113,43 @@ def test_every_refusal_of_the_disk_is_one_sentence(
         said = run(*arguments(name, tmp_path / "results", config)).sentence
     assert REFUSALS[number] in said
     assert str(tmp_path) in said
+
+
+@pytest.mark.parametrize("stage", ["rollout", "diagnose"])
+@pytest.mark.parametrize("seed", [-1, 2, 10**30])
+def test_a_seed_is_one_of_those_of_the_experiment(tmp_path: Path, stage: str, seed: int) -> None:
+    """Results of another one would belong to no configuration."""
+    words = (stage, TINY, "--emulator", "small", "--stabilizer", "raw", "--results", tmp_path, "--seed", seed)
+    said = run(*words)
+    assert (said.status, said.sentence) == (2, f"Error: {seed} is not under seeds; there is 0, 1")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--threads", "--workers"])
+@pytest.mark.parametrize("number", [5000, 99999999999999])
+def test_threads_and_processes_have_a_bound(tmp_path: Path, option: str, number: int) -> None:
+    command = {"--threads": ("cost", TINY, "--emulator", "small"), "--workers": ("simulate", TINY, "--split", "train")}
+    done = thermalize(*command[option], option, str(number), cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"Invalid value for '{option}'" in done.stderr
+    assert "4096" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_results_that_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (("resolve", TINY), ("simulate", TINY, "--split", "train")):
+        assert run(*words, "--results", "").sentence == (
+            "Error: --results is empty; name a folder, such as results, or write . for the working folder"
+        )
+        assert not list(tmp_path.iterdir())
+
+    def nowhere(path: Path, *_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))  # as /proc says
+
+    monkeypatch.setattr(Path, "mkdir", nowhere)
+    said = run("resolve", TINY, "--results", "nowhere").sentence
+    assert said == "Error: Cannot write nowhere/tiny: no folder can be made there; choose another one"
 
 
 def test_an_error_without_a_known_number_is_one_sentence_too() -> None:

@@ -130,7 +130,7 @@ def test_pieces_of_files_are_the_frames_of_a_row(
     )
     chain = Chain(tuple(Path(f"{number}.nc") for number in range(len(lengths))), tuple(accumulate(lengths)))
     form = Form({}, "m", ("q",), 1, "", "q", "")
-    found = Archive(config, form, (chain,), (0.0,))
+    found = Archive(config, form, (chain,), (0.0,), (0.5,))
     owned = [(path, frame) for path, length in zip(chain.paths, lengths, strict=True) for frame in range(length)]
     kept = owned[skipped::every]
     assert found.lengths == [len(kept)]

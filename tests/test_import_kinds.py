@@ -296,6 +296,65 @@ def test_channels_of_one_name_are_refused(tmp_path: Path, levels: list[Any]) -> 
     assert refused(path).startswith(f"{path}: two channels along zl are called ")
 
 
+def spoken_of(path: Path, sizes: dict[str, int], coordinates: dict[str, int]) -> Path:
+    """A store of some bytes that speaks of so many values, and of so many of the coordinates."""
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    chunks = tuple(min(size, 8) for size in sizes.values())
+    field = group.create_array("q", shape=tuple(sizes.values()), chunks=chunks, dtype="f4", fill_value=0.0)
+    field.attrs.update(_ARRAY_DIMENSIONS=[*sizes], units="s-1")
+    for name, size in coordinates.items():
+        along = group.create_array(name, shape=(size,), chunks=(min(size, 100_000),), dtype="f8", fill_value=0.0)
+        along[: min(size, 100_000)] = np.arange(min(size, 100_000)) * 0.5
+        units = {"time": "days since 2000-01-01", "x": "m"}.get(name, "1")
+        along.attrs.update(_ARRAY_DIMENSIONS=[name], units=units)
+    return path
+
+
+HUGE = [10**9, 10**15]
+SIZES = {"time": 60, "x": 32}
+
+
+@pytest.mark.parametrize("size", HUGE)
+@pytest.mark.parametrize("known", [True, False], ids=["coordinate", "none"])
+@pytest.mark.parametrize("role", ["x", "run", "z", "time"])
+def test_a_header_may_speak_of_any_number(tmp_path: Path, role: str, known: bool, size: int) -> None:
+    """Nothing is built from it before it is held against what an import takes."""
+    sizes = {**{name: 4 for name in (role,) if name in ("run", "z")}, **SIZES} | {role: size}
+    coordinates = {name: sizes[name] for name in ("time", "x", role) if known or name != role}
+    path = spoken_of(tmp_path / "a.zarr", sizes, coordinates)
+    dims = {"time": "time", "x": "x", **{"run": {"member": "run"}, "z": {"channel": "z"}}.get(role, {})}
+    said = refused(path, dims=dims, periods={"x": 16.0}, length_units="m")
+    assert said.startswith(f"{path}: {role} has {size} values, more than an import takes")
+
+
+def test_a_frame_has_as_many_values_as_fit_into_memory(tmp_path: Path) -> None:
+    sizes = {"time": 60, "y": 10**6, "x": 10**6}
+    path = spoken_of(tmp_path / "a.zarr", sizes, {"time": 60})
+    periods = {"y": 1.0, "x": 1.0}
+    said = refused(path, dims={name: name for name in sizes}, periods=periods, length_units="m")
+    assert said.startswith(f"{path}: a frame has {10**12} values, more than an import takes (1000000000)")
+
+
+def test_coordinates_of_other_variables_are_not_read(tmp_path: Path) -> None:
+    path = spoken_of(tmp_path / "a.zarr", SIZES, {**SIZES, "station": 10**13})
+    assert archive(path, dims={"time": "time", "x": "x"}).lengths == [60]
+
+
+def test_dates_that_were_never_written_are_not_read_one_by_one(tmp_path: Path) -> None:
+    path = spoken_of(tmp_path / "a.zarr", {**SIZES, "time": 5_000_000}, {**SIZES, "time": 5_000_000})
+    said = refused(path, dims={"time": "time", "x": "x"})
+    assert said.startswith(f"{path}: frame 100000 of time does not come after the frame before; times must increase")
+    path = spoken_of(tmp_path / "a.zarr", {**SIZES, "time": 20_000_000}, {**SIZES, "time": 20_000_000})
+    said = refused(path, dims={"time": "time", "x": "x"})
+    assert said.startswith(f"{path}: time holds 20000000 dates, more than are read (10000000)")
+
+
+def test_many_channels_are_named_at_once(tmp_path: Path) -> None:
+    levels = [1e-9 * number for number in range(1000)]
+    data = ocean(waves(12, levels=1)).isel(zl=0, drop=True).expand_dims(zl=levels)
+    assert len(set(archive(write(data, tmp_path / "a.nc")).form.channels)) == 1000
+
+
 @pytest.mark.parametrize("suffix", ["nc", "zarr"])
 def test_coordinates_in_no_order_are_not_to_be_sorted(tmp_path: Path, suffix: str) -> None:
     axis = 1e4 * (0.5 + np.arange(8))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from import_data import DIMS, experiment, ocean, section, splits, waves, write
+from import_data import DIMS, STEP, experiment, ocean, section, splits, waves, write
 
 from thermalize.config import ImportConfig
 from thermalize.runtime.errors import UserError
@@ -93,6 +93,77 @@ def test_files_that_overlap_in_time_are_compared(tmp_path: Path) -> None:
     assert said.startswith(f"{b} overlaps {a}: it begins with a frame of it")
     write(ocean(waves(40, seed=2), first=12), b)
     accepted(tmp_path, str(tmp_path / "*.nc"), splits=splits((1, 40), (1, 40), (1, 40)))
+
+
+def shifted(folder: Path, shift: int, frames: int = 60, timed: bool = True) -> tuple[Path, Path]:
+    """Two files of one trajectory, the second without its first frames, and two of others."""
+    whole = waves(60 + shift)
+    for number in (1, 2):
+        write(ocean(waves(60, seed=number)), folder / f"{number}.nc")
+    part = ocean(whole[shift : shift + frames], first=shift if timed else 0)
+    return write(ocean(whole[:60]), folder / "0.nc"), write(part, folder / "3.nc")
+
+
+SKIPPING = {"every": 2, "frame_interval": 1.0, "splits": splits((1, 20), (1, 20), (2, 20))}
+
+
+@pytest.mark.parametrize("spin_up", [0.0, 2.0])
+@pytest.mark.parametrize("shift", [1, 2, 5, 37])
+def test_files_that_overlap_at_a_skipped_frame_are_compared(tmp_path: Path, shift: int, spin_up: float) -> None:
+    """Half a frame interval later is the same trajectory."""
+    a, b = shifted(tmp_path, shift)
+    said = refused(tmp_path, str(tmp_path / "*.nc"), spin_up=spin_up, **SKIPPING)
+    assert said.startswith((f"{b} overlaps {a}: it begins with a frame of it", f"{b} begins with one of the last"))
+    write(ocean(waves(60, seed=3), first=shift), b)
+    accepted(tmp_path, str(tmp_path / "*.nc"), spin_up=spin_up, **SKIPPING)
+
+
+def test_an_overlap_is_found_by_the_times_in_the_files(tmp_path: Path) -> None:
+    """A stated interval may be off by a little, which adds up to whole frames."""
+    whole, step = waves(9100, points=4, levels=1), STEP * (1 + 9e-5)
+    for number, first in enumerate((0, 9001)):
+        write(ocean(whole[first : first + 9050], first, step), tmp_path / f"{number}.nc")
+    write(ocean(waves(40, points=4, levels=1, seed=1)), tmp_path / "2.nc")
+    said = refused(tmp_path, str(tmp_path / "*.nc"), splits=splits((1, 9040), (1, 40), (1, 40)), points=None)
+    assert said.startswith(f"{tmp_path / '1.nc'} overlaps {tmp_path / '0.nc'}: it begins with a frame of it")
+
+
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("shift", [36, 37, 38])
+def test_a_continuation_at_a_skipped_frame_is_one(tmp_path: Path, shift: int, timed: bool) -> None:
+    """Whatever the times say, and whether the first file goes on behind what is used of it or not."""
+    a, b = shifted(tmp_path, shift, timed=timed)
+    for whole in (True, False):
+        if not whole:
+            write(ocean(waves(60 + shift)[: max(37, shift)]), a)
+        said = refused(tmp_path, str(tmp_path / "*.nc"), **SKIPPING | {"splits": splits((1, 19), (1, 19), (2, 19))})
+        assert said.startswith(f"{b} ")
+        assert f" {a}: it is its continuation" in said
+
+
+def test_a_run_that_begins_after_another_is_its_own_where_frames_say_so(tmp_path: Path) -> None:
+    """Frames of the first file at that time tell that it is another trajectory."""
+    for number in range(4):
+        write(ocean(waves(60, seed=number), first=39 if number == 3 else 0), tmp_path / f"{number}.nc")
+    accepted(tmp_path, str(tmp_path / "*.nc"), **SKIPPING)
+
+
+def test_a_skipped_frame_need_not_be_whole(tmp_path: Path) -> None:
+    """It is looked at for its likeness alone."""
+    for number in range(4):
+        values = waves(60, seed=number)
+        values[1::2] = np.nan
+        write(ocean(values, first=number), tmp_path / f"{number}.nc")
+    accepted(tmp_path, str(tmp_path / "*.nc"), **SKIPPING)
+
+
+@pytest.mark.parametrize("shift", [1, 3])
+def test_members_along_a_dimension_may_not_overlap(tmp_path: Path, shift: int) -> None:
+    whole = waves(60)
+    values = [whole[:30], waves(30, seed=1), whole[shift : shift + 30]]
+    path = write(xr.concat([ocean(each) for each in values], "run"), tmp_path / "a.nc")
+    said = refused(tmp_path, path, files="time", dims={**DIMS, "member": "run"})
+    assert said == (f"{path}: run 2 overlaps {path}: run 0: it begins with a frame of it; leave one of them out")
 
 
 @pytest.mark.parametrize("again", [shutil.copy, os.link, os.symlink], ids=["copy", "hard link", "link"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ from workflow_run import TINY, command, environment, snakemake, thermalize
 from thermalize.config import Experiment
 from thermalize.config.load import load_experiment, resolved_yaml
 from thermalize.runtime.errors import UserError
-from thermalize.workflow.recipes import settings_digest
-from thermalize.workflow.resolved import check_settings, hold_experiment, write_experiment
+from thermalize.runtime.files import touch
+from thermalize.store.results import Results
+from thermalize.workflow.recipes import Plan, settings_digest
+from thermalize.workflow.resolved import check_settings, hold_experiment, mark_outdated, write_experiment
 from thermalize.workflow.steps import STEPS
 
 WILDCARDS = {
@@ -152,6 +156,98 @@ def test_a_stage_by_hand_leaves_the_results_of_another_experiment_alone(tmp_path
     assert not (tmp_path / "results" / "tiny" / "simulation").exists()
     other.write_text(TINY.read_text().replace("resamples: 100", "resamples: 50"))  # which a simulation does not read
     assert thermalize("simulate", "b.yaml", "--split", "valid", cwd=tmp_path).returncode == 0
+
+
+@pytest.fixture
+def at_once() -> Iterator[None]:
+    """What waits for a pipe is woken with an error."""
+
+    def wake(*_: object) -> None:
+        raise TimeoutError("it waits")
+
+    before = signal.signal(signal.SIGALRM, wake)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def linked(path: Path, kind: str, victim: Path) -> None:
+    """Something that is no plain file in the place of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(victim if kind == "link" else victim.with_name("missing"))
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe"])
+def test_the_lock_of_an_experiment_is_a_plain_file(tmp_path: Path, path: Path, kind: str) -> None:
+    (tmp_path / "somebody").mkdir()
+    linked(lock := path.with_name(".config.yaml.lock"), kind, tmp_path / "somebody" / "thesis.tex")
+    plan = Plan(tiny(), Results("tiny", tmp_path / "results"))
+    said = f"{lock} is no plain file, as a lock must be; delete it, then run the same command again"
+    for call in (
+        lambda: write_experiment(tiny(), path, "a.yaml"),
+        lambda: hold_experiment(tiny(), path, "a.yaml"),
+        lambda: mark_outdated(plan),
+    ):
+        with pytest.raises(UserError) as caught:
+            call()
+        assert str(caught.value) == said
+    assert not list((tmp_path / "somebody").iterdir())
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe"])
+def test_no_plan_waits_for_a_pipe_or_writes_through_a_link(tmp_path: Path, path: Path, kind: str) -> None:
+    """Whatever stands where results, their digests, records and marks are expected: then they are none."""
+    victim = tmp_path / "somebody" / "thesis.tex"
+    victim.parent.mkdir()
+    victim.write_text("years of work")
+    os.utime(victim, (1, 1))
+    results = Results("tiny", tmp_path / "results")
+    plan = Plan(tiny(), results)
+    for name in plan.everything():
+        linked(Path(name), kind, victim)
+        linked(Path(name + ".outdated"), kind, victim)
+    linked(results.simulation("train").with_name(".sources.json"), kind, victim)
+    assert not [status for status in plan.results() if status.current]
+    mark_outdated(plan)
+    linked(path, kind, victim)
+    linked(path.with_name(".config.before.yaml"), kind, victim)
+    write_experiment(tiny(seed=8), path, "b.yaml")
+    assert load_experiment(path) == tiny(seed=8)
+    assert [(each.name, each.read_text()) for each in victim.parent.iterdir()] == [("thesis.tex", "years of work")]
+    assert victim.stat().st_mtime == 1
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe"])
+def test_a_mark_that_a_store_is_there_is_a_file_of_ours(tmp_path: Path, kind: str) -> None:
+    victim, mark = tmp_path / "thesis.tex", tmp_path / "marks" / "train.kept"
+    linked(mark, kind, victim)
+    if kind == "link":
+        victim.write_text("years of work")
+        os.utime(victim, (1, 1))
+    touch(mark)
+    assert mark.is_file()
+    assert not mark.is_symlink()
+    assert not victim.exists() or (victim.stat().st_mtime, victim.read_text()) == (1, "years of work")
+    os.utime(mark, (1, 1))
+    touch(mark)
+    assert mark.stat().st_mtime > 1
+
+
+def test_records_are_not_moved_about_in_a_folder_of_somebody_else(tmp_path: Path, path: Path) -> None:
+    (somebody := tmp_path / "somebody").mkdir()
+    (path.parent / ".recipes").symlink_to(somebody)
+    with pytest.raises(
+        UserError, match=r"\.recipes is a link that leads out of the results; put a folder in its place"
+    ):
+        mark_outdated(Plan(tiny(), Results("tiny", tmp_path / "results")))
 
 
 @pytest.mark.slow

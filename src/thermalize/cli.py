@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from thermalize.config.cluster import MOST_WORKERS
 from thermalize.config.load import load_experiment, schema_text
 from thermalize.runtime.errors import UserError, printable
 from thermalize.runtime.files import refused
@@ -34,15 +35,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+MOST_THREADS = 4096
+"""As many as the largest machines have cores; PyTorch begins them all at once."""
+
+
+def _folder(text: str) -> Path:
+    """A folder that was named; an empty name would be the working folder."""
+    if not str(text):
+        raise UserError("--results is empty; name a folder, such as results, or write . for the working folder")
+    return Path(text)
+
+
 Config = Annotated[Path, typer.Argument(help="configuration of the experiment (YAML)")]
-Root = Annotated[Path, typer.Option("--results", help="folder of all results")]
+Root = Annotated[Path, typer.Option("--results", parser=_folder, metavar="PATH", help="folder of all results")]
 EmulatorName = Annotated[str, typer.Option("--emulator", help="name under `emulators`")]
 DiffusionName = Annotated[str, typer.Option("--diffusion", help="name under `diffusion`")]
 StabilizerName = Annotated[
     str, typer.Option("--stabilizer", help="name under `rollouts.stabilizers`, or of a point of a sweep")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="one of `seeds`")]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the networks")]
+Threads = Annotated[int, typer.Option("--threads", min=1, max=MOST_THREADS, help="CPU threads of the networks")]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs that the scheduler granted")]
 RESULTS = Path("results")
 
@@ -84,7 +96,10 @@ def simulate(
     config: Config,
     split: Annotated[str, typer.Option("--split", help="train, valid or test")],
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="processes on this machine instead of the configured ones")
+        int | None,
+        typer.Option(
+            "--workers", min=1, max=MOST_WORKERS, help="processes on this machine instead of the configured ones"
+        ),
     ] = None,
     gpus: Gpus = None,
     root: Root = RESULTS,

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from thermalize.config.base import Line, Strict, quantity
 
-__all__ = ["DaskConfig", "JobQueueConfig"]
+__all__ = ["MOST_WORKERS", "DaskConfig", "JobQueueConfig"]
 
 MEMORY = r"(?!0+(\.0+)? ?\D)\d{1,12}(\.\d{1,6})? ?[kMGT]i?B"
 WALLTIME = r"\d{1,5}:[0-5]\d:[0-5]\d"

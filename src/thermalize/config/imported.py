@@ -12,8 +12,9 @@ from thermalize.config.simulation import MOST_FRAMES, MOST_MEMBERS
 from thermalize.config.systems import MOST_POINTS
 from thermalize.config.texts import is_url, url_fault
 
-__all__ = ["DimsConfig", "ImportConfig", "ImportSplitConfig", "PointsConfig", "SidesConfig"]
+__all__ = ["MOST_CHANNELS", "DimsConfig", "ImportConfig", "ImportSplitConfig", "PointsConfig", "SidesConfig"]
 
+MOST_CHANNELS = 1000
 TAKEN = ("member", "time", "channel", "x", "y", "level", "reverse_steps", "displacement", "drift", "rescaled")
 """Names of the coordinates of a store, and of the series that a rollout keeps beside the variable."""
 
@@ -77,7 +78,7 @@ class ImportConfig(Strict):
     channels: dict[Name, Line] | None = Field(
         None,
         min_length=1,
-        max_length=1000,
+        max_length=MOST_CHANNELS,
         description="name of every channel and the variable in the files that holds it",
     )
     long_name: Words | None = Field(None, description="the variable in words; that of the files when left out")

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
@@ -23,18 +23,23 @@ from thermalize.runtime.errors import UserError
 __all__ = [
     "exclusive",
     "explaining",
+    "open_lock",
     "read_bytes",
     "read_json",
     "refused",
     "remove",
     "replacing",
     "sync",
+    "touch",
     "write_bytes",
     "write_text",
 ]
 
 MOST = 1 << 26
 """Bytes of the largest file of ours that is read as a whole: a record of a hundred thousand shards has a tenth."""
+
+OTHERS = {errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.EISDIR}
+"""What the system says of a link, a pipe without a reader, a socket or a folder that is opened as a file."""
 
 REASONS = {
     errno.ENOSPC: "no space is left on the device; free some and run the same command again, finished work is kept",
@@ -90,16 +95,49 @@ def write_text(path: Path, data: str) -> None:
     write_bytes(path, data.encode())
 
 
-def read_bytes(path: Path, most: int = MOST) -> bytes | None:
+def touch(path: Path) -> None:
+    """Change the time of an empty plain file of ours to now, or make it; nothing is done to what a link leads to."""
+    with explaining(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _plain(path, os.O_WRONLY | os.O_CREAT)
+        if descriptor is not None:
+            with os.fdopen(descriptor, "wb"):
+                os.utime(descriptor)
+            return
+    write_text(path, "")
+
+
+def open_lock(path: Path) -> IO[bytes]:
+    """The plain file `path`, which is to be locked, made where there is none.
+
+    Raises:
+        UserError: a link stands there, which would be written through, a pipe, which would be waited for, or the like.
+    """
+    descriptor = _plain(path, os.O_RDWR | os.O_CREAT)
+    if descriptor is None:
+        raise UserError(f"{path} is no plain file, as a lock must be; delete it, then run the same command again")
+    return os.fdopen(descriptor, "r+b")
+
+
+def read_bytes(path: Path, most: int = MOST, head: int | None = None) -> bytes | None:
     """The contents of a plain file of ours; None where there is none, or a link, a pipe, a folder or what is larger.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
+        head: read no more than so many at its beginning, however many it has.
 
     Raises:
         UserError: the file is there but cannot be read, so that nobody can tell what it holds.
     """
     try:
-        if not stat.S_ISREG(path.lstat().st_mode) or path.stat().st_size > most:
+        descriptor = _plain(path, os.O_RDONLY)
+        if descriptor is None:
             return None
-        return path.read_bytes()
+        with os.fdopen(descriptor, "rb") as file:
+            if head is not None:
+                return file.read(head)
+            return file.read() if os.fstat(descriptor).st_size <= most else None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -111,6 +149,23 @@ def read_json(path: Path) -> Any:
     data = read_bytes(path)
     with suppress(ValueError, RecursionError):
         return None if data is None else json.loads(data)
+    return None
+
+
+def _plain(path: Path, flags: int) -> int | None:
+    """The descriptor of a plain file, told by what was opened, which waits for nobody and follows no link to a file.
+
+    None where something else is there; an OSError where nothing is, or it may not be opened.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in OTHERS:
+            return None
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
     return None
 
 
@@ -137,7 +192,9 @@ def explaining(path: Path, temporary: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = REASONS.get(error.errno or 0)
+        above = [str(each) for each in (*path.parents, *path.absolute().parents)]
+        nowhere = error.errno == errno.ENOENT and error.filename in above
+        reason = "no folder can be made there; choose another one" if nowhere else REASONS.get(error.errno or 0)
         if reason is None:
             raise
         named = path if error.filename in (None, str(temporary)) else error.filename
@@ -165,8 +222,7 @@ def exclusive(path: Path) -> Iterator[None]:
     lock = FileLock(name)
     with explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(name) and not stat.S_ISREG(name.lstat().st_mode):
-            raise UserError(f"{name} is no plain file, as a lock must be; delete it, then run the same command again")
+        open_lock(name).close()
         try:
             lock.acquire(timeout=0)
         except Timeout:

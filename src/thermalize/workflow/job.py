@@ -19,6 +19,7 @@ from thermalize.workflow.resolved import check_settings, refuse_other
 
 __all__ = ["SETTINGS", "load_job", "making", "run_package_of"]
 
+MOST_NAMES = 100
 SETTINGS: ContextVar[str | None] = ContextVar("settings", default=None)
 """Fingerprint of the settings that the workflow planned this job with; None where a stage is called by hand."""
 
@@ -61,9 +62,16 @@ def _placed(experiment: Experiment, root: Path) -> tuple[Experiment, Results]:
 
 
 def _refuse_unknown(experiment: Experiment, wildcards: Mapping[str, object]) -> None:
-    sections = {"emulator": "emulators", "diffusion": "diffusion", "stabilizer": "rollouts.stabilizers"}
+    sections = {
+        "emulator": "emulators",
+        "diffusion": "diffusion",
+        "stabilizer": "rollouts.stabilizers",
+        "seed": "seeds",
+    }
     for wildcard, section in sections.items():
         available = getattr(experiment, section.rpartition(".")[2])
         if wildcard in wildcards and wildcards[wildcard] not in available:
-            there = ", ".join(available) or "nothing"
+            names = [str(name) for name in available]
+            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            there = ", ".join(names[:MOST_NAMES]) + more if names else "nothing"
             raise UserError(f"{wildcards[wildcard]!r} is not under {section}; there is {there}")

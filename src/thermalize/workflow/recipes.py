@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from hashlib import sha256
@@ -23,7 +24,7 @@ from typing import Any
 
 from thermalize.config import Experiment, ImportConfig
 from thermalize.config.texts import is_url
-from thermalize.runtime.files import read_bytes, read_json, remove, write_text
+from thermalize.runtime.files import read_bytes, read_json, remove, touch, write_text
 from thermalize.store.fingerprint import code_of
 from thermalize.store.results import DIGEST, SUMS, Results
 from thermalize.truth.imported.paths import matches, stamp
@@ -214,7 +215,7 @@ class Plan:
                 aside.replace(path)
             if path.exists() and has_store(result.step):
                 kept = kept_of(self.paths, *_flat(result))
-                kept.touch() if status.current else remove(kept)
+                touch(kept) if status.current else remove(kept)
 
     def _look(self, result: Result) -> Status:
         path = record_of(self.paths, *_flat(result))
@@ -289,19 +290,20 @@ def _mapping(value: Any) -> dict[str, Any] | None:
 
 def _head(path: Path) -> bytes | None:
     """The digest that a manifest begins with."""
-    try:
-        with path.open("rb") as file:
-            return file.read(HEAD).splitlines()[1]
-    except (OSError, IndexError):
-        return None
+    with suppress(IndexError):
+        return (read_bytes(path, head=HEAD) or b"").splitlines()[1]
+    return None
 
 
 @cache
 def _digest(path: Path) -> str:
     try:
-        return f"sha256:{sha256(path.expanduser().read_bytes()).hexdigest()}"
+        path = path.expanduser()
+        if path.is_file():  # a pipe would be waited for
+            return f"sha256:{sha256(path.read_bytes()).hexdigest()}"
     except OSError:
-        return "missing"
+        pass
+    return "missing"
 
 
 def _differences(record: Mapping[str, Any], recipe: Recipe) -> Iterator[str]:

@@ -19,13 +19,16 @@ from typing import IO, Any
 from thermalize.config import Experiment
 from thermalize.config.load import load_experiment, resolved_yaml
 from thermalize.runtime.errors import UserError
-from thermalize.runtime.files import explaining, write_text
+from thermalize.runtime.files import explaining, open_lock, read_bytes, write_bytes, write_text
+from thermalize.store.ours import refuse_links
 from thermalize.workflow.recipes import Plan, settings_digest
 
 __all__ = ["check_settings", "hold_experiment", "mark_outdated", "refuse_other", "write_experiment"]
 
 FIRST, LAST = "# The experiment of ", ", with every default.\n"
 MOST_CHANGES = 3
+MOST_LINE = 10_000
+"""Bytes of the first line."""
 
 
 def write_experiment(experiment: Experiment, path: Path, source: str) -> str:
@@ -53,7 +56,8 @@ def mark_outdated(plan: Plan) -> None:
     path = plan.paths.config
     if not path.parent.is_dir():
         return
-    with explaining(path), _lock_of(path).open("ab") as lock, suppress(BlockingIOError):
+    refuse_links(plan.paths.folder, plan.paths.root)
+    with explaining(path), open_lock(_lock_of(path)) as lock, suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         plan.mark()
 
@@ -94,7 +98,7 @@ def refuse_other(now: Experiment, path: Path, source: Path, stage: str, wildcard
 def _written(experiment: Experiment, path: Path, source: str) -> tuple[IO[bytes], str]:
     with explaining(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _lock_of(path).open("ab")
+        lock = open_lock(_lock_of(path))
         try:
             return lock, _replace(experiment, path, source, lock)
         except BaseException:
@@ -116,8 +120,8 @@ def _replace(experiment: Experiment, path: Path, source: str, lock: IO[bytes]) -
             f"{path.parent} belongs to a run of {_source(path)} that is going on, and {source} has other settings"
             f" ({changes}); give one of the two another `name:`, or wait for the run to end"
         ) from None
-    if there is not None:
-        write_text(_kept(path), path.read_text(encoding="utf-8"))
+    if there is not None and (before := read_bytes(path)) is not None:
+        write_bytes(_kept(path), before)
     write_text(path, f"{FIRST}{_one_line(source)}{LAST}{resolved_yaml(experiment)}")
     load_experiment(path)  # what is written out may be too long to be read
     fcntl.flock(lock, fcntl.LOCK_SH)
@@ -146,8 +150,9 @@ def _readable(path: Path) -> Experiment | None:
 
 def _source(path: Path) -> str:
     """The file that the experiment came from, as the first line says."""
-    with suppress(OSError, UnicodeDecodeError), path.open(encoding="utf-8") as file:
-        line = file.readline(1000).removesuffix(LAST)
+    with suppress(UserError, UnicodeDecodeError):
+        line = (read_bytes(path, head=MOST_LINE) or b"").partition(b"\n")[0].decode() + "\n"
+        line = line.removesuffix(LAST)
         if line.startswith(FIRST) and line.isprintable():
             return line.removeprefix(FIRST)
     return "another configuration"

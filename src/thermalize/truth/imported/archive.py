@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -83,6 +85,8 @@ class Archive:
     chains: tuple[Chain, ...]
     begins: tuple[float, ...]
     """Time of the first frame of each chain."""
+    steps: tuple[float, ...]
+    """Time between two frames of the files, of each chain: that of the configuration is off by a little."""
 
     @property
     def lengths(self) -> list[int]:
@@ -92,9 +96,11 @@ class Archive:
 
     def pieces(self, row: Row, start: int, stop: int) -> Iterator[Piece]:
         """Where the frames start … stop−1 of a row lie, file by file."""
-        which, member = divmod(row.member, self.form.members)
-        chain, every = self.chains[which], self.config.every
-        frame, left = self._offset + (row.start + start) * every, stop - start
+        return self._pieces(row.member, self.raw(row, start), stop - start, self.config.every)
+
+    def _pieces(self, member: int, frame: int, left: int, every: int) -> Iterator[Piece]:
+        which, member = divmod(member, self.form.members)
+        chain = self.chains[which]
         while left:
             file, first = chain.find(frame)
             here = min(left, -(-(chain.ends[file] - frame) // every))
@@ -124,6 +130,28 @@ class Archive:
             )
         return values
 
+    def raw(self, row: Row, frame: int) -> int:
+        """Which frame of its files a frame of a row is, counted along the chain."""
+        return self._offset + (row.start + frame) * self.config.every
+
+    def raw_frames(self, member: int, start: int, stop: int) -> dict[int, np.ndarray]:
+        """Frames start … stop−1 of the files of a member, those that `every` skips among them, [channel, *grid].
+
+        Those that are not there, or hold what no frame may, are left out: nobody asks for them to be whole.
+        """
+        start, stop = max(0, start), min(stop, self.chains[member // self.form.members].ends[-1])
+        with suppress(UserError):
+            return dict(enumerate(self._read_raw(member, start, stop), start)) if start < stop else {}
+        found = {}
+        for frame in range(start, stop):
+            with suppress(UserError):
+                (found[frame],) = self._read_raw(member, frame, frame + 1)
+        return found
+
+    def _read_raw(self, member: int, start: int, stop: int) -> np.ndarray:
+        pieces = self._pieces(member, start, stop - start, 1)
+        return np.concatenate([read(each.path, self.config, each.member, each.part) for each in pieces])
+
     def look(self, row: Row) -> None:
         """Read the first and the last frame of a row in every file, where there are several; raises as `read` does."""
         pieces = list(self.pieces(row, 0, row.frames))
@@ -142,6 +170,16 @@ class Archive:
         chain = row.member // self.form.members
         step = self.config.frame_interval
         return self.begins[chain] + (self._offset / self.config.every + row.start) * step
+
+    def raw_begin(self, row: Row) -> float:
+        """The same by the times in the files."""
+        chain = row.member // self.form.members
+        return self.begins[chain] + self.raw(row, 0) * self.steps[chain]
+
+    def raw_at(self, row: Row, time: float) -> float:
+        """Which frame of its files a row has at a time, by the times in the files; between two frames a fraction."""
+        chain = row.member // self.form.members
+        return (time - self.begins[chain]) / self.steps[chain]
 
     @property
     def _offset(self) -> int:
@@ -168,7 +206,13 @@ def survey(config: ImportConfig) -> Archive:
     chains = [sorted(tracks, key=lambda track: float(track.times[0]))] if together else [[track] for track in tracks]
     for chain in chains:
         refuse_uneven(chain, config, first.reference, first.cell_methods)
-    return Archive(config, first, tuple(map(_chain, chains)), tuple(float(chain[0].times[0]) for chain in chains))
+    begins = tuple(float(chain[0].times[0]) for chain in chains)
+    return Archive(config, first, tuple(map(_chain, chains)), begins, tuple(map(_step, chains)))
+
+
+def _step(tracks: Sequence[Track]) -> float:
+    last = sum(len(track.times) for track in tracks) - 1
+    return float(tracks[-1].times[-1] - tracks[0].times[0]) / last
 
 
 def _chain(tracks: Sequence[Track]) -> Chain:
@@ -200,8 +244,10 @@ def _channels(field: xr.DataArray, config: ImportConfig, path: Place) -> tuple[s
     if dim not in field.coords:
         return tuple(f"{dim}{number}" for number in range(field.sizes[dim]))
     values = field[dim].to_numpy().tolist()
-    names = [value if isinstance(value, str) else f"{dim}={_short(value, values)}" for value in values]
-    twice = [name for name in names if names.count(name) > 1]
+    alike = Counter(f"{value:g}" for value in values if isinstance(value, int | float))
+    names = [value if isinstance(value, str) else f"{dim}={_short(value, alike)}" for value in values]
+    counts = Counter(names)
+    twice = [name for name in names if counts[name] > 1]
     if twice:
         raise UserError(
             f"{path}: two channels along {dim} are called {twice[0]}; give each a value of its own in {dim}"
@@ -209,13 +255,12 @@ def _channels(field: xr.DataArray, config: ImportConfig, path: Place) -> tuple[s
     return tuple(names)
 
 
-def _short(value: object, among: Sequence[object]) -> str:
-    """A number in six digits, or in all of them where six do not tell it from others."""
+def _short(value: object, alike: Mapping[str, int]) -> str:
+    """A number in six digits, or in all of them where six do not tell it from others; `alike` counts those of each."""
     if not isinstance(value, int | float):
         return str(value)
     short = f"{value:g}"
-    alike = [other for other in among if isinstance(other, int | float) and f"{other:g}" == short]
-    return short if len(alike) == 1 else repr(value)
+    return short if alike[short] == 1 else repr(value)
 
 
 def _refuse_units(field: xr.DataArray, config: ImportConfig, path: Place) -> None:

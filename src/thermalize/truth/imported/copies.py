@@ -1,15 +1,19 @@
 """Whether members are what they are taken for: trajectories of their own.
 
 A member of `valid` that goes on where one of `train` ends, or is a copy of it, makes every score of a model too good.
-Before anything is copied, the first and the last frames of all members are compared:
+Before anything is copied, the first and the last frames of all members are compared. x(k) are the frames of the files
+from the first to the last one that is used, k = 0 … T, also those that `every` skips:
 
     copy           x_i(0) = x_j(0)
-    overlap        x_i(0) = x_j(t) at the time t of member j at which i begins, for members that are files
-    continuation   x_i(0) = x_j(T); or i begins one frame interval after j ends, for members that are files; or
-                   ‖x_i(0) − (2 x_j(T) − x_j(T−1))‖ ≤ 3 ‖x_j(T) − (2 x_j(T−1) − x_j(T−2))‖, and far smaller than the
-                   distance between members that have nothing to do with each other
+    overlap        x_i(0) = x_j(k) for the first few k, or for the k of member j at the time at which i begins, for
+                   members that are files
+    continuation   x_i(0) = x_j(T+k) for the first few k, or the last few before; or i begins within one frame interval
+                   after j ends, for members that are files, and j has no other frame then; or, for the first few k,
+                   ‖x_i(0) − x_j(T) − k d‖ ≤ 3 k(k+1)/2 ‖d − d'‖ with d = x_j(T) − x_j(T−1), d' = x_j(T−1) − x_j(T−2),
+                   and far smaller than the distance between members that have nothing to do with each other
 
-The norm is over some thousand points. Members of one file that are shifted by many frames are not found.
+The norm is over some thousand points. Members that are shifted by many frames, and whose times do not say so, are not
+found.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,8 +36,17 @@ PROBES = 2048
 """Numbers of a frame that are compared."""
 CLOSE = 0.1
 """Of the distance between members that have nothing to do with each other."""
-NEAR = 1e-3
-"""Of a frame interval."""
+NEAR = 0.05
+"""Of the time between two frames of the files, by which times of single precision are off."""
+AROUND = 4
+"""Frames of the files beside the first and the last one that are compared, whatever their times."""
+
+
+class _Stop(NamedTuple):
+    """Some numbers of the last three frames, and of how many frames further on a member could begin."""
+
+    last: np.ndarray
+    further: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -41,15 +55,21 @@ class _Ends:
 
     member: int
     begin: float
-    """In frame intervals."""
+    """By the times in its files."""
     row: Row
     first: str
     """Digest of the first frame."""
     last: str
+    varies: bool
+    """Whether the first frame has more than one value, so that the same one elsewhere is no chance."""
+    early: tuple[str, ...]
+    """Digests of the frames after the first one."""
+    late: tuple[str, ...]
+    """Digests of the frames around the last one."""
     start: np.ndarray
     """Some numbers of the first frame."""
-    stop: np.ndarray
-    """The same numbers of the last three frames."""
+    stops: tuple[_Stop, ...]
+    """The end as the member has it, and as its files have it, which may go on a little."""
 
 
 def refuse_copies(archive: Archive, rows: Iterable[Row]) -> None:
@@ -67,17 +87,37 @@ def refuse_copies(archive: Archive, rows: Iterable[Row]) -> None:
 
 
 def _ends(archive: Archive, row: Row) -> _Ends:
-    first, last = archive.frames(row, 0, 1), archive.frames(row, max(0, row.frames - 3), row.frames)
-    stride = -(-first.size // PROBES)
+    first, last = archive.frames(row, 0, 1)[0], archive.frames(row, max(0, row.frames - 3), row.frames)
+    begin, end, every = archive.raw(row, 0), archive.raw(row, row.frames - 1), archive.config.every
+    beyond = min(every, AROUND)
+    early = archive.raw_frames(row.member, begin + 1, min(begin + AROUND, end) + 1)
+    late = archive.raw_frames(row.member, max(begin + 1, end - AROUND), end + beyond + 1)
+    stops = [_Stop(_some(last), (1,))] if len(last) == 3 else []
+    newest = min(max(late, default=end), end + beyond - 1)
+    if every > 1 and {newest - 2, newest - 1, newest} <= late.keys():
+        between = np.stack([late[frame] for frame in (newest - 2, newest - 1, newest)])
+        stops.append(_Stop(_some(between), tuple(range(1, end + beyond - newest + 1))))
     return _Ends(
         member=row.member,
-        begin=archive.begin(row) / archive.config.frame_interval,
+        begin=archive.raw_begin(row),
         row=row,
-        first=sha256(first[0].tobytes()).hexdigest(),
-        last=sha256(last[-1].tobytes()).hexdigest(),
-        start=first[0].ravel()[::stride].astype(np.float64),
-        stop=last.reshape(len(last), -1)[:, ::stride].astype(np.float64),
+        first=_digest(first),
+        last=_digest(last[-1]),
+        varies=bool((first != first.flat[0]).any()),
+        early=tuple(map(_digest, early.values())),
+        late=tuple(map(_digest, late.values())),
+        start=_some(first[None])[0],
+        stops=tuple(stops),
     )
+
+
+def _digest(frame: np.ndarray) -> str:
+    return sha256(frame.tobytes()).hexdigest()
+
+
+def _some(frames: np.ndarray) -> np.ndarray:
+    flat = frames.reshape(len(frames), -1)
+    return flat[:, :: -(-flat.shape[1] // PROBES)].astype(np.float64)
 
 
 def _refuse_same(archive: Archive, ends: list[_Ends]) -> None:
@@ -90,53 +130,68 @@ def _refuse_same(archive: Archive, ends: list[_Ends]) -> None:
                 f"{archive.name(each.member)} begins with the same frame as {archive.name(other)}: members must be "
                 "independent; leave one of them out, or what they have in common with spin_up"
             )
-    lasts = {each.last: each.member for each in ends}
     for each in ends:
-        if lasts.get(each.first, each.member) != each.member:
-            raise UserError(_continued(archive, each.member, lasts[each.first], "begins with the last frame of"))
+        if (other := begins.get(each.last, each.member)) != each.member:
+            raise UserError(_continued(archive, other, each.member, "begins with the last frame of"))
+    begins = {each.first: each.member for each in ends if each.varies}
+    for each in ends:
+        early, late = (
+            [begins[digest] for digest in found if begins.get(digest, each.member) != each.member]
+            for found in (each.early, each.late)
+        )
+        if early:
+            raise UserError(_overlap(archive, early[0], each.member))
+        if late:
+            raise UserError(_continued(archive, late[0], each.member, "begins with one of the last frames of"))
 
 
 def _refuse_in_time(archive: Archive, one: _Ends, other: _Ends) -> None:
     """`other` begins after `one`, by the times in the files."""
-    later = other.begin - one.begin
-    frame = round(later)
-    if frame == 0 or frame > one.row.frames or abs(later - frame) > NEAR:
+    at = archive.raw_at(one.row, other.begin)
+    frame, end, every = round(at), archive.raw(one.row, one.row.frames - 1), archive.config.every
+    if not archive.raw(one.row, 0) < frame <= end + every or abs(at - frame) > NEAR:
         return
-    if frame == one.row.frames:
-        words = "begins one frame interval after the end of"
-        raise UserError(_continued(archive, other.member, one.member, words))
-    start = archive.frames(one.row, frame, frame + 1)
-    if sha256(start[0].tobytes()).hexdigest() == other.first:
-        raise UserError(
-            f"{archive.name(other.member)} overlaps {archive.name(one.member)}: it begins with a frame of it; cut the "
-            "overlap out and write files: time, or leave one of them out"
-        )
+    there = archive.raw_frames(one.member, frame, frame + 1).get(frame)
+    same = there is not None and _digest(there) == other.first
+    if frame <= end and same and other.varies:
+        raise UserError(_overlap(archive, other.member, one.member))
+    if frame > end and (there is None or same):
+        how = "one frame interval" if frame == end + every else "less than one frame interval"
+        raise UserError(_continued(archive, other.member, one.member, f"begins {how} after the end of"))
 
 
 def _refuse_near(archive: Archive, ends: list[_Ends]) -> None:
     """Members that begin where another one would have gone on, to second order."""
-    known = [each for each in ends if len(each.stop) == 3]
-    if len(known) < 2:
+    if len(ends) < 2 or not any(each.stops for each in ends):
         return
-    starts = np.stack([each.start for each in known])
+    starts = np.stack([each.start for each in ends])
     spread = np.median([_size(one - other) for one, other in combinations(starts, 2)])
-    for each in known:
-        expected, before = 2 * each.stop[2] - each.stop[1], 2 * each.stop[1] - each.stop[0]
-        error = _size(each.stop[2] - before)
-        near = _size(starts - expected) <= min(3 * error, CLOSE * spread)
-        near[known.index(each)] = False
-        if near.any():
-            other = known[int(near.argmax())].member
-            raise UserError(_continued(archive, other, each.member, "goes on where the end leads of"))
+    for number, each in enumerate(ends):
+        for last, further in each.stops:
+            error = _size(last[2] - (2 * last[1] - last[0]))
+            for steps in further:
+                expected = last[2] + steps * (last[2] - last[1])
+                bound = 3 * error * steps * (steps + 1) / 2
+                near = _size(starts - expected) <= min(bound, CLOSE * spread)
+                near[number] = False
+                if near.any():
+                    other = ends[int(near.argmax())].member
+                    raise UserError(_continued(archive, other, each.member, "goes on where the end leads of"))
 
 
 def _size(difference: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((difference**2).mean(-1)))
 
 
+def _overlap(archive: Archive, member: int, before: int) -> str:
+    way = "cut the overlap out and write files: time, or leave" if archive.config.files == "member" else "leave"
+    return (
+        f"{archive.name(member)} overlaps {archive.name(before)}: it begins with a frame of it; {way} one of them out"
+    )
+
+
 def _continued(archive: Archive, member: int, before: int, words: str) -> str:
     return (
         f"{archive.name(member)} {words} {archive.name(before)}: it is its continuation and no member of its own; "
-        "join the "
-        "parts of each member to one trajectory, or leave out what follows at once"
+        "join the parts of each member to one trajectory, or leave out what follows at once"
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ import xarray as xr
 from upath import UPath
 
 from thermalize.config import ImportConfig
+from thermalize.config.imported import MOST_CHANNELS
+from thermalize.config.simulation import MOST_FRAMES, MOST_MEMBERS
+from thermalize.config.systems import MOST_POINTS
 from thermalize.runtime.errors import UserError
 from thermalize.store.location import Place
 from thermalize.store.netcdf import refuse_references
@@ -29,8 +33,12 @@ from thermalize.truth.imported.written import FILL, Stated, lowest_and_highest, 
 
 __all__ = ["fields", "opened", "read"]
 
-MOST_POINTS = 100_000_000
-"""Of a coordinate; a damaged header may speak of more than any memory holds."""
+MOST = {"time": MOST_FRAMES, "member": 3 * MOST_MEMBERS, "channel": MOST_CHANNELS, "y": MOST_POINTS, "x": MOST_POINTS}
+"""Values along the dimensions, in as many splits as there are; a header of a few bytes may speak of any number."""
+MOST_VALUES = 1_000_000_000
+"""Of a frame, which is held in memory."""
+MOST_LETTERS = 100_000
+"""Bytes of a text in a coordinate."""
 ADVICE = "fill or cut out missing values and land before the import"
 
 
@@ -48,13 +56,14 @@ def opened(path: Place, config: ImportConfig, highest: bool = False) -> Iterator
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset, stated = _open(path, names, highest)
-            usable = dataset.drop_vars(repeating(dataset, names, path))
+            usable = dataset.drop_vars({*repeating(dataset, names, path), *_foreign(dataset, config)})
     except UserError:
         raise
     except Exception as error:
         words = f"{path} cannot be opened as {kind} ({first_line(error)}); make or copy it again"
         raise UserError(words) from None
     with dataset:
+        _refuse_huge(usable, config, path)
         yield _with_coordinates(_stating(usable, stated, path), config, path)
 
 
@@ -87,6 +96,7 @@ def read(path: Place, config: ImportConfig, member: int, part: slice) -> np.ndar
 def _open(path: Place, names: list[str], highest: bool) -> tuple[xr.Dataset, dict[str, Stated] | None]:
     """The dataset as it is stored, and what a Zarr store states of its arrays."""
     plain: dict[str, Any] = {"chunks": None, "cache": False, "decode_times": False, "mask_and_scale": False}
+    plain["create_default_indexes"] = False  # they would be read here, however long
     if not _is_zarr(path):
         assert isinstance(path, Path)
         refuse_references(path)
@@ -114,14 +124,38 @@ def _is_zarr(path: Place) -> bool:
     return isinstance(path, UPath) or path.is_dir()
 
 
+def _foreign(dataset: xr.Dataset, config: ImportConfig) -> set[str]:
+    """Coordinates along dimensions that are none of ours, which would be read as a whole."""
+    ours = {*config.dims.model_dump(exclude_none=True).values()}
+    return {str(dim) for dim in dataset.sizes if dim in dataset.variables} - ours
+
+
+def _refuse_huge(dataset: xr.Dataset, config: ImportConfig, path: Place) -> None:
+    """Raise a `UserError` where more is spoken of than an import takes, before anything is built from it."""
+    dims = config.dims.model_dump(exclude_none=True)
+    sizes = {role: dataset.sizes.get(dim, 1) for role, dim in dims.items()}
+    for role, size in sizes.items():
+        if size > MOST[role]:
+            raise UserError(
+                f"{path}: {dims[role]} has {size} values, more than an import takes ({MOST[role]} along {role}); cut "
+                "out a part, or, where there are not so many, make or copy it again"
+            )
+    frame = prod(sizes.get(role, 1) for role in ("channel", "y", "x")) * len(config.channels or "1")
+    if frame > MOST_VALUES:
+        raise UserError(
+            f"{path}: a frame has {frame} values, more than an import takes ({MOST_VALUES}); import fewer channels, or "
+            "a coarser grid"
+        )
+
+
 def _with_coordinates(dataset: xr.Dataset, config: ImportConfig, path: Place) -> xr.Dataset:
     """The dataset with its coordinates along named dimensions in memory and decoded."""
     decoded = {}
     for dim in config.dims.model_dump(exclude_none=True).values():
         if dim not in dataset.coords or dataset[dim].dims != (dim,):
             continue
-        if dataset[dim].size > MOST_POINTS:
-            raise UserError(f"{path}: {dim} has {dataset[dim].size} points, more than can be; make or copy it again")
+        if dataset[dim].dtype.kind in "SUV" and dataset[dim].dtype.itemsize > MOST_LETTERS:
+            raise UserError(f"{path}: {dim} holds texts of {dataset[dim].dtype.itemsize} bytes; write shorter ones")
         if words := fault(dataset[dim].attrs):
             raise UserError(f"{path}: {dim}: {words}")
         try:

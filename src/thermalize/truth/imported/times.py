@@ -29,6 +29,10 @@ SECONDS = {
     **dict.fromkeys(("d", "day", "days"), 86400.0),
 }
 EPOCH = "2000-01-01"
+MOST_DATES = 10_000_000
+"""Of a file, which are read one by one."""
+MANY_DATES = 100_000
+"""Which take seconds to read."""
 UNEVEN = 0.05
 """Of a step: hours in single precision, as days from a distant date, are off by some hundredths; months by a tenth."""
 OFF = 1e-4
@@ -167,6 +171,16 @@ def _is_dated(time: xr.DataArray) -> bool:
 
 def _dates(time: xr.DataArray, config: ImportConfig, path: Place) -> np.ndarray:
     unit = _seconds(config, f"{path}: {time.name} holds dates")
+    if time.size > MOST_DATES:
+        raise UserError(
+            f"{path}: {time.name} holds {time.size} dates, more than are read ({MOST_DATES}); write several files, or "
+            "numbers without a date"
+        )
+    if time.size > MANY_DATES and not (later := _increasing(time.to_numpy())).all():
+        raise UserError(
+            f"{path}: frame {int(later.argmin()) + 1} of {time.name} does not come after the frame before; times must "
+            "increase: make or copy the file again"
+        )
     _refuse_months(str(time.attrs.get("units", "")).split(" since ")[0], f"{path}: {time.name} counts")
     coder = xr.coders.CFDatetimeCoder(use_cftime=True)
     try:
@@ -181,6 +195,10 @@ def _dates(time: xr.DataArray, config: ImportConfig, path: Place) -> np.ndarray:
             "minutes or seconds, as in days since 2000-01-01"
         ) from None
     return np.asarray(microseconds.astype(np.float64) / 1e6 / unit)
+
+
+def _increasing(times: np.ndarray) -> np.ndarray:
+    return np.asarray(times[1:] > times[:-1])
 
 
 def _calendar(time: xr.DataArray) -> str:
