@@ -25,7 +25,7 @@ WORDS = {
     "--stabilizer": "thermalized",
     "--name": "spectra",
 }
-WRITING = sorted(set(NAMES) - {"doctor", "schema", "show", "verify"})
+WRITING = sorted(set(NAMES) - {"doctor", "schema", "show", "verify", "why"})
 """Commands that write below `--results`."""
 
 
@@ -51,6 +51,7 @@ def arguments(name: str, results: Path, config: Path = TINY) -> list[str]:
     """A command on the experiment `tiny` below the folder `results`."""
     found, folder = [name], results / "tiny"
     files = {"config": [config], "configs": [config], "table": [folder / "tables" / "summary.csv"], "paths": [folder]}
+    files["results"] = [folder]
     for parameter in typer.main.get_command(app).commands[name].params:
         option = parameter.opts[0]
         if parameter.param_type_name == "argument":

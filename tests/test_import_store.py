@@ -281,7 +281,7 @@ def test_memory_does_not_grow_with_the_length_of_the_files(tmp_path: Path) -> No
     for frames in (40, 400):
         path = write(ocean(np.tile(waves(40, 16), (frames // 40, 1, 4, 4))), tmp_path / f"{frames}.nc")
         config = experiment(path, splits=splits((1, frames - 10), (1, 2), (2, 2)), shard_frames=10)
-        source, _ = thermalize.truth.simulate.source_of(config, "train", tmp_path)
+        source = thermalize.truth.simulate.source_of(config, "train", tmp_path)
         block = Block(config, "train", 0, tmp_path / f"{frames}.zarr.partial", "f", source)
         Ledger(block.partial, "f").begin(source.layout)
         tracemalloc.start()

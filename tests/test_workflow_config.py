@@ -157,18 +157,67 @@ def test_snakemake_has_words_of_its_own_for_files_on_its_command_line(tmp_path: 
     assert "Traceback" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("given", ["yaml.safe_load(open({path!r}))", "config"])
-def test_a_module_is_refused_in_one_sentence(tmp_path: Path, given: str) -> None:
-    (tmp_path / "mine.smk").write_text(
-        f"import yaml\nconfigfile: {str(TINY)!r}\n"
-        f"module th:\n    snakefile: {str(ROOT / 'Snakefile')!r}\n    config: {given.format(path=str(TINY))}\n"
-        "use rule * from th as th_*\n"
-    )
-    done = workflow(tmp_path, "--snakefile", "mine.smk", "--dry-run")
+IMPORTER = """
+import yaml
+
+configfile: "own.yaml"
+
+module turbulence:
+    snakefile: {snakefile!r}
+{given}
+use rule * from turbulence as turbulence_*
+
+rule simulate:
+    output: "mine.txt"
+    shell: "echo {{config[mine]}} > {{output}}"
+
+rule everything:
+    default_target: True
+    input: "mine.txt", rules.turbulence_all.input
+"""
+
+
+def importer(folder: Path, given: str = "    config: config['experiment']") -> Path:
+    """A workflow with a rule, a configuration and a hook of its own, which imports this one."""
+    own = {"mine": 3, "experiment": yaml.safe_load(TINY.read_text())}
+    (folder / "own.yaml").write_text(yaml.safe_dump(own))
+    path = folder / "mine.smk"
+    path.write_text(IMPORTER.format(snakefile=str(ROOT / "Snakefile"), given=f"{given}\n"))
+    return path
+
+
+def test_a_workflow_that_imports_this_one_plans_it_beside_its_own_rules(tmp_path: Path) -> None:
+    done = workflow(tmp_path, "--snakefile", str(importer(tmp_path)), "--dry-run")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for rule in ("turbulence_simulate", "turbulence_rollout", "turbulence_figure_spectra", "simulate", "everything"):
+        assert re.search(rf"^{rule} +\d+$", done.stdout + done.stderr, re.MULTILINE), rule
+
+
+def test_a_module_without_an_experiment_reads_that_of_the_folder(tmp_path: Path) -> None:
+    path = importer(tmp_path, given="")
+    done = workflow(tmp_path, "--snakefile", str(path), "--dry-run")
+    assert "config.yaml does not exist" in done.stderr
+    (tmp_path / "config.yaml").write_text(TINY.read_text().replace("name: tiny", "name: other"))
+    done = workflow(tmp_path, "--snakefile", str(path), "--dry-run")
+    assert "results/other/tables/summary.csv" in done.stdout + done.stderr
+
+
+def test_what_is_wrong_with_the_experiment_of_a_module_is_one_sentence(tmp_path: Path) -> None:
+    done = workflow(tmp_path, "--snakefile", str(importer(tmp_path, "    config: {'name': 'a'}")), "--dry-run")
     assert done.returncode != 0
-    assert done.stderr.splitlines()[-1] == (
-        "Error: thermalize cannot be imported with `module:` yet; run its Snakefile by itself, with --snakefile"
-    )
+    assert "Error: config of the module turbulence" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_workflow_that_imports_this_one_runs_it(tmp_path: Path) -> None:
+    targets = ("mine.txt", "results/tiny/simulation/valid.manifest.json")
+    run = ("--snakefile", str(importer(tmp_path)), "--cores", "2", *targets)
+    done = workflow(tmp_path, *run)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "mine.txt").read_text() == "3\n"
+    assert (tmp_path / targets[1]).is_file()
+    assert "Nothing to be done" in workflow(tmp_path, *run).stderr
 
 
 def checkout(folder: Path) -> Path:

@@ -47,6 +47,8 @@ def _plan(path: Path, config: Path | None) -> Plan:
         paths = Results(folder.name, folder.parent)
         if paths.config.is_file():
             return Plan(load_experiment(config or paths.config), paths)
+    if not path.exists():
+        raise UserError(f"{path} does not exist, nor the config.yaml of an experiment above it; run the workflow first")
     raise UserError(f"{path} does not lie below a folder with the config.yaml of an experiment, as results/NAME has it")
 
 
