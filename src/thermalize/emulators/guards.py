@@ -1,0 +1,161 @@
+"""What some of torch's functions take for granted of their arguments, checked before they run.
+
+Within torch each is called by one that has made sure of it. A program calls them as it likes; where the sizes, places or
+scales that it names do not fit the tensors beside them, they would read or write memory that is not theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thermalize.runtime.errors import UserError
+
+__all__ = ["bound", "guarded"]
+
+Arguments = Mapping[str, Any]
+Guard = Callable[[Arguments], bool]
+MOST_SCALE = 1024
+"""Of an image to another one, either way: places are whole numbers, which what is far larger does not fit into."""
+SCALES = ("scale_factors", "scales", "scales_d", "scales_h", "scales_w")
+
+
+def guarded(function: Any) -> Callable[..., Any]:
+    """The operation, which raises UserError where its arguments are not such as it takes for granted.
+
+    Memory that torch would leave as it finds it holds zeros.
+    """
+    name, names = function.name(), {each.name for each in function._schema.arguments}
+    guards = [guard for pattern, guard in GUARDS.items() if pattern in name]
+    if names & set(SCALES):
+        guards.append(_scales)
+    if not guards and "empty" not in name:
+        return function  # type: ignore[no-any-return]
+
+    @wraps(function)
+    def call(*given: Any, **named: Any) -> Any:
+        arguments = bound(function, given, named)
+        for guard in guards:
+            if not guard(arguments):
+                raise UserError(f"it calls {function} with arguments that do not fit each other")
+        result = function(*given, **named)
+        return result.zero_() if "empty" in name else result
+
+    call._schema, call.tags = function._schema, function.tags  # type: ignore[attr-defined]
+    return call
+
+
+def bound(function: Any, given: tuple[Any, ...] | list[Any], named: Arguments) -> dict[str, Any]:
+    """The arguments of a call by their names in the schema of the operation."""
+    schema = function._schema.arguments
+    defaults = {each.name: each.default_value for each in schema if each.has_default_value()}
+    return {**defaults, **{each.name: value for each, value in zip(schema, given, strict=False)}, **named}
+
+
+def _strided(arguments: Arguments) -> bool:
+    """The last number of the view lies in the memory of the tensor."""
+    tensor = next(value for value in arguments.values() if isinstance(value, Tensor))
+    size, stride, offset = arguments["size"], arguments["stride"], arguments.get("storage_offset")
+    offset = tensor.storage_offset() if offset is None else offset
+    if len(size) != len(stride) or min([0, *size, *stride, offset]) < 0:
+        return False
+    last = offset + sum((points - 1) * step for points, step in zip(size, stride, strict=True))
+    return prod(size) == 0 or (last + 1) * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _scales(arguments: Arguments) -> bool:
+    values = [arguments.get(name) for name in SCALES]
+    flat = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    return all(each is None or 1 / MOST_SCALE <= each <= MOST_SCALE for each in flat)
+
+
+def _batch_norm(arguments: Arguments) -> bool:
+    x = arguments["input"]
+    vectors = (arguments.get(name) for name in ("weight", "bias", "running_mean", "running_var"))
+    return x.ndim >= 2 and all(each is None or each.shape == x.shape[1:2] for each in vectors)
+
+
+def _group_norm(arguments: Arguments) -> bool:
+    x, sizes, group = arguments["input"], [arguments[name] for name in ("N", "C", "HxW")], arguments["group"]
+    vectors = (arguments["weight"], arguments["bias"])
+    return (
+        min(*sizes, group) > 0
+        and x.ndim >= 2
+        and list(x.shape[:2]) == sizes[:2]
+        and prod(sizes) == x.numel()
+        and all(each is None or list(each.shape) == sizes[1:2] for each in vectors)
+    )
+
+
+def _weight_norm(arguments: Arguments) -> bool:
+    v, g, dim = (arguments[name] for name in ("v", "g", "dim"))
+    return -1 <= dim < v.ndim and g.numel() == (1 if dim == -1 else v.shape[dim]) and g.ndim in (0, v.ndim)
+
+
+def _fused_weight_norm(arguments: Arguments) -> bool:
+    return arguments["dim"] in (0, arguments["v"].ndim - 1)
+
+
+def _attention(arguments: Arguments) -> bool:
+    q, k, v, mask = (arguments[name] for name in ("query", "key", "value", "attn_mask"))
+    if not (q.ndim == k.ndim == v.ndim == 4 and k.shape == v.shape and (*q.shape[:2], q.shape[3]) == _heads(k)):
+        return False
+    scores = (*q.shape[:3], k.shape[2])
+    return mask is None or all(each in (1, of) for each, of in zip(mask.shape[::-1], scores[::-1], strict=False))
+
+
+def _heads(x: Tensor) -> tuple[int, ...]:
+    return (*x.shape[:2], x.shape[3])
+
+
+def _half_spectrum(arguments: Arguments) -> bool:
+    """As many frequencies as real values of that number have."""
+    x, dim = next(value for value in arguments.values() if isinstance(value, Tensor)), arguments["dim"]
+    return bool(dim) and x.shape[dim[-1]] == arguments["last_dim_size"] // 2 + 1
+
+
+def _pivots(arguments: Arguments) -> bool:
+    """Rows of the matrix, one for each."""
+    matrix, pivots = (
+        next(arguments[name] for name in names if name in arguments)
+        for names in (("LU", "LU_data"), ("pivots", "LU_pivots"))
+    )
+    rows, columns = matrix.shape[-2:]
+    return (
+        pivots.dtype == torch.int32
+        and pivots.shape == (*matrix.shape[:-2], min(rows, columns))
+        and (pivots.numel() == 0 or (int(pivots.min()) >= 1 and int(pivots.max()) <= rows))
+    )
+
+
+def _grid(arguments: Arguments) -> bool:
+    return arguments["interpolation_mode"] in (0, 1, 2) and arguments["padding_mode"] in (0, 1, 2)
+
+
+def _reinterpreted(arguments: Arguments) -> bool:
+    """No truth value is made of a byte that is neither 0 nor 1."""
+    tensor = next(value for value in arguments.values() if isinstance(value, Tensor))
+    return arguments["dtype"] != torch.bool or tensor.dtype == torch.bool
+
+
+GUARDS: dict[str, Guard] = {
+    "as_strided": _strided,
+    "native_batch_norm": _batch_norm,
+    "native_group_norm": _group_norm,
+    "_weight_norm": _weight_norm,
+    "_weight_norm_interface": _fused_weight_norm,
+    "flash_attention_for_cpu": _attention,
+    "fft_c2r": _half_spectrum,
+    "lu_solve": _pivots,
+    "lu_unpack": _pivots,
+    "grid_sampler": _grid,
+    "view.dtype": _reinterpreted,
+    "view_copy.dtype": _reinterpreted,
+    "view_of_dtype": _reinterpreted,
+}
+"""By a part of the name."""
