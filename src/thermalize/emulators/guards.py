@@ -1,7 +1,7 @@
 """What some of torch's functions take for granted of their arguments, checked before they run.
 
-Within torch each is called by one that has made sure of it. A program calls them as it likes; where the sizes, places or
-scales that it names do not fit the tensors beside them, they would read or write memory that is not theirs.
+Within torch each is called by one that has made sure of it. A program calls them as it likes; where the sizes, places
+or scales that it names do not fit the tensors beside them, they would read or write memory that is not theirs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def guarded(function: Any) -> Callable[..., Any]:
     if names & set(SCALES):
         guards.append(_scales)
     if not guards and "empty" not in name:
-        return function  # type: ignore[no-any-return]
+        return function
 
     @wraps(function)
     def call(*given: Any, **named: Any) -> Any:
@@ -77,7 +77,9 @@ def _scales(arguments: Arguments) -> bool:
 def _batch_norm(arguments: Arguments) -> bool:
     x = arguments["input"]
     vectors = (arguments.get(name) for name in ("weight", "bias", "running_mean", "running_var"))
-    return x.ndim >= 2 and all(each is None or each.shape == x.shape[1:2] for each in vectors)
+    running = [arguments.get(name) is not None for name in ("running_mean", "running_var")]
+    enough = all(running) or (arguments.get("training", False) is True and not any(running))
+    return x.ndim >= 2 and enough and all(each is None or each.shape == x.shape[1:2] for each in vectors)
 
 
 def _group_norm(arguments: Arguments) -> bool:
@@ -101,6 +103,26 @@ def _fused_weight_norm(arguments: Arguments) -> bool:
     return arguments["dim"] in (0, arguments["v"].ndim - 1)
 
 
+def _lstm(arguments: Arguments) -> bool:
+    """Weights and biases of all gates for every layer and direction, without projections."""
+    x, hidden, weights = arguments["input"], arguments["hx"], arguments["params"]
+    layers, directions = arguments["num_layers"], 1 + arguments["bidirectional"]
+    each = 4 if arguments["has_biases"] else 2
+    if x.ndim != 3 or len(hidden) != 2 or len(weights) != layers * directions * each or layers < 1:
+        return False
+    size = hidden[0].shape[-1]
+    members = x.shape[0 if arguments["batch_first"] else 1]
+    wanted = [(4 * size, x.shape[2]), (4 * size, size), (4 * size,), (4 * size,)]
+    deeper = [(4 * size, directions * size), *wanted[1:]]
+    shapes = [*wanted[:each] * directions, *deeper[:each] * (directions * (layers - 1))]
+    return (
+        all(state.shape == (layers * directions, members, size) for state in hidden)
+        and [tuple(weight.shape) for weight in weights] == shapes
+        and {tensor.dtype for tensor in (*hidden, *weights)} == {x.dtype}
+        and x.is_floating_point()
+    )
+
+
 def _attention(arguments: Arguments) -> bool:
     q, k, v, mask = (arguments[name] for name in ("query", "key", "value", "attn_mask"))
     if not (q.ndim == k.ndim == v.ndim == 4 and k.shape == v.shape and (*q.shape[:2], q.shape[3]) == _heads(k)):
@@ -113,10 +135,16 @@ def _heads(x: Tensor) -> tuple[int, ...]:
     return (*x.shape[:2], x.shape[3])
 
 
+def _transformed(arguments: Arguments) -> bool:
+    """Axes of the tensor, each once."""
+    x, dim = arguments["self"], arguments["dim"]
+    return set(dim) <= set(range(-x.ndim, x.ndim)) and len({each % x.ndim for each in dim}) == len(dim)
+
+
 def _half_spectrum(arguments: Arguments) -> bool:
     """As many frequencies as real values of that number have."""
-    x, dim = next(value for value in arguments.values() if isinstance(value, Tensor)), arguments["dim"]
-    return bool(dim) and x.shape[dim[-1]] == arguments["last_dim_size"] // 2 + 1
+    x, dim = arguments["self"], arguments["dim"]
+    return bool(dim) and _transformed(arguments) and x.shape[dim[-1]] == arguments["last_dim_size"] // 2 + 1
 
 
 def _pivots(arguments: Arguments) -> bool:
@@ -147,9 +175,12 @@ GUARDS: dict[str, Guard] = {
     "as_strided": _strided,
     "native_batch_norm": _batch_norm,
     "native_group_norm": _group_norm,
+    "lstm.input": _lstm,
     "_weight_norm": _weight_norm,
     "_weight_norm_interface": _fused_weight_norm,
     "flash_attention_for_cpu": _attention,
+    "fft_c2c": _transformed,
+    "fft_r2c": _transformed,
     "fft_c2r": _half_spectrum,
     "lu_solve": _pivots,
     "lu_unpack": _pivots,

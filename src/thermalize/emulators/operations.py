@@ -7,11 +7,11 @@ run commands, read and write files. Here a name stands for
     torch.ops.higher_order.*              branches and loops
     _operator.*, math.trunc, torch.sym_*  arithmetic of sizes
 
-Many of torch's functions are written for one caller that has checked their arguments, and read or write any memory where
-they are given others. Those are no operations of a program: what is named so (unsafe, backward, strided and empty), what
-takes an argument that turns checks off, and those of a list that was found by running all with arguments that do not fit.
-Of some the ordinary networks have need; these are run as their checked counterparts, or after a check of their arguments
-(`thermalize.emulators.guards`).
+Many of torch's functions are written for one caller that has checked their arguments, and read or write any memory
+where they are given others. Those are no operations of a program: what is named so (unsafe, backward, strided and
+empty), what takes an argument that turns checks off, and those of a list that was found by running them with arguments
+that do not fit. Some are what ordinary networks need; these are run as their checked counterparts, or after a check of
+their arguments (`thermalize.emulators.guards`).
 
 Sizes may be expressions. They describe the program and are not needed to run it, so that they are never evaluated;
 those that are not made of what torch writes are refused all the same.
@@ -56,7 +56,8 @@ _PRIVATE = (
     "_functional_assert_async _functional_assert_scalar _fused_rms_norm _linalg_det _linalg_eigh _linalg_slogdet "
     "_linalg_solve_ex _linalg_svd _local_scalar_dense _native_batch_norm_legit _native_batch_norm_legit_functional "
     "_native_batch_norm_legit_no_training _neg_view _prelu_kernel _safe_softmax _scaled_dot_product_attention_math "
-    "_scaled_dot_product_flash_attention_for_cpu _shape_as_tensor _to_copy _unique2 _upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_nearest_exact1d "
+    "_scaled_dot_product_flash_attention_for_cpu _shape_as_tensor _to_copy _unique2 "
+    "_upsample_bicubic2d_aa _upsample_bilinear2d_aa _upsample_nearest_exact1d "
     "_upsample_nearest_exact2d _upsample_nearest_exact3d _weight_norm _weight_norm_interface"
 )
 PRIVATE = frozenset(_PRIVATE.split())
@@ -73,8 +74,8 @@ UNCHECKED = re.compile(
     "embedding_renorm|fractional_max_pool|batch_norm_(elemt|gather|stats|update)|^(slow_|thnn_)|"
     "^(ctc_loss|segment_reduce|linalg_ldl_solve|slice_inverse|_stack)$"
 )
-UNCHECKING = re.compile("unsafe|check_(?!errors)\\w+")
-"""Arguments that turn checks off."""
+UNCHECKING = re.compile("unsafe|check_(?!errors)\\w+|batch_sizes")
+"""Arguments that turn checks off, or are believed."""
 CHECKED: dict[str, Callable[..., Any]] = {
     "_unsafe_view.default": torch.ops.aten.view.default,
     "_unsafe_index.Tensor": torch.ops.aten.index.Tensor,
