@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thermalize.emulators.guards import guarded
+from thermalize.emulators.guards import within
 from thermalize.emulators.program import DTYPES
 from thermalize.runtime.errors import UserError
 
@@ -87,13 +87,13 @@ class Archive:
         return found
 
     def _members(self, data: bytes) -> Iterator[tuple[str, bytes]]:
-        seen: set[str] = set()
+        seen, size = set[str](), 0
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > len(data):
-                raise UserError(f"{self.path} is damaged: its parts are larger than the file; export it again")
             for member in archive.infolist():
                 name = member.filename.partition("/")[2]
                 self._check(member, name, seen)
+                if (size := size + member.file_size) > len(data):
+                    raise UserError(f"{self.path} is damaged: its parts are larger than the file; export it again")
                 seen.add(name)
                 if not name.startswith(("data/sample_inputs/", "extra/")):
                     yield name, archive.read(member)
@@ -124,4 +124,7 @@ def _numbers(content: bytes, meta: Mapping[str, Any]) -> Tensor:
 
 def _strided(numbers: Tensor, meta: Mapping[str, Any]) -> Tensor:
     sizes, strides = ([each["as_int"] for each in meta[key]] for key in ("sizes", "strides"))
-    return guarded(torch.ops.aten.as_strided.default)(numbers, sizes, strides, meta["storage_offset"]["as_int"])
+    offset = meta["storage_offset"]["as_int"]
+    if not within(numbers, sizes, strides, offset):
+        raise UserError("it holds a tensor of more numbers than there are in its file; export it again")
+    return torch.as_strided(numbers, sizes, strides, offset)

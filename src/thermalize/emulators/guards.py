@@ -6,7 +6,7 @@ or scales that it names do not fit the tensors beside them, they would read or w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from math import prod
 from typing import Any
@@ -16,9 +16,10 @@ from torch import Tensor
 
 from thermalize.runtime.errors import UserError
 
-__all__ = ["bound", "guarded"]
+__all__ = ["bound", "guarded", "refuse_numbers_of_types", "within"]
 
 Arguments = Mapping[str, Any]
+TYPES = {"ScalarType": torch.dtype, "Layout": torch.layout, "MemoryFormat": torch.memory_format}
 Guard = Callable[[Arguments], bool]
 MOST_SCALE = 1024
 """Of an image to another one, either way: places are whole numbers, which what is far larger does not fit into."""
@@ -57,15 +58,32 @@ def bound(function: Any, given: tuple[Any, ...] | list[Any], named: Arguments) -
     return {**defaults, **{each.name: value for each, value in zip(schema, given, strict=False)}, **named}
 
 
-def _strided(arguments: Arguments) -> bool:
-    """The last number of the view lies in the memory of the tensor."""
-    tensor = next(value for value in arguments.values() if isinstance(value, Tensor))
-    size, stride, offset = arguments["size"], arguments["stride"], arguments.get("storage_offset")
-    offset = tensor.storage_offset() if offset is None else offset
+def refuse_numbers_of_types(function: Any, given: Sequence[Any], named: Arguments) -> None:
+    """Raises UserError where a type is given by a number, which torch takes for one of its own without a look."""
+    if not hasattr(function, "_schema"):
+        return
+    schema = function._schema.arguments
+    values = {**{each.name: value for each, value in zip(schema, given, strict=False)}, **named}
+    for argument in schema:
+        value = values.get(argument.name)
+        types = [known for name, known in TYPES.items() if name in str(argument.real_type)]
+        if types and value is not None and not isinstance(value, types[0]):
+            raise UserError(f"it calls {function._schema.name} with {str(value)[:200]!r} for {argument.name!r}")
+
+
+def within(tensor: Tensor, size: Sequence[int], stride: Sequence[int], offset: int) -> bool:
+    """Whether the last number of such a view lies in the memory of the tensor."""
     if len(size) != len(stride) or min([0, *size, *stride, offset]) < 0:
         return False
     last = offset + sum((points - 1) * step for points, step in zip(size, stride, strict=True))
     return prod(size) == 0 or (last + 1) * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _strided(arguments: Arguments) -> bool:
+    tensor = next(value for value in arguments.values() if isinstance(value, Tensor))
+    offset = arguments.get("storage_offset")
+    offset = tensor.storage_offset() if offset is None else offset
+    return within(tensor, arguments["size"], arguments["stride"], offset)
 
 
 def _scales(arguments: Arguments) -> bool:

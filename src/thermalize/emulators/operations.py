@@ -72,7 +72,7 @@ MEDDLING = re.compile(
 UNCHECKED = re.compile(
     "unsafe|backward|jvp|overrideable|empty_strided|copy_strided|reshape_alias|rrelu_with_noise|embedding_bag|"
     "embedding_renorm|fractional_max_pool|batch_norm_(elemt|gather|stats|update)|^(slow_|thnn_)|"
-    "^(ctc_loss|segment_reduce|linalg_ldl_solve|slice_inverse|_stack)$"
+    "^(ctc_loss|segment_reduce|range|linalg_ldl_solve|slice_inverse|_stack)$"
 )
 UNCHECKING = re.compile("unsafe|check_(?!errors)\\w+|batch_sizes")
 """Arguments that turn checks off, or are believed."""

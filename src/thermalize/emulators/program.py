@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from thermalize.emulators.guards import bound
+from thermalize.emulators.guards import bound, refuse_numbers_of_types
 from thermalize.emulators.operations import operation
 from thermalize.emulators.purity import MEND, refuse_random, written
 from thermalize.runtime.errors import UserError
@@ -129,6 +129,7 @@ def _node(node: Mapping[str, Any]) -> Node:
             arguments.append(value)
         else:
             named[str(each["name"])] = value
+    refuse_numbers_of_types(function, arguments, named)
     refuse_random(function, arguments, named)
     if any(isinstance(each, Graph) and each.written for each in arguments):
         raise UserError(f"a branch or loop of it writes into what it is given; {MEND}")
