@@ -421,7 +421,7 @@ def test_arguments_that_lead_out_of_the_memory_are_refused_before_they_are_follo
 def test_a_type_is_never_a_number_that_torch_would_take_for_one(target, sound, tmp_path):
     named = {"self": X, "dtype": {"as_int": 999}}
     arguments = named if target == "aten.sum.default" else {"type1": {"as_int": 999}, "type2": {"as_int": 6}}
-    with pytest.raises(UserError, match="with '999' for '(dtype|type1)'"):
+    with pytest.raises(UserError, match=r"with '999' for '(dtype|type1)'"):
         load_program(Path("a.pt2"), rewritten(sound, lambda content: called(target, **arguments)(content, tmp_path)))
 
 
