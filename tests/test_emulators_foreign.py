@@ -178,12 +178,11 @@ class Counting(torch.nn.Module):
 class Remembering(torch.nn.Module):
     """What no list of tensors shows."""
 
-    last: torch.Tensor | float = 0.0
+    calls = 0
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
-        y = u + 0.1 * self.last
-        self.last = u.mean()
-        return y
+        self.calls += 1
+        return u + 0.1 * self.calls
 
 
 class Mixing(torch.nn.Module):
