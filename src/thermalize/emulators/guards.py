@@ -81,8 +81,8 @@ def within(tensor: Tensor, size: Sequence[int], stride: Sequence[int], offset: i
 
 def _strided(arguments: Arguments) -> bool:
     tensor = next(value for value in arguments.values() if isinstance(value, Tensor))
-    offset = arguments.get("storage_offset")
-    offset = tensor.storage_offset() if offset is None else offset
+    given = arguments.get("storage_offset")
+    offset = int(tensor.storage_offset() if given is None else given)
     return within(tensor, arguments["size"], arguments["stride"], offset)
 
 
