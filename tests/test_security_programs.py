@@ -388,6 +388,9 @@ BEYOND = {
     "aten._fft_c2c.default": {
         "self": X, "dim": ints(2**40), "normalization": {"as_int": 0}, "forward": {"as_bool": True},
     },
+    "aten._fft_r2c.default": {
+        "self": X, "dim": ints(2, -2), "normalization": {"as_int": 0}, "onesided": {"as_bool": True},
+    },
     "aten._fft_c2r.default": {
         "self": X, "dim": ints(2), "normalization": {"as_int": 0}, "last_dim_size": {"as_int": 10**6},
     },

@@ -154,9 +154,9 @@ def _heads(x: Tensor) -> tuple[int, ...]:
 
 
 def _transformed(arguments: Arguments) -> bool:
-    """Axes of the tensor, each once."""
-    x, dim = arguments["self"], arguments["dim"]
-    return set(dim) <= set(range(-x.ndim, x.ndim)) and len({each % x.ndim for each in dim}) == len(dim)
+    """Axes of the tensor, counted from the first, each once."""
+    dim, axes = arguments["dim"], range(arguments["self"].ndim)
+    return set(dim) <= set(axes) and len(set(dim)) == len(dim) and arguments.get("normalization", 0) in (0, 1, 2)
 
 
 def _half_spectrum(arguments: Arguments) -> bool:
