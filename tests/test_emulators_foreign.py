@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -161,3 +163,118 @@ def test_an_emulator_with_shared_weights_is_kept(project, monkeypatch):
     assert torch.equal(first, second)
     expected = first * (first + stored["network.0.bias"]) + stored["network.1.bias"]
     torch.testing.assert_close(thermalize.load_emulator(folder, trust_code=True).step(torch.ones(1, 1, 1)), expected)
+
+
+class Counting(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1), persistent=False)
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return u.clone()
+
+
+class Remembering(torch.nn.Module):
+    """What no list of tensors shows."""
+
+    calls = 0
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return u + 0.1 * self.calls
+
+
+class Mixing(torch.nn.Module):
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        return u + 0.5 * (u.mean(0, keepdim=True) - u)
+
+
+UNSOUND = {
+    "counting": (Counting, r"^emulators\.own changes 'network\.calls' when it runs"),
+    "remembering": (Remembering, r"^emulators\.own gives one state two next states"),
+    "random": (lambda: lambda u: u + 0.1 * torch.randn_like(u), r"^emulators\.own gives one state two next states"),
+    "mixing": (Mixing, r"^emulators\.own gives a state another next state beside other members"),
+}
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_an_emulator_that_is_no_map_of_states_is_not_adopted(project, monkeypatch, name):
+    make, sentence = UNSOUND[name]
+    own = ModuleType("own")
+    own.make = make
+    own.__file__ = str(project / "my_emulator.py")
+    monkeypatch.setitem(sys.modules, "own", own)
+    written(project, {**settings(), "emulators": {"own": {"kind": "import", "target": "own:make"}}})
+    with pytest.raises(UserError, match=sentence):
+        adopt(project, "own")
+    assert not Results("small").emulator("own").exists()
+
+
+def test_an_emulator_that_works_in_place_leaves_its_state_as_it_was():
+    for units in ("physical", "normalized"):
+        model = ForeignEmulator(lambda u: u.mul_(2), units, 1, Normalization((0.0,), (1.0,)))
+        u = torch.ones(3, 1, 8)
+        model.check(u, "own")
+        assert torch.equal(model.step(u), 2 * u)
+        assert torch.equal(model(u), 2 * u)
+        assert u.unique().tolist() == [1.0]
+
+
+def test_an_emulator_in_training_mode_with_its_statistics_is_adopted_in_evaluation_mode(project, monkeypatch):
+    monkeypatch.delitem(sys.modules, "own", raising=False)
+    (project / "own.py").write_text("import torch\ndef make():\n    return torch.nn.BatchNorm1d(1)\n")
+    importlib.invalidate_caches()
+    written(project, {**settings(), "emulators": {"own": {"kind": "import", "target": "own:make"}}})
+    folder = adopt(project, "own")
+    before = (folder / "model.safetensors").read_bytes()
+    first, second = (thermalize.load_emulator(folder, trust_code=True) for _ in range(2))
+    u = torch.randn(4, 1, 32)
+    assert torch.equal(first.step(first.step(u)), second.step(second.step(u)))
+    assert torch.equal(first.step(u)[1:2], first.step(u[1:2]))
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert int(load_file(folder / "model.safetensors")["network.num_batches_tracked"]) == 0
+
+
+def as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def as_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def as_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("change", [as_pipe, as_folder, as_device], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("name", ["program.pt2", "model.json", "model.safetensors", "SHA256SUMS"])
+def test_a_part_of_a_model_folder_that_is_no_file_is_refused_and_not_waited_for(project, name, change):
+    folder = adopt(project, "exported")
+    change(folder / name)
+    with pytest.raises(UserError, match=rf"{name} is not a file"):
+        thermalize.load_emulator(folder)
+
+
+def test_a_card_larger_than_any_is_not_read(project):
+    folder = adopt(project, "exported")
+    with (folder / "model.json").open("r+b") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UserError, match=r"model\.json has 1099511627776 bytes"):
+        thermalize.load_emulator(folder)
+
+
+def test_a_program_that_is_no_file_is_refused_and_not_waited_for(project):
+    as_pipe(project / "damped.pt2")
+    with pytest.raises(UserError, match=r"damped\.pt2 is not a file"):
+        adopt(project, "exported")
+
+
+def test_a_loaded_program_that_fails_says_so_in_one_sentence(project):
+    emulator = thermalize.load_emulator(adopt(project, "exported"))
+    with pytest.raises(UserError, match=r"program\.pt2|exported for states of shape"):
+        emulator(torch.ones(2, 1, 16))

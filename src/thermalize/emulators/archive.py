@@ -12,7 +12,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thermalize.emulators.guards import within
 from thermalize.emulators.program import DTYPES
 from thermalize.runtime.errors import UserError
 
@@ -38,6 +41,19 @@ KNOWN = re.compile(
 )
 
 
+ENCRYPTED = 1
+"""Flag of a member."""
+UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, OverflowError, MemoryError),
+)
+"""What zipfile raises on archives that are damaged, encrypted or of a kind that it does not know."""
+
+
+UINT8 = 1
+"""Number of the type in the format."""
+
+
 class Archive:
     """Members of the archive by their path below its first folder; refused where one is none of those known."""
 
@@ -47,12 +63,12 @@ class Archive:
             self.members = dict(self._members(data))
             self.model = self.members[MODEL].decode()
             self.configs = {folder: json.loads(self.members[name])["config"] for folder, name in CONFIGS.items()}
-        except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-            raise UserError(f"{path} is not a file of torch.export.save: {error}") from None
         except (KeyError, TypeError, ValueError, RecursionError):
             raise UserError(
                 f"{path} is not a file of torch.export.save, or of too old a version of torch; export it again"
             ) from None
+        except UNREADABLE as error:
+            raise UserError(f"{path} is not a file of torch.export.save: {error}") from None
 
     def tensors(self) -> dict[str, Tensor]:
         """Parameters, buffers and constants by name, on the CPU."""
@@ -71,11 +87,13 @@ class Archive:
         return found
 
     def _members(self, data: bytes) -> Iterator[tuple[str, bytes]]:
-        seen: set[str] = set()
+        seen, size = set[str](), 0
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for member in archive.infolist():
                 name = member.filename.partition("/")[2]
                 self._check(member, name, seen)
+                if (size := size + member.file_size) > len(data):
+                    raise UserError(f"{self.path} is damaged: its parts are larger than the file; export it again")
                 seen.add(name)
                 if not name.startswith(("data/sample_inputs/", "extra/")):
                     yield name, archive.read(member)
@@ -91,15 +109,22 @@ class Archive:
             raise UserError(f"{self.path} holds {member.filename!r}, which is no part of a program that is known here")
         if name in seen:
             raise UserError(f"{self.path} holds {member.filename!r} twice")
+        if member.flag_bits & ENCRYPTED:
+            raise UserError(f"{self.path} is encrypted, which torch.export.save does not do; export it again")
         if member.compress_type != zipfile.ZIP_STORED:
             raise UserError(f"{self.path} is compressed, which torch.export.save does not do; export it again")
 
 
 def _numbers(content: bytes, meta: Mapping[str, Any]) -> Tensor:
     dtype = DTYPES[meta["dtype"]]
+    if dtype == torch.bool:  # a byte that is neither 0 nor 1 would be both true and false
+        return _numbers(content, {"dtype": UINT8}) != 0
     return torch.frombuffer(bytearray(content), dtype=dtype) if content else torch.empty(0, dtype=dtype)
 
 
 def _strided(numbers: Tensor, meta: Mapping[str, Any]) -> Tensor:
     sizes, strides = ([each["as_int"] for each in meta[key]] for key in ("sizes", "strides"))
-    return torch.as_strided(numbers, sizes, strides, meta["storage_offset"]["as_int"])
+    offset = meta["storage_offset"]["as_int"]
+    if not within(numbers, sizes, strides, offset):
+        raise UserError("it holds a tensor of more numbers than there are in its file; export it again")
+    return torch.as_strided(numbers, sizes, strides, offset)

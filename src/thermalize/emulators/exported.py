@@ -19,24 +19,27 @@ from torch import Tensor, nn
 from thermalize.emulators.archive import Archive
 from thermalize.emulators.operations import check_expressions
 from thermalize.emulators.program import Graph, name_of
+from thermalize.emulators.purity import MEND
 from thermalize.runtime.errors import UserError
 
 __all__ = ["load_program"]
 
 FORMAT = 8  # major version of the schema; within it, fields are only added
+MOST_WORDS = 300
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, RuntimeError)
 
 
 def load_program(path: Path, data: bytes, device: torch.device | str = "cpu") -> nn.Module:
     """The module of an exported program; `data` is the content of the file `path`.
 
-    Raises UserError where it is no such file, or holds what is not known to be harmless.
+    Raises UserError where it is no such file, holds what is not known to be harmless, draws random numbers or keeps
+    something from one call to the next. So does the module where it cannot be run on a state.
     """
     archive = Archive(path, data)
     try:
         program = json.loads(archive.model)
         check_expressions(program)
-        return _Program(program, archive.tensors()).to(device)
+        return _Program(path, program, archive.tensors()).to(device)
     except UserError as error:
         raise UserError(f"{path} is not run: {error}") from None
     except MALFORMED as error:
@@ -47,8 +50,9 @@ def load_program(path: Path, data: bytes, device: torch.device | str = "cpu") ->
 class _Program(nn.Module):
     """x → y by the graph; parameters and buffers have the names that they had in the exported module."""
 
-    def __init__(self, program: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, path: Path, program: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
+        self.path = path
         version = program["schema_version"]["major"]
         if version != FORMAT:
             raise UserError(f"it is of version {version} of the format, and {FORMAT} is read; export it again")
@@ -61,19 +65,29 @@ class _Program(nn.Module):
             if kind != "user_input":
                 _register(self.module, name, tensors[name], kind)
         _require_one("input", [kind for kind, _ in self.given], "user_input")
-        _require_one("output", [kind for kind, _ in self.results], "user_output")
-        state = self.graph.inputs[[kind for kind, _ in self.given].index("user_input")]
+        _require_one("output", self.results, "user_output")
+        names = {
+            name: "the state" if kind == "user_input" else f"its {kind} {own!r}"
+            for name, (kind, own) in zip(self.graph.inputs, self.given, strict=True)
+        }
+        (state,) = (name for name, what in names.items() if what == "the state")
+        if kept := sorted(names[name] for name in self.graph.written - {state}):
+            raise UserError(f"it changes {kept[0]} when it runs, which a stopped rollout would lose; {MEND}")
         self.sizes = list(_sizes(content["graph"]["tensor_values"][state]["sizes"], program["range_constraints"]))
 
     def forward(self, x: Tensor) -> Tensor:
         _check_sizes(x, self.sizes)
         given = [x if kind == "user_input" else _attribute(self.module, name) for kind, name in self.given]
-        y = x
-        for (kind, name), value in zip(self.results, self.graph.run(given, x.device), strict=True):
-            if kind == "user_output":
-                y = value
-            else:
-                (x if kind == "user_input_mutation" else _attribute(self.module, name)).copy_(value)
+        try:
+            results = dict(zip(self.results, self.graph.run(given, x.device), strict=True))
+        except Exception as error:  # whatever torch raises, or Python where numbers are divided by zero
+            said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {str(error)[:MOST_WORDS]}"
+            raise UserError(
+                f"{self.path} fails on states of shape {list(x.shape)}, {said}; export it again and try it there"
+            ) from error
+        y = results["user_output"]
+        if not isinstance(y, Tensor):
+            raise UserError(f"{self.path} returns {type(y).__name__} in place of a state; export it again")
         return y
 
 
@@ -89,12 +103,16 @@ def _source(spec: Mapping[str, Any]) -> tuple[str, str]:
     return kind if persistent else "tensor_constant", value[names[kind]]
 
 
-def _result(spec: Mapping[str, Any]) -> tuple[str, str]:
-    """Kind of what comes out of the graph, and the name of what it replaces."""
+def _result(spec: Mapping[str, Any]) -> str:
+    """Kind of what comes out of the graph."""
     ((kind, value),) = spec.items()
-    if kind not in ("user_output", "buffer_mutation", "user_input_mutation"):
+    if kind == "buffer_mutation":
+        raise UserError(
+            f"it changes its buffer {value['buffer_name']!r} when it runs, which a stopped rollout would lose; {MEND}"
+        )
+    if kind not in ("user_output", "user_input_mutation"):  # the second changes a copy of the state
         raise UserError(f"it returns something of kind {kind!r}; only tensors are known")
-    return kind, value.get("buffer_name", "")
+    return kind
 
 
 def _require_one(what: str, kinds: list[str], kind: str) -> None:
@@ -128,7 +146,13 @@ def _sizes(sizes: list[Mapping[str, Any]], bounds: Mapping[str, Any]) -> Iterato
             name = size["as_expr"]["expr_str"]
             symbol = name.split("'")[1] if name.startswith("Symbol(") else name
             bound = bounds.get(symbol, {})
-            yield symbol, bound.get("min_val") or 0, bound.get("max_val")
+            yield symbol, _bound(bound.get("min_val")) or 0, _bound(bound.get("max_val"))
+
+
+def _bound(value: Any) -> int | None:
+    if value is not None and not isinstance(value, int):
+        raise UserError(f"it bounds a size by {str(value)[:200]!r}, which is no number; export it again")
+    return value
 
 
 def _check_sizes(x: Tensor, sizes: list[int | tuple[str, int, int | None]]) -> None:

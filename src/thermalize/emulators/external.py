@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from thermalize.emulators.base import Emulator
+from thermalize.emulators.purity import refuse_changing
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 
@@ -30,18 +31,32 @@ class ForeignEmulator(Emulator):
         self.units = units
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network(x) if self.units == "normalized" else self.normalize(self.network(self.denormalize(x)))
+        return self._mapped(x) if self.units == "normalized" else self.normalize(self._mapped(self.denormalize(x)))
 
     def step(self, u: Tensor) -> Tensor:
-        return self.network(u) if self.units == "physical" else super().step(u)
+        return self._mapped(u) if self.units == "physical" else super().step(u)
+
+    def _mapped(self, x: Tensor) -> Tensor:
+        return self.network(x.clone())  # it may work in place
 
     @torch.no_grad()
     def check(self, x: Tensor, name: str) -> None:
-        """Raises UserError unless it maps the normalised true state x to a finite one of the same shape."""
+        """Raises UserError unless it maps normalised true states x to finite ones of that shape, each on its own."""
+        self._check_one(x[:1], name)
+        try:
+            refuse_changing(self, x, name)
+        except UserError as error:
+            raise UserError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None
+        except Exception as error:
+            raise _failing(x, name, error) from error
+
+    def _check_one(self, x: Tensor, name: str) -> None:
         try:
             following = self(x)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
         except Exception as error:
-            raise UserError(f"{name} fails on states of shape {_words(x)}: {type(error).__name__}: {error}") from error
+            raise _failing(x, name, error) from error
         if not isinstance(following, Tensor) or following.shape != x.shape:
             found = _words(following) if isinstance(following, Tensor) else type(following).__name__
             raise UserError(f"{name} maps states of shape {_words(x)} to {found}; it must keep the shape")
@@ -56,6 +71,10 @@ class _Function(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x)
+
+
+def _failing(x: Tensor, name: str, error: Exception) -> UserError:
+    return UserError(f"{name} fails on states of shape {_words(x)}: {type(error).__name__}: {error}")
 
 
 def _words(x: Tensor) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thermalize.config import EmulatorConfig, ExportedEmulatorConfig, ImportedEmulatorConfig
+from thermalize.config import EmulatorConfig, ImportedEmulatorConfig
 from thermalize.emulators.base import Emulator, ResidualEmulator
 from thermalize.emulators.exported import load_program
 from thermalize.emulators.external import ForeignEmulator
@@ -19,8 +19,9 @@ from thermalize.models.folder import load_weights, read_card, refuse_larger
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.store.results import PROGRAM
+from thermalize.store.sealed import content as content_of
 
-__all__ = ["digest_of", "load_emulator", "network_of", "read_file"]
+__all__ = ["digest_of", "imported", "load_emulator", "read_file"]
 
 
 def load_emulator(
@@ -53,29 +54,21 @@ def _external(
     folder: Path, card: dict[str, Any], normalization: Normalization, device: torch.device | str
 ) -> ForeignEmulator:
     """The emulator that `adopt_emulator` put into `folder`."""
-    kind = ExportedEmulatorConfig if card["config"]["kind"] == "exported" else ImportedEmulatorConfig
-    network = network_of(kind.model_validate(card["config"]), folder / PROGRAM, card.get("program_digest"), device)
+    if card["config"]["kind"] == "exported":
+        program = folder / PROGRAM
+        content = read_file(program)
+        if digest_of(content) != card["program_digest"]:
+            raise UserError(f"{program} is damaged: it does not match the digest in model.json; delete that folder")
+        network: Callable[[Tensor], Tensor] = load_program(program, content, device)
+    else:
+        network = imported(ImportedEmulatorConfig.model_validate(card["config"]))
     model = ForeignEmulator(network, card["config"]["units"], card["dims"], normalization)
     load_weights(folder, model, card)
     return model.to(device)
 
 
-def network_of(
-    config: ImportedEmulatorConfig | ExportedEmulatorConfig,
-    program: Path | None,
-    digest: str | None = None,
-    device: torch.device | str = "cpu",
-) -> Callable[[Tensor], Tensor]:
-    if isinstance(config, ImportedEmulatorConfig):
-        return _made(config)
-    assert program is not None
-    content = read_file(program)
-    if digest not in (None, digest_of(content)):
-        raise UserError(f"{program} is damaged: it does not match the digest in model.json; delete that folder")
-    return load_program(program, content, device)
-
-
-def _made(config: ImportedEmulatorConfig) -> Callable[[Tensor], Tensor]:
+def imported(config: ImportedEmulatorConfig) -> Callable[[Tensor], Tensor]:
+    """What the function returns that the configuration names."""
     make = factory(config.target)
     try:
         made = make(**config.options)
@@ -87,10 +80,11 @@ def _made(config: ImportedEmulatorConfig) -> Callable[[Tensor], Tensor]:
 
 
 def read_file(path: Path) -> bytes:
-    try:
-        return path.expanduser().read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; paths begin in {Path.cwd()}") from None
+    """The content of a plain file, such as a program; one that is waited for, as a pipe is, is refused."""
+    path = path.expanduser()
+    if not path.exists():
+        raise UserError(f"{path} cannot be read: No such file or directory; paths begin in {Path.cwd()}")
+    return content_of(path)
 
 
 def digest_of(content: bytes) -> str:

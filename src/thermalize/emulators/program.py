@@ -14,7 +14,9 @@ from typing import Any
 
 import torch
 
+from thermalize.emulators.guards import bound, refuse_numbers_of_types
 from thermalize.emulators.operations import operation
+from thermalize.emulators.purity import MEND, refuse_random, written
 from thermalize.runtime.errors import UserError
 
 __all__ = ["DTYPES", "Graph", "name_of"]
@@ -72,7 +74,9 @@ class Node:
 class Graph:
     """`run` maps values of `inputs`, in order, to those of the outputs.
 
-    Raises UserError where it asks for what is not known; nothing of it has run then.
+    `written` names the inputs that a run writes into.
+
+    Raises UserError where it asks for what is not known, or draws random numbers; nothing of it has run then.
     """
 
     def __init__(self, graph: Mapping[str, Any]) -> None:
@@ -81,6 +85,7 @@ class Graph:
         self.outputs = [_value(each) for each in graph["outputs"]]
         self.single = bool(graph.get("is_single_tensor_return", False))
         self.nodes = list(_spending(self.nodes, self.inputs, self.outputs))
+        self.written = written(map(_call, self.nodes), self.inputs)
 
     def run(self, given: Iterable[Any], device: torch.device) -> list[Any]:
         values: Values = dict(zip(self.inputs, given, strict=True))
@@ -116,7 +121,7 @@ def name_of(argument: Mapping[str, Any]) -> str:
 
 def _node(node: Mapping[str, Any]) -> Node:
     target = node["target"]
-    function, arguments, named = operation(target), [], {}
+    function, arguments, named = operation(target), list[Any](), dict[str, Any]()
     by_place = not target.startswith(("torch.ops.aten.", "torch.ops.prims."))
     for each in node["inputs"]:
         value = _value(each["arg"])
@@ -124,11 +129,21 @@ def _node(node: Mapping[str, Any]) -> Node:
             arguments.append(value)
         else:
             named[str(each["name"])] = value
+    refuse_numbers_of_types(function, arguments, named)
+    refuse_random(function, arguments, named)
+    if any(isinstance(each, Graph) and each.written for each in arguments):
+        raise UserError(f"a branch or loop of it writes into what it is given; {MEND}")
     outputs = [_value(each) for each in node["outputs"]]
     # One output is what the operation returns, unless a branch or loop returns it in a tuple.
     in_tuple = by_place and node.get("is_hop_single_tensor_return") is False
     output = outputs[0] if len(outputs) == 1 and not in_tuple else outputs or None
     return Node(function, tuple(arguments), named, output)
+
+
+def _call(node: Node) -> tuple[Any, Mapping[str, Iterable[str]], Iterable[str]]:
+    """What writes into what."""
+    given = bound(node.function, node.arguments, node.named) if hasattr(node.function, "_schema") else {}
+    return node.function, {name: list(_names([value])) for name, value in given.items()}, list(_names([node.output]))
 
 
 def _value(argument: Mapping[str, Any]) -> Any:

@@ -32,7 +32,7 @@ from thermalize.config import NetworkConfig
 from thermalize.config.networksize import network_size
 from thermalize.models.card import card_fault
 from thermalize.runtime.errors import UserError
-from thermalize.runtime.files import write_bytes, write_text
+from thermalize.runtime.files import MOST, write_bytes, write_text
 from thermalize.store.results import MODEL_FILES, PROGRAM, SUMS
 from thermalize.store.sealed import is_sealed, read_member, seal_folder
 
@@ -66,7 +66,7 @@ def read_card(folder: Path, kind: str, system: dict[str, Any] | None = None) -> 
     if not path.exists():
         raise UserError(f"{folder} is not a model folder: it has no model.json; train the model first")
     try:
-        card = json.loads(read_member(folder, path.name))
+        card = json.loads(read_member(folder, path.name, MOST))
     except (ValueError, RecursionError):
         raise UserError(f"{path} is not readable as JSON; delete the folder {folder} and train again") from None
     if not isinstance(card, dict) or card.get("kind") != kind:
@@ -85,7 +85,7 @@ def read_card(folder: Path, kind: str, system: dict[str, Any] | None = None) -> 
 def is_complete(folder: Path, fingerprint: str) -> bool:
     """Whether the folder holds an intact model of this fingerprint."""
     try:
-        card = json.loads(read_member(folder, "model.json"))
+        card = json.loads(read_member(folder, "model.json", MOST))
         return card["fingerprint"] == fingerprint and is_sealed(folder, _names(card))
     except (UserError, ValueError, KeyError, TypeError, RecursionError):
         return False
@@ -93,7 +93,7 @@ def is_complete(folder: Path, fingerprint: str) -> bool:
 
 def read_history(folder: Path) -> pd.DataFrame:
     """One row per validation: the update and what was measured there, as numbers."""
-    content, history = BytesIO(read_member(folder, "history.csv")), pd.DataFrame()
+    content, history = BytesIO(read_member(folder, "history.csv", MOST)), pd.DataFrame()
     with suppress(ValueError):  # is no table at all
         history = pd.read_csv(content)
     numbers = history.select_dtypes("number")

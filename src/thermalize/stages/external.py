@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from inspect import getsourcefile
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from thermalize.config import (
     EmulatorConfig,
@@ -15,8 +17,9 @@ from thermalize.config import (
     ImportedEmulatorConfig,
     TrainingConfig,
 )
+from thermalize.emulators.exported import load_program
 from thermalize.emulators.external import ForeignEmulator
-from thermalize.emulators.load import digest_of, network_of, read_file
+from thermalize.emulators.load import digest_of, imported, read_file
 from thermalize.emulators.objective import EmulatorObjective
 from thermalize.models.card import readme
 from thermalize.models.external import factory
@@ -31,6 +34,8 @@ __all__ = ["adopt_emulator"]
 
 ForeignConfig = ImportedEmulatorConfig | ExportedEmulatorConfig
 HELD_OUT = TrainingConfig(updates=1, data="stream")  # nothing is trained; errors are those of trained emulators
+STATES = 3
+"""That an emulator must map each on its own."""
 
 
 def adopt_emulator(experiment: Experiment, name: str, paths: Results) -> None:
@@ -45,14 +50,20 @@ def adopt_emulator(experiment: Experiment, name: str, paths: Results) -> None:
 
 
 def _adopt(experiment: Experiment, name: str, config: ForeignConfig, data: TrainingData, folder: Path) -> None:
-    program = Path(config.program) if isinstance(config, ExportedEmulatorConfig) else None
-    model = ForeignEmulator(network_of(config, program), config.units, data.dims, data.normalization).eval()
-    model.check(data.valid.spread(1, 1)[:, 0], f"emulators.{name}")
+    program: bytes | None = None
+    network: Callable[[Tensor], Tensor]
+    if isinstance(config, ExportedEmulatorConfig):
+        program = read_file(Path(config.program))
+        network = load_program(Path(config.program), program)
+    else:
+        network = imported(config)
+    model = ForeignEmulator(network, config.units, data.dims, data.normalization).eval()
+    state = {key: tensor.clone() for key, tensor in model.state_dict().items()}  # before anything has run
+    model.check(data.valid.spread(STATES, 1)[:, 0], f"emulators.{name}")
     card = _card(experiment, name, config, data, model)
     if program is not None:
-        write_bytes(folder / PROGRAM, program.read_bytes())
-        card["program_digest"] = digest_of(program.read_bytes())
-    state = model.state_dict()
+        write_bytes(folder / PROGRAM, program)
+        card["program_digest"] = digest_of(program)
     cost = {"training": "elsewhere", "revision of the code": str(revision())}
     save_model(folder, state, state, card, [card["metrics"]], readme(card, str(folder), cost))
 

@@ -10,16 +10,30 @@ do not match; readers then refuse the file by name, and the stage that writes it
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
 from thermalize.runtime.errors import UserError
-from thermalize.runtime.files import write_bytes, write_text
+from thermalize.runtime.files import MOST, write_bytes, write_text
 from thermalize.store.results import DIGEST, SUMS
 
-__all__ = ["changed", "is_sealed", "read", "read_member", "read_named", "seal_folder", "sums", "write", "write_digest"]
+__all__ = [
+    "changed",
+    "content",
+    "is_sealed",
+    "read",
+    "read_member",
+    "read_named",
+    "seal_folder",
+    "sums",
+    "write",
+    "write_digest",
+]
 
 LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\\\0]+)")
 """Of a digest file: names lie in the folder of the file, whatever it says."""
@@ -46,7 +60,7 @@ def read(path: Path, required: bool = True) -> bytes:
     Raises:
         UserError: it is missing, has no digest, or does not match it.
     """
-    data = _content(path)
+    data = content(path)
     if required or _beside(path).exists():
         _compare(path, data, sums(_beside(path)))
     return data
@@ -57,19 +71,19 @@ def seal_folder(folder: Path, names: Iterable[str]) -> None:
     write_text(folder / SUMS, "".join(_line(name, (folder / name).read_bytes()) for name in names))
 
 
-def read_member(folder: Path, name: str) -> bytes:
+def read_member(folder: Path, name: str, most: int | None = None) -> bytes:
     """The content of a file of a sealed folder, which is as it was written.
 
     Raises:
-        UserError: it is missing, not among the files that were sealed, or changed.
+        UserError: it is missing, not among the files that were sealed, larger than `most` bytes, or changed.
     """
-    return read_named(folder / SUMS, name)
+    return read_named(folder / SUMS, name, most)
 
 
-def read_named(digests: Path, name: str) -> bytes:
+def read_named(digests: Path, name: str, most: int | None = None) -> bytes:
     """The same for one of the files that the digest file `digests` speaks of."""
     path = digests.with_name(name)
-    data = _content(path)
+    data = content(path, most)
     _compare(path, data, sums(digests))
     return data
 
@@ -91,7 +105,7 @@ def sums(path: Path) -> dict[str, str]:
         UserError: it is missing, or something else.
     """
     try:
-        text = _content(path).decode()
+        text = content(path, MOST).decode()
     except UnicodeDecodeError:
         text = ""
     lines = [LINE.fullmatch(line) for line in text.removesuffix("\n").split("\n")]
@@ -111,14 +125,27 @@ def _compare(path: Path, data: bytes, known: dict[str, str]) -> None:
         raise changed(path)
 
 
-def _content(path: Path) -> bytes:
-    if not path.exists():
-        raise UserError(f"{path} does not exist; run the stage that writes it, or the workflow")
-    if not path.is_file():  # a pipe would be waited for
-        raise UserError(f"{path} is not a file; move it away and run the stage that writes it")
+def content(path: Path, most: int | None = None) -> bytes:
+    """All that is in a plain file, which a pipe, a device or a folder is not; sealed or not.
+
+    Raises:
+        UserError: it is missing, something else, larger than `most` bytes, or cannot be read.
+    """
     try:
-        return path.read_bytes()
+        # Opened before it is looked at, so that nothing takes its place in between; nobody waits for the end of a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise UserError(f"{path} is not a file; move it away and run the stage that writes it")
+            if most is not None and found.st_size > most:
+                raise UserError(f"{path} has {found.st_size} bytes, which no file of its kind has; run its stage again")
+            return file.read()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run the stage that writes it, or the workflow") from None
     except OSError as error:
+        if error.errno in (errno.EISDIR, errno.ENXIO):  # ENXIO is what a socket or a device without a driver says
+            raise UserError(f"{path} is not a file; move it away and run the stage that writes it") from None
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     except MemoryError:
         raise UserError(
