@@ -12,6 +12,8 @@ import pytest
 import yaml
 from workflow_run import ROOT
 
+from thermalize.workflow.resources import JOBS, Needed
+
 TEXT = (ROOT / "profiles" / "slurm" / "profile.yaml").read_text()
 SLURM = yaml.safe_load(TEXT)
 
@@ -27,11 +29,11 @@ def test_a_site_edits_three_lines():
 
 def test_rules_with_networks_have_the_partition_with_gpus():
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    asking = re.findall(r"^rule (\w+):(?:(?!^rule )[\s\S])*?^ +gpu=", rules, re.MULTILINE)
-    assert {"rollout", "simulate"} <= set(asking)
-    again = {f"{name}_again" for name in re.findall(r"use rule rollout as (\w+)_again with", rules)}
+    steps = re.findall(r'^rule (\w+):(?:(?!^rule )[\s\S])*?resources\("(\w+)"\)', rules, re.MULTILINE)
+    asking = {rule for rule, step in steps if JOBS[step].gpus is not Needed.gpus}
+    assert {"rollout", "simulate"} <= asking
     # the solver of `simulate` runs on a CPU unless it is told to
-    assert set(SLURM["set-resources"]) == (set(asking) | again) - {"simulate"}
+    assert set(SLURM["set-resources"]) == asking - {"simulate"}
     assert {each["slurm_partition"] for each in SLURM["set-resources"].values()} == {"gpu"}
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import pytest
@@ -256,14 +257,20 @@ def test_verify_obeys_no_name_of_a_file(experiment: Experiment) -> None:
 def test_a_file_larger_than_the_memory_is_refused(
     name: str, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, read = experiment.folder / name, Path.read_bytes
+    path, read, opened = experiment.folder / name, Path.read_bytes, os.fdopen
 
     def too_much(self: Path) -> bytes:
         if self == path:
             raise MemoryError
         return read(self)
 
+    def too_much_behind(descriptor: int, *mode: str) -> IO[bytes]:
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise MemoryError
+        return opened(descriptor, *mode)
+
     monkeypatch.setattr(Path, "read_bytes", too_much)
+    monkeypatch.setattr(os, "fdopen", too_much_behind)
     said = run("verify", experiment.folder)
     assert f"{name} is larger than the memory of this machine" in said.err
     assert "larger than the memory" in experiment.do(("cost", *SMALL), name).sentence

@@ -17,7 +17,6 @@ from workflow_run import ROOT, TINY, environment, snakemake, thermalize
 from thermalize.config.load import load_experiment
 from thermalize.config.merge import merged_experiment
 from thermalize.runtime.errors import UserError
-from thermalize.store.results import MODEL_FILES
 
 DUPLICATE = TINY.read_text().replace("name: tiny\n", "name: tiny\nname: other\n")
 ODD = "a (b) 'c' \"d\" $HOME `e` é; & [f] *"
@@ -109,19 +108,21 @@ def test_no_model_is_called_none_where_there_are_no_diffusion_models(tmp_path: P
     assert "train_emulator" in done.stdout + done.stderr
 
 
-def test_a_rollout_that_is_made_again_waits_for_the_lost_truth(tmp_path: Path) -> None:
-    """Manifests are there and their stores are not."""
-    results = tmp_path / "results" / "tiny"
-    for name in ("simulation/train", "simulation/valid", "simulation/test", "rollouts/small/raw/seed0"):
-        (results / name).parent.mkdir(parents=True, exist_ok=True)
-        (results / f"{name}.manifest.json").write_text("{}")
-    for name in MODEL_FILES:
-        (results / "emulators" / "small").mkdir(parents=True, exist_ok=True)
-        (results / "emulators" / "small" / name).touch()
-    graph = snakemake(tmp_path, "results/tiny/rollouts/small/raw/seed0.zarr/zarr.json", "--dag").stdout
+def test_a_rollout_that_is_made_again_waits_for_the_lost_truth(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    """Manifests are there and their stores are not; nothing else is made again, but the pictures that never were."""
+    shutil.copytree(tiny[1], tmp_path / "results")
+    for name in ("simulation/test", "rollouts/small/raw/seed0"):
+        shutil.rmtree(tmp_path / "results" / "tiny" / f"{name}.zarr")
+    planned = snakemake(tmp_path, "--dry-run", config=tiny[0])
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", planned.stdout + planned.stderr, re.MULTILINE))
+    made = {
+        name: int(count) for name, count in jobs.items() if not name.startswith(("figure_", "movie", "total", "all"))
+    }
+    assert made == {"simulate": 1, "rollout": 1}
+    graph = snakemake(tmp_path, "--dag", config=tiny[0]).stdout
     named = dict(re.findall(r'(\d+)\[label = "(\w+)', graph))
     edges = {(named[one], named[other]) for one, other in re.findall(r"(\d+) -> (\d+)", graph)}
-    assert ("simulate_again", "rollout_again") in edges
+    assert ("simulate", "rollout") in edges
 
 
 def test_a_key_twice_stops_the_workflow(tmp_path: Path) -> None:

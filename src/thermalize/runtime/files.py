@@ -138,7 +138,7 @@ def read_bytes(path: Path, most: int = MOST, head: int | None = None) -> bytes |
             if head is not None:
                 return file.read(head)
             return file.read() if os.fstat(descriptor).st_size <= most else None
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, MemoryError):
         return None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; give yourself permission, or delete it") from None
