@@ -17,8 +17,8 @@ from thermalize.runtime.errors import UserError
 from thermalize.store.results import Results, digests_of, with_digest
 from thermalize.workflow.estimates import refuse_impossible
 from thermalize.workflow.job import run_package_of
-from thermalize.workflow.recipes import Plan, has_store, kept_of, record_of, result_of
-from thermalize.workflow.resolved import hold_experiment, mark_outdated
+from thermalize.workflow.recipes import Plan, due_of, record_of, result_of
+from thermalize.workflow.resolved import hold_experiment
 from thermalize.workflow.resources import JOBS, simulation_threads_of
 from thermalize.workflow.steps import STEPS, Result, figures_of
 
@@ -53,8 +53,9 @@ try:
     RESULTS = Results(EXPERIMENT.name)
     PLAN = Plan(EXPERIMENT, RESULTS)
     PLAN.look_at_sources()
+    DUE = Path(".snakemake") / "thermalize" / EXPERIMENT.name
     if not workflow.remote_exec:  # jobs of a batch system are part of a run that has looked
-        mark_outdated(PLAN)
+        PLAN.mark(DUE)
         if IMPORTED:  # no hook of a module runs before the first job
             HELD.append(hold_experiment(EXPERIMENT, RESULTS.config, GIVEN))
 except UserError as error:
@@ -80,21 +81,23 @@ wildcard_constraints:
 
 
 def inputs(step, *key):
-    """Files that a result is made from. Whether it is outdated is told by its recipe, and not by times of change."""
-    return lambda wildcards: [
-        ancient(path) for path in PLAN.inputs(Result(step, key) if key else result_of(step, wildcards))
-    ]
+    """What says whether a result is due, and files that it is made from, whose times of change say nothing."""
+
+    def found(wildcards):
+        result = Result(step, key) if key else result_of(step, wildcards)
+        return [str(due_of(DUE, result.step, *result.key)), *map(ancient, PLAN.inputs(result))]
+
+    return found
 
 
 def record(step, *key):
-    """Where it is recorded what a result was made from: one without is made."""
+    """Where it is recorded what a result was made from."""
     return str(record_of(RESULTS, step, *(key or patterns(step))))
 
 
 def outputs(step):
-    """Files of a result, its record, and what says that its store is there."""
-    kept = [str(kept_of(RESULTS, step, *patterns(step)))] if has_store(step) else []
-    return [*STEPS[step].outputs(RESULTS, *patterns(step)), record(step), *kept]
+    """Files of a result, and its record."""
+    return [*STEPS[step].outputs(RESULTS, *patterns(step)), record(step)]
 
 
 def patterns(step):

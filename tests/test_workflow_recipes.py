@@ -19,8 +19,7 @@ from thermalize.runtime.errors import UserError
 from thermalize.store import fingerprint as fingerprints
 from thermalize.store.fingerprint import modules
 from thermalize.store.results import Results
-from thermalize.workflow.recipes import OUTDATED, Plan, fingerprint_of, kept_of, record_of, result_of
-from thermalize.workflow.resolved import hold_experiment, mark_outdated
+from thermalize.workflow.recipes import Plan, due_of, fingerprint_of, record_of, result_of
 from thermalize.workflow.steps import STEPS, Result, results_of
 from thermalize.workflow.why import say
 
@@ -199,43 +198,59 @@ def test_a_result_of_somebody_else_in_its_place_is_noticed(plan: Plan) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"fingerprint": 1}', "[" * 9999])
 def test_a_damaged_record_says_nothing(plan: Plan, text: str) -> None:
-    record_of(plan.paths, "emulator", "small").write_text(text)
+    record = record_of(plan.paths, "emulator", "small")
+    for path in (record, record.with_name(f".{record.name}")):
+        path.write_text(text)
     assert "emulator" in outdated(plan)
     assert not plan.status(Result("rollout", ("small", "raw", "0"))).current
 
 
-def test_records_are_put_aside_and_back(plan: Plan) -> None:
-    record = record_of(plan.paths, "diagnose", "small", "raw", "0")
-    before = record.read_bytes()
-    again(plan, diagnostics__resamples=50).mark()
-    assert not record.exists()
-    assert record.with_name(record.name + OUTDATED).read_bytes() == before
-    assert record_of(plan.paths, "rollout", "small", "raw", "0").exists()
-    again(plan).mark()
-    assert record.read_bytes() == before
-    assert not list(plan.paths.folder.rglob(f"*{OUTDATED}"))
+def due(plan: Plan, folder: Path) -> set[str]:
+    """Steps of what is marked as due below a folder."""
+    plan.mark(folder)
+    outputs = {result: [Path(name) for name in plan.outputs(result)] for result in results_of(plan.experiment)}
+    found = set()
+    for result, paths in outputs.items():
+        mark = due_of(folder, result.step, *result.key)
+        newest = max([0.0, *(path.stat().st_mtime for path in paths if path.exists())])
+        assert (mark.stat().st_mtime > newest) == bool(mark.read_text())
+        found |= {result.step} if mark.read_text() else set()
+    return found - {*PICTURES}
 
 
-def test_of_a_store_that_has_gone_the_record_stays(plan: Plan) -> None:
+def test_what_is_due_is_newer_than_any_result_and_all_else_older(plan: Plan, tmp_path: Path) -> None:
+    for path in plan.paths.folder.rglob("*"):
+        os.utime(path, (4e9, 4e9))
+    folder = tmp_path / "due"
+    assert due(plan, folder) == set()
+    assert due(again(plan, diagnostics__resamples=50), folder) == {"sample", *AFTER_ROLLOUT}
+    assert due(again(plan), folder) == set()
+
+
+def test_what_is_due_once_more_says_so_in_other_words(plan: Plan, tmp_path: Path) -> None:
+    """Snakemake makes nothing again whose inputs have the contents of the last time."""
+    changed, mark = again(plan, diagnostics__resamples=50), due_of(tmp_path, "diagnose", "small", "raw", "0")
+    texts = set()
+    for _ in range(3):
+        changed.mark(tmp_path)
+        texts.add(mark.read_text())
+    assert len(texts) == 3
+
+
+def test_a_kill_while_a_result_is_made_again_is_no_loss_of_what_is_known(plan: Plan) -> None:
+    """Snakemake deletes the files of a result, its record among them, before it is made again."""
     lose_store(plan)
-    again(plan).mark()
-    assert record_of(plan.paths, "simulate", "test").exists()
-    assert not kept_of(plan.paths, "simulate", "test").exists()
-    assert kept_of(plan.paths, "simulate", "train").exists()
+    plan.paths.simulation("test").unlink()
+    record_of(plan.paths, "simulate", "test").unlink()
+    assert outdated(plan) == {"simulate"}
+    assert outdated(again(plan, seed=8)) == {*STEPS} - {*PICTURES}
 
 
-def test_nothing_is_put_aside_while_a_run_goes_on(plan: Plan) -> None:
-    changed = again(plan, diagnostics__resamples=50)
-    record = record_of(plan.paths, "diagnose", "small", "raw", "0")
-    with hold_experiment(plan.experiment, plan.paths.config, "a.yaml"):
-        mark_outdated(changed)
-        assert record.exists()
-    mark_outdated(changed)
-    assert not record.exists()
-
-
-def test_results_that_were_never_there_leave_nothing_behind(plan: Plan, tmp_path: Path) -> None:
-    mark_outdated(Plan(plan.experiment, Results("tiny", tmp_path / "nowhere")))
+def test_planning_leaves_results_alone(plan: Plan, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in plan.paths.root.rglob("*")}
+    again(plan, seed=8).mark(tmp_path / "due")
+    assert {path: path.stat().st_mtime_ns for path in plan.paths.root.rglob("*")} == before
+    Plan(plan.experiment, Results("tiny", tmp_path / "nowhere")).mark(tmp_path / "due")
     assert not (tmp_path / "nowhere").exists()
 
 

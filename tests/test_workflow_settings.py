@@ -19,11 +19,10 @@ from workflow_run import TINY, command, environment, snakemake, thermalize
 from thermalize.config import Experiment
 from thermalize.config.load import load_experiment, resolved_yaml
 from thermalize.runtime.errors import UserError
-from thermalize.runtime.files import touch
 from thermalize.store.results import Results
-from thermalize.workflow.recipes import Plan, settings_digest
-from thermalize.workflow.resolved import check_settings, hold_experiment, mark_outdated, write_experiment
-from thermalize.workflow.steps import STEPS
+from thermalize.workflow.recipes import Plan, due_of, settings_digest
+from thermalize.workflow.resolved import check_settings, hold_experiment, write_experiment
+from thermalize.workflow.steps import STEPS, results_of
 
 WILDCARDS = {
     "split": "train",
@@ -187,12 +186,10 @@ def linked(path: Path, kind: str, victim: Path) -> None:
 def test_the_lock_of_an_experiment_is_a_plain_file(tmp_path: Path, path: Path, kind: str) -> None:
     (tmp_path / "somebody").mkdir()
     linked(lock := path.with_name(".config.yaml.lock"), kind, tmp_path / "somebody" / "thesis.tex")
-    plan = Plan(tiny(), Results("tiny", tmp_path / "results"))
     said = f"{lock} is no plain file, as a lock must be; delete it, then run the same command again"
     for call in (
         lambda: write_experiment(tiny(), path, "a.yaml"),
         lambda: hold_experiment(tiny(), path, "a.yaml"),
-        lambda: mark_outdated(plan),
     ):
         with pytest.raises(UserError) as caught:
             call()
@@ -212,42 +209,18 @@ def test_no_plan_waits_for_a_pipe_or_writes_through_a_link(tmp_path: Path, path:
     plan = Plan(tiny(), results)
     for name in plan.everything():
         linked(Path(name), kind, victim)
-        linked(Path(name + ".outdated"), kind, victim)
+        linked(Path(name).with_name(f".{Path(name).name}"), kind, victim)
     linked(results.simulation("train").with_name(".sources.json"), kind, victim)
     assert not [status for status in plan.results() if status.current]
-    mark_outdated(plan)
+    for result in results_of(tiny()):
+        linked(due_of(tmp_path / "due", result.step, *result.key), kind, victim)
+    plan.mark(tmp_path / "due")
     linked(path, kind, victim)
     linked(path.with_name(".config.before.yaml"), kind, victim)
     write_experiment(tiny(seed=8), path, "b.yaml")
     assert load_experiment(path) == tiny(seed=8)
     assert [(each.name, each.read_text()) for each in victim.parent.iterdir()] == [("thesis.tex", "years of work")]
     assert victim.stat().st_mtime == 1
-
-
-@pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe"])
-def test_a_mark_that_a_store_is_there_is_a_file_of_ours(tmp_path: Path, kind: str) -> None:
-    victim, mark = tmp_path / "thesis.tex", tmp_path / "marks" / "train.kept"
-    linked(mark, kind, victim)
-    if kind == "link":
-        victim.write_text("years of work")
-        os.utime(victim, (1, 1))
-    touch(mark)
-    assert mark.is_file()
-    assert not mark.is_symlink()
-    assert not victim.exists() or (victim.stat().st_mtime, victim.read_text()) == (1, "years of work")
-    os.utime(mark, (1, 1))
-    touch(mark)
-    assert mark.stat().st_mtime > 1
-
-
-def test_records_are_not_moved_about_in_a_folder_of_somebody_else(tmp_path: Path, path: Path) -> None:
-    (somebody := tmp_path / "somebody").mkdir()
-    (path.parent / ".recipes").symlink_to(somebody)
-    with pytest.raises(
-        UserError, match=r"\.recipes is a link that leads out of the results; put a folder in its place"
-    ):
-        mark_outdated(Plan(tiny(), Results("tiny", tmp_path / "results")))
 
 
 @pytest.mark.slow

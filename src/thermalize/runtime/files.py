@@ -30,7 +30,6 @@ __all__ = [
     "remove",
     "replacing",
     "sync",
-    "touch",
     "write_bytes",
     "write_text",
 ]
@@ -93,18 +92,6 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, data: str) -> None:
     """Replace the file `path` by one that holds `data` in UTF-8."""
     write_bytes(path, data.encode())
-
-
-def touch(path: Path) -> None:
-    """Change the time of an empty plain file of ours to now, or make it; nothing is done to what a link leads to."""
-    with explaining(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _plain(path, os.O_WRONLY | os.O_CREAT)
-        if descriptor is not None:
-            with os.fdopen(descriptor, "wb"):
-                os.utime(descriptor)
-            return
-    write_text(path, "")
 
 
 def open_lock(path: Path) -> IO[bytes]:

@@ -14,6 +14,8 @@ will be made again with the same content, so that what was made from it stays.
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +26,7 @@ from typing import Any
 
 from thermalize.config import Experiment, ImportConfig
 from thermalize.config.texts import is_url
-from thermalize.runtime.files import read_bytes, read_json, remove, touch, write_text
+from thermalize.runtime.files import read_bytes, read_json, remove, write_text
 from thermalize.store.fingerprint import code_of
 from thermalize.store.results import DIGEST, SUMS, Results
 from thermalize.truth.imported.paths import matches, stamp
@@ -33,9 +35,8 @@ from thermalize.workflow.steps import STEPS, Result, Settings, results_of, whole
 __all__ = [
     "Plan",
     "Status",
+    "due_of",
     "fingerprint_of",
-    "has_store",
-    "kept_of",
     "record_of",
     "result_of",
     "settings_digest",
@@ -47,7 +48,8 @@ HEAD = 120
 """Bytes at the beginning of a manifest that hold its digest."""
 MEASURED = "README.md"
 """Of a model, with the time that a training took."""
-OUTDATED = ".outdated"
+LONG_AGO = 1
+"""Time of change of what is to be older than any result [s since 1970]."""
 Recipe = dict[str, Any]
 
 
@@ -86,11 +88,6 @@ def record_of(paths: Results, step: str, *key: str) -> Path:
     return paths.folder / ".recipes" / step / f"{'/'.join(key) or step}.json"
 
 
-def kept_of(paths: Results, step: str, *key: str) -> Path:
-    """An empty file that says that the store of a result is there, which is asked for and not made from."""
-    return record_of(paths, step, *key).with_suffix(".kept")
-
-
 def write_record(experiment: Experiment, paths: Results, result: Result, inputs: Mapping[str, str | None]) -> None:
     """Say that a result is finished, and that it was made from inputs of these contents.
 
@@ -101,10 +98,8 @@ def write_record(experiment: Experiment, paths: Results, result: Result, inputs:
     recipe = plan.recipe(result, inputs)
     record = {"fingerprint": fingerprint_of(recipe), "content": plan.content(result), **recipe}
     path = record_of(paths, result.step, *result.key)
-    write_text(path, json.dumps(record, indent=1) + "\n")
-    remove(path.with_name(path.name + OUTDATED))
-    if has_store(result.step):
-        write_text(kept_of(paths, *_flat(result)), "")
+    for copy in (_copy_of(path), path):
+        write_text(copy, json.dumps(record, indent=1) + "\n")
 
 
 @dataclass
@@ -196,30 +191,32 @@ class Plan:
         """All files of all results, with their records."""
         results = [*results_of(self.experiment)]
         records = [str(record_of(self.paths, *_flat(result))) for result in results]
-        kept = [str(kept_of(self.paths, *_flat(result))) for result in results if has_store(result.step)]
-        return [name for result in results for name in self.outputs(result)] + records + kept
+        return [name for result in results for name in self.outputs(result)] + records
 
-    def mark(self) -> None:
-        """Put the records of outdated results aside, and those back that are current once more.
+    def mark(self, folder: Path) -> None:
+        """Write what makes Snakemake make results again below `folder`: a file for each, which its rule has as input.
 
-        Snakemake makes again what has no record. A result of which only the record was put aside is still there: with
-        the settings of before it is current, and nothing is computed. Of a store that has gone the record stays, since
-        what was made from it stays what it is.
+        That of a result that is current is empty and older than anything. That of another is new, and holds what it
+        never held before, so that the result is made again whichever target asks for it.
         """
         for result in results_of(self.experiment):
-            status, path = self.status(result), record_of(self.paths, *_flat(result))
-            aside = path.with_name(path.name + OUTDATED)
-            if status.content is None and path.exists():
-                path.replace(aside)
-            elif status.content is not None and not path.exists():
-                aside.replace(path)
-            if path.exists() and has_store(result.step):
-                kept = kept_of(self.paths, *_flat(result))
-                touch(kept) if status.current else remove(kept)
+            path, status = due_of(folder, result.step, *result.key), self.status(result)
+            with suppress(FileNotFoundError):
+                if status.current and path.lstat().st_mtime == LONG_AGO:
+                    continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove(path)  # whatever waits there, a link above all, is not to be written through
+            path.write_text("" if status.current else f"{time.time_ns()}: {'; '.join(status.faults)}\n")
+            now = max([time.time(), *(Path(name).stat().st_mtime + 1 for name in self._there(result))])
+            os.utime(path, (LONG_AGO if status.current else now,) * 2)
+
+    def _there(self, result: Result) -> list[str]:
+        names = [*self.outputs(result), str(record_of(self.paths, *_flat(result)))]
+        return [name for name in names if Path(name).exists()]
 
     def _look(self, result: Result) -> Status:
         path = record_of(self.paths, *_flat(result))
-        record = _mapping(read_json(path)) or _mapping(read_json(path.with_name(path.name + OUTDATED)))
+        record = _mapping(read_json(path)) or _mapping(read_json(_copy_of(path)))
         needs = [self.status(need) for need in STEPS[result.step].needs(self.experiment, *result.key)]
         there = self.content(result)
         if record is None:
@@ -228,7 +225,7 @@ class Plan:
         recipe = self.recipe(result, {str(each.result): each.content for each in needs})
         if record.get("fingerprint") != fingerprint_of(recipe):
             return Status(result, tuple(_differences(record, recipe)), None)
-        if there is None or self._has_gone(result):
+        if there is None or not path.exists() or self._has_gone(result):
             return Status(result, ("a part of it has gone",), record.get("content"))
         if there != record.get("content"):
             return Status(result, ("it is not the one that was made",), None)
@@ -275,9 +272,14 @@ def _matching(pattern: str) -> list[Path]:
     return [] if is_url(pattern) else [*matches(pattern)] or [Path(pattern)]
 
 
-def has_store(step: str) -> bool:
-    """Whether a step writes trajectories, beside a manifest."""
-    return step in ("simulate", "rollout")
+def due_of(folder: Path, step: str, *key: str) -> Path:
+    """Which file below a folder says whether a result is to be made; wildcards may stand in braces."""
+    return folder / step / f"{'/'.join(key) or step}.due"
+
+
+def _copy_of(record: Path) -> Path:
+    """That stays where Snakemake deletes the files of a result before it is made again."""
+    return record.with_name(f".{record.name}")
 
 
 def _flat(result: Result) -> tuple[str, ...]:

@@ -20,10 +20,9 @@ from thermalize.config import Experiment
 from thermalize.config.load import load_experiment, resolved_yaml
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import explaining, open_lock, read_bytes, write_bytes, write_text
-from thermalize.store.ours import refuse_links
-from thermalize.workflow.recipes import Plan, settings_digest
+from thermalize.workflow.recipes import settings_digest
 
-__all__ = ["check_settings", "hold_experiment", "mark_outdated", "refuse_other", "write_experiment"]
+__all__ = ["check_settings", "hold_experiment", "refuse_other", "write_experiment"]
 
 FIRST, LAST = "# The experiment of ", ", with every default.\n"
 MOST_CHANGES = 3
@@ -49,17 +48,6 @@ def write_experiment(experiment: Experiment, path: Path, source: str) -> str:
 def hold_experiment(experiment: Experiment, path: Path, source: str) -> IO[bytes]:
     """The same for a run: nobody changes the experiment while the file that is returned is open."""
     return _written(experiment, path, source)[0]
-
-
-def mark_outdated(plan: Plan) -> None:
-    """Put the records of results aside that are not current, unless a run of the experiment is going on."""
-    path = plan.paths.config
-    if not path.parent.is_dir():
-        return
-    refuse_links(plan.paths.folder, plan.paths.root)
-    with explaining(path), open_lock(_lock_of(path)) as lock, suppress(BlockingIOError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        plan.mark()
 
 
 def check_settings(now: Experiment, asked: str, path: Path, stage: str, wildcards: Mapping[str, Any]) -> None:
