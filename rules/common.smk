@@ -81,11 +81,16 @@ wildcard_constraints:
 
 
 def inputs(step, *key):
-    """What says whether a result is due, and files that it is made from, whose times of change say nothing."""
+    """What says whether a result is due, and files that it is made from.
+
+    Of one that is not due their times of change say nothing, nor that one of them is made again because it was lost.
+    """
 
     def found(wildcards):
         result = Result(step, key) if key else result_of(step, wildcards)
-        return [str(due_of(DUE, result.step, *result.key)), *map(ancient, PLAN.inputs(result))]
+        paths = PLAN.inputs(result)
+        due = str(due_of(DUE, result.step, *result.key))
+        return [due, *(map(ancient, paths) if PLAN.status(result).current else paths)]
 
     return found
 
