@@ -113,16 +113,34 @@ def test_a_rollout_that_is_made_again_waits_for_the_lost_truth(tiny: tuple[Path,
     shutil.copytree(tiny[1], tmp_path / "results")
     for name in ("simulation/test", "rollouts/small/raw/seed0"):
         shutil.rmtree(tmp_path / "results" / "tiny" / f"{name}.zarr")
-    planned = snakemake(tmp_path, "--dry-run", config=tiny[0])
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", planned.stdout + planned.stderr, re.MULTILINE))
-    made = {
-        name: int(count) for name, count in jobs.items() if not name.startswith(("figure_", "movie", "total", "all"))
-    }
-    assert made == {"simulate": 1, "rollout": 1}
+    assert planned(tmp_path, config=tiny[0]) == {"simulate": 1, "rollout": 1}
     graph = snakemake(tmp_path, "--dag", config=tiny[0]).stdout
     named = dict(re.findall(r'(\d+)\[label = "(\w+)', graph))
     edges = {(named[one], named[other]) for one, other in re.findall(r"(\d+) -> (\d+)", graph)}
     assert ("simulate", "rollout") in edges
+
+
+def planned(folder: Path, *targets: str, config: Path) -> dict[str, int]:
+    """Jobs of a dry run by rule, without those of pictures."""
+    done = snakemake(folder, *targets, "--dry-run", config=config)
+    jobs = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)
+    return {name: int(n) for name, n in jobs if not name.startswith(("figure_", "movie", "total", "all"))}
+
+
+def test_a_changed_setting_is_noticed_without_any_memory_of_snakemake(tiny: tuple[Path, Path], tmp_path: Path) -> None:
+    """Of all results, and of one that is asked for; results that lie there as they were need nothing."""
+    shutil.copytree(tiny[1], tmp_path / "results")
+    assert planned(tmp_path, config=tiny[0]) == {}
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(tiny[0].read_text().replace("resamples: 20", "resamples: 30"))
+    assert changed.read_text() != tiny[0].read_text()
+    shutil.rmtree(tmp_path / ".snakemake")
+    after = planned(tmp_path, config=changed)
+    assert {"diagnose", "ensemble", "sample", "cost", "summary"} <= set(after) <= {*after, "ablation"}
+    assert not {"simulate", "train_emulator", "train_diffusion", "rollout"} & set(after)
+    target = "results/tiny/diagnostics/small/raw/seed0.nc"
+    assert planned(tmp_path, target, config=changed) == {"diagnose": 1}
+    assert planned(tmp_path, target, config=tiny[0]) == {}
 
 
 def test_a_key_twice_stops_the_workflow(tmp_path: Path) -> None:
