@@ -26,7 +26,7 @@ from typing import Any
 
 from thermalize.config import Experiment, ImportConfig
 from thermalize.config.texts import is_url
-from thermalize.runtime.files import read_bytes, read_json, remove, write_text
+from thermalize.runtime.files import explaining, read_bytes, read_json, remove, write_text
 from thermalize.store.fingerprint import code_of
 from thermalize.store.results import DIGEST, SUMS, Results
 from thermalize.truth.imported.paths import matches, stamp
@@ -204,11 +204,12 @@ class Plan:
             with suppress(FileNotFoundError):
                 if status.current and path.lstat().st_mtime == LONG_AGO:
                     continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            remove(path)  # whatever waits there, a link above all, is not to be written through
-            path.write_text("" if status.current else f"{time.time_ns()}: {'; '.join(status.faults)}\n")
-            now = max([time.time(), *(Path(name).stat().st_mtime + 1 for name in self._there(result))])
-            os.utime(path, (LONG_AGO if status.current else now,) * 2)
+            with explaining(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                remove(path)  # whatever waits there, a link above all, is not to be written through
+                path.write_text("" if status.current else f"{time.time_ns()}: {'; '.join(status.faults)}\n")
+                now = max([time.time(), *(Path(name).stat().st_mtime + 1 for name in self._there(result))])
+                os.utime(path, (LONG_AGO if status.current else now,) * 2)
 
     def _there(self, result: Result) -> list[str]:
         names = [*self.outputs(result), str(record_of(self.paths, *_flat(result)))]
