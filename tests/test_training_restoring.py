@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from hashlib import sha256
@@ -214,12 +215,14 @@ def test_a_folder_of_somebody_else_is_not_followed(tmp_path: Path, straight: Res
 
 
 def test_a_checkpoint_that_may_not_be_read_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = stopped(tmp_path)
+    folder, opened = stopped(tmp_path), os.open
 
-    def refuse(path: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(path))
+    def refuse(path: Any, *flags: int, **more: Any) -> int:
+        if str(path).endswith(".pt"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *flags, **more)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(UserError, match=r"000000015-.*cannot be read: Permission denied; give yourself permission"):
         emulator_trainer(tmp_path)._restore()
     assert len(list(folder.iterdir())) == 2
