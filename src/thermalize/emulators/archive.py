@@ -47,7 +47,8 @@ UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError, OverflowError, MemoryError),
 )
-"""What zipfile raises on archives that are damaged, encrypted or of a kind that it does not know."""
+"""What zipfile raises: the first five on damage, NotImplementedError on a compression that it does not know, RuntimeError
+on an encrypted member, the last two on sizes that no number or memory holds."""
 
 
 UINT8 = 1

@@ -1,7 +1,9 @@
 """What the Snakefile asks, free of numpy and torch: which steps there are, and what each depends on and takes.
 
-plan        figures, GPUs, files and settings of every step
-code        the modules that a step runs
+steps       every step: its settings, needs, outputs and modules
+recipes     what results were made from, and which are current
+why         the same in words
+differences settings as keys and values
 resolved    the configuration beside its results, and the lock on it
 job         a command held against what it was planned with
 resources   memory

@@ -30,6 +30,7 @@ from thermalize.runtime.files import explaining, read_bytes, read_json, remove, 
 from thermalize.store.fingerprint import code_of
 from thermalize.store.results import DIGEST, SUMS, Results
 from thermalize.truth.imported.paths import matches, stamp
+from thermalize.workflow.differences import leaves, short
 from thermalize.workflow.steps import STEPS, Result, Settings, results_of, whole_of
 
 __all__ = [
@@ -311,24 +312,11 @@ def _digest(path: Path) -> str:
 
 def _differences(record: Mapping[str, Any], recipe: Recipe) -> Iterator[str]:
     """What is not as it was, in words."""
-    before, now = (dict(_leaves(each.get("settings"))) for each in (record, recipe))
+    before, now = (dict(leaves(each.get("settings"))) for each in (record, recipe))
     for key in dict.fromkeys([*before, *now]):
         if before.get(key) != now.get(key):
-            yield f"setting {key}: {_short(before, key)} → {_short(now, key)}"
+            yield f"setting {key}: {short(before, key)} → {short(now, key)}"
     words = {"inputs": "input {} was made again, or will be", "files": "file {} changed", "code": "module {} changed"}
     for part, sentence in words.items():
         old, new = _mapping(record.get(part)) or {}, recipe[part]
         yield from (sentence.format(name) for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name))
-
-
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for name, each in value.items():
-            yield from _leaves(each, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, value
-
-
-def _short(values: Mapping[str, Any], key: str) -> str:
-    text = repr(values[key]) if key in values else "none"
-    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -11,7 +11,7 @@ experiments of one name cannot compute each other's results.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ from thermalize.config import Experiment
 from thermalize.config.load import load_experiment, resolved_yaml
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import explaining, open_lock, read_bytes, write_bytes, write_text
+from thermalize.workflow.differences import leaves, short
 from thermalize.workflow.recipes import settings_digest
 
 __all__ = ["check_settings", "hold_experiment", "refuse_other", "write_experiment"]
@@ -152,21 +153,8 @@ def _one_line(text: str) -> str:
 
 def _changes(before: Experiment, now: Experiment) -> str:
     """`seed: 7 → 8`, of the first keys that differ."""
-    old, new = (dict(_leaves(each.model_dump(mode="json"))) for each in (before, now))
+    old, new = (dict(leaves(each.model_dump(mode="json"))) for each in (before, now))
     keys = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
-    shown = [f"{key}: {_short(old, key)} → {_short(new, key)}" for key in keys[:MOST_CHANGES]]
+    shown = [f"{key}: {short(old, key)} → {short(new, key)}" for key in keys[:MOST_CHANGES]]
     more = [f"{len(keys) - MOST_CHANGES} more"] if len(keys) > MOST_CHANGES else []
     return ", ".join([*shown, *more])
-
-
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for name, item in value.items():
-            yield from _leaves(item, f"{key}.{name}" if key else name)
-    else:
-        yield key, value
-
-
-def _short(values: Mapping[str, Any], key: str) -> str:
-    text = repr(values[key]) if key in values else "none"
-    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -125,6 +125,7 @@ def _zipped(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [Path(name).name for name in archive.namelist()[:1000]]
+    # NotImplementedError is what zipfile raises where a damaged header asks for a version of zip that it does not know
     except (OSError, zipfile.BadZipFile, NotImplementedError):
         return "a damaged zip file; copy it again, and unpack it"
     if names and all(name.endswith(".npy") for name in names):
