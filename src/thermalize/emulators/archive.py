@@ -47,7 +47,7 @@ UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError, OverflowError, MemoryError),
 )
-"""What zipfile raises: the first five on damage, NotImplementedError on a compression that it does not know, RuntimeError
+"""What zipfile raises: the first five on damage, NotImplementedError on a compression unknown to it, RuntimeError
 on an encrypted member, the last two on sizes that no number or memory holds."""
 
 
