@@ -57,6 +57,7 @@ def opened(path: Place, config: ImportConfig, highest: bool = False) -> Iterator
             warnings.simplefilter("ignore")
             dataset, stated = _open(path, names, highest)
             usable = dataset.drop_vars({*repeating(dataset, names, path), *_foreign(dataset, config)})
+            _state(usable, stated, path)
     except UserError:
         raise
     except Exception as error:
@@ -64,7 +65,7 @@ def opened(path: Place, config: ImportConfig, highest: bool = False) -> Iterator
         raise UserError(words) from None
     with dataset:
         _refuse_huge(usable, config, path)
-        yield _with_coordinates(_stating(usable, stated, path), config, path)
+        yield _with_coordinates(usable, config, path)
 
 
 def fields(dataset: xr.Dataset, config: ImportConfig, path: Place) -> list[xr.DataArray]:
@@ -106,18 +107,16 @@ def _open(path: Place, names: list[str], highest: bool) -> tuple[xr.Dataset, dic
     return xr.open_dataset(source, engine="zarr", consolidated=False, **plain), store.stated
 
 
-def _stating(dataset: xr.Dataset, stated: dict[str, Stated] | None, path: Place) -> xr.Dataset:
-    """The dataset with what its file says of missing numbers among the attributes of each variable."""
+def _state(dataset: xr.Dataset, stated: dict[str, Stated] | None, path: Place) -> None:
+    """What its file says of missing numbers, among the attributes of each variable: nothing is read for it."""
     variables = {str(name): each for name, each in dataset.variables.items() if each.dtype.kind in "fiu"}
     if stated is None:
         said = of_netcdf(str(path), variables)
     else:
         said = {name: of_zarr(stated.get(name, Stated()), each) for name, each in variables.items()}
-    changed = {name: each.copy(deep=False) for name, each in variables.items()}
-    for name, variable in changed.items():
+    for name, variable in variables.items():
         kept = {key: each for key, each in variable.attrs.items() if stated is None or key != FILL}
-        variable.attrs = {**kept, **said.get(name, {})}
-    return dataset.assign(changed)
+        dataset[name].attrs = {**kept, **said.get(name, {})}
 
 
 def _is_zarr(path: Place) -> bool:
