@@ -3,8 +3,8 @@
 Unknown keys are refused. `docs/config.schema.json` is generated from these models, and every stage reads its settings
 through them:
 
-    base ← systems, cluster ← simulation, imported,  networks ← training ← diffusion,  foreign,
-    sweeps ← rollouts ← experiment
+    base ← systems, cluster ← simulation, imported,  networks, training ← diffusion, emulators,
+    sweeps ← stabilizers ← rollouts ← experiment
 """
 
 from __future__ import annotations
@@ -18,8 +18,16 @@ from thermalize.config.diffusion import (
     PowerScheduleConfig,
     ScheduleConfig,
 )
+from thermalize.config.emulators import (
+    EmulatorConfig,
+    EmulatorSettings,
+    ExportedEmulatorConfig,
+    ImportedEmulatorConfig,
+    TrainedEmulatorConfig,
+    UnrollConfig,
+)
 from thermalize.config.experiment import Experiment
-from thermalize.config.external import ExportedEmulatorConfig, ImportedEmulatorConfig
+from thermalize.config.external import Imported, Own
 from thermalize.config.imported import DimsConfig, ImportConfig, ImportSplitConfig, PointsConfig, SidesConfig
 from thermalize.config.networks import (
     DilatedResNetConfig,
@@ -29,14 +37,15 @@ from thermalize.config.networks import (
     StableFNOConfig,
     UNetConfig,
 )
-from thermalize.config.rollouts import (
-    DiagnosticsConfig,
+from thermalize.config.rollouts import DiagnosticsConfig, RolloutsConfig
+from thermalize.config.simulation import SimulationConfig, SplitConfig
+from thermalize.config.stabilizers import (
     DriftConfig,
+    ImportedStabilizerConfig,
     NoStabilizerConfig,
-    RolloutsConfig,
+    StabilizerConfig,
     ThermalizerConfig,
 )
-from thermalize.config.simulation import SimulationConfig, SplitConfig
 from thermalize.config.sweeps import Point
 from thermalize.config.systems import (
     KolmogorovConfig,
@@ -44,7 +53,7 @@ from thermalize.config.systems import (
     QuasiGeostrophicConfig,
     SystemConfig,
 )
-from thermalize.config.training import EmulatorConfig, TrainingConfig, UnrollConfig
+from thermalize.config.training import TrainingConfig
 
 __all__ = [
     "CosineScheduleConfig",
@@ -55,20 +64,24 @@ __all__ = [
     "DimsConfig",
     "DriftConfig",
     "EmulatorConfig",
+    "EmulatorSettings",
     "Experiment",
     "ExportedEmulatorConfig",
     "FNOConfig",
     "GeometricScheduleConfig",
     "ImportConfig",
     "ImportSplitConfig",
+    "Imported",
     "ImportedEmulatorConfig",
     "ImportedNetworkConfig",
+    "ImportedStabilizerConfig",
     "JobQueueConfig",
     "KolmogorovConfig",
     "KuramotoSivashinskyConfig",
     "LinearScheduleConfig",
     "NetworkConfig",
     "NoStabilizerConfig",
+    "Own",
     "Point",
     "PointsConfig",
     "PowerScheduleConfig",
@@ -78,9 +91,11 @@ __all__ = [
     "SidesConfig",
     "SimulationConfig",
     "SplitConfig",
+    "StabilizerConfig",
     "StableFNOConfig",
     "SystemConfig",
     "ThermalizerConfig",
+    "TrainedEmulatorConfig",
     "TrainingConfig",
     "UNetConfig",
     "UnrollConfig",

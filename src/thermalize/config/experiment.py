@@ -9,16 +9,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from thermalize.config.base import Name, Seed, Strict, by_kind
+from thermalize.config.base import Name, Seed, Strict
 from thermalize.config.collisions import name_fault, number_fault
 from thermalize.config.diffusion import DiffusionConfig
-from thermalize.config.external import ExportedEmulatorConfig, ImportedEmulatorConfig
+from thermalize.config.emulators import AnyEmulator, TrainedEmulatorConfig
 from thermalize.config.imported import ImportConfig
-from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
+from thermalize.config.rollouts import DiagnosticsConfig, RolloutsConfig
 from thermalize.config.simulation import SimulationConfig
+from thermalize.config.stabilizers import StabilizerConfig
 from thermalize.config.sweeps import Point, expand
 from thermalize.config.texts import url_fault
-from thermalize.config.training import EmulatorConfig, TrainingConfig
+from thermalize.config.training import TrainingConfig
 
 __all__ = ["Experiment"]
 
@@ -42,14 +43,6 @@ Simulation = Annotated[
 ]
 
 
-AnyEmulator = Annotated[
-    Annotated[EmulatorConfig, Tag("residual")]
-    | Annotated[ImportedEmulatorConfig, Tag("import")]
-    | Annotated[ExportedEmulatorConfig, Tag("exported")],
-    by_kind("residual"),
-]
-
-AnyStabilizer = NoStabilizerConfig | ThermalizerConfig
 LEAST_TEST_MEMBERS = 2
 STREAMED_SHARDS = 4
 """That are in memory together at least while a training streams."""
@@ -95,7 +88,7 @@ class Experiment(Strict):
             raise ValueError(fault)
         named = self.named
         for label, stabilizer in named.items():
-            if isinstance(stabilizer, ThermalizerConfig) and (fault := self._thermalizer_fault(stabilizer, named)):
+            if fault := stabilizer.fault(self.diffusion, named):
                 raise ValueError(f"rollouts.stabilizers.{label}.{fault}")
         stabilizers = self.stabilizers  # sweeps say themselves where they cannot be expanded
         if len(set(self.seeds)) != len(self.seeds):
@@ -119,14 +112,17 @@ class Experiment(Strict):
                 f"write at least {LEAST_TEST_MEMBERS}"
             )
         for name, emulator in self.emulators.items():
-            if isinstance(emulator, EmulatorConfig) and (unrolled := emulator.longest_unroll) >= splits["train"].frames:
+            if (
+                isinstance(emulator, TrainedEmulatorConfig)
+                and (unrolled := emulator.longest_unroll) >= splits["train"].frames
+            ):
                 raise ValueError(
                     f"emulators.{name}.unroll: {unrolled} unrolled steps need {unrolled + 1} frames in a row, but "
                     f"simulation.splits.train.frames = {splits['train'].frames}; lower unroll.maximum, or raise frames"
                 )
         for group in ("emulators", "diffusion"):
             for name, model in getattr(self, group).items():
-                trained = isinstance(model, EmulatorConfig | DiffusionConfig)
+                trained = isinstance(model, TrainedEmulatorConfig | DiffusionConfig)
                 if trained and (fault := self._stream_fault(model.training)):
                     raise ValueError(f"{group}.{name}.training.{fault}")
         return self
@@ -154,34 +150,12 @@ class Experiment(Strict):
         """What keeps the networks from running on a grid; imported data may show theirs only when they are read."""
         for group in ("emulators", "diffusion"):
             for name, model in getattr(self, group).items():
-                if not isinstance(model, EmulatorConfig | DiffusionConfig):
+                if not isinstance(model, TrainedEmulatorConfig | DiffusionConfig):
                     continue
                 where = f"{group}.{name}.network"
                 fault = model.network.grid_fault(grid, where) or model.network.boundary_fault(len(grid), where)
                 if fault:
                     return fault
-        return None
-
-    def _thermalizer_fault(self, stabilizer: ThermalizerConfig, named: Mapping[str, AnyStabilizer]) -> str | None:
-        """What does not fit between a stabilizer and the diffusion models, beginning with the key."""
-        if stabilizer.diffusion not in self.diffusion:
-            known = ", ".join(self.diffusion) or "none is configured"
-            return f"diffusion = {stabilizer.diffusion!r} is not under diffusion ({known})"
-        top = self.diffusion[stabilizer.diffusion].train_levels
-        if isinstance(stabilizer.start, int) and stabilizer.start >= top - 1:
-            return f"start = {stabilizer.start} is not below train_levels − 1 = {top - 1}"
-        if isinstance(stabilizer.stop, int) and stabilizer.stop >= top - 1:
-            return f"stop = {stabilizer.stop} is not below train_levels − 1 = {top - 1}"
-        return None if stabilizer.like is None else self._like_fault(stabilizer, named)
-
-    def _like_fault(self, stabilizer: ThermalizerConfig, named: Mapping[str, AnyStabilizer]) -> str | None:
-        """Work can be copied from a stabilizer that looks at levels, with the same way down from them."""
-        model = named.get(stabilizer.like or "")
-        if not isinstance(model, ThermalizerConfig) or model.trigger not in ("member", "batch"):
-            return f"like = {stabilizer.like!r} is not among the stabilizers that look at noise levels"
-        for key in ("diffusion", "stop", "sampler", "eta", "reverse_steps"):
-            if getattr(model, key) != getattr(stabilizer, key):
-                return f"{key} differs from that of {stabilizer.like}, whose work it should cost"
         return None
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -192,52 +166,43 @@ class Experiment(Strict):
         return copied
 
     @cached_property
-    def named(self) -> dict[str, AnyStabilizer]:
+    def named(self) -> dict[str, StabilizerConfig]:
         """The stabilizers of the file with their diffusion model: one without a name stands for one of each model.
 
         Raises:
             ValueError: one of each model would have the name of another stabilizer.
         """
-        resolved: dict[str, AnyStabilizer] = {}
+        resolved: dict[str, StabilizerConfig] = {}
         for label, stabilizer in self.rollouts.stabilizers.items():
-            if isinstance(stabilizer, NoStabilizerConfig) or stabilizer.diffusion is not None:
-                resolved[label] = stabilizer
-                continue
-            names: list[str | None] = [*self.diffusion] or [None]
-            for name in names:
-                key = label if len(names) == 1 else f"{label}-{name}"
+            for model, each in stabilizer.of_models(self.diffusion).items():
+                key = label if model is None else f"{label}-{model}"
                 if key in resolved or (key != label and key in self.rollouts.stabilizers):
                     raise ValueError(
                         f"rollouts.stabilizers.{label} names no diffusion model and stands for one of each, of which "
                         f"{key!r} is named already; rename one of the two, or name its diffusion model"
                     )
-                like = stabilizer.like if len(names) == 1 or stabilizer.like is None else f"{stabilizer.like}-{name}"
-                resolved[key] = stabilizer.model_copy(update={"diffusion": name, "like": like})
+                resolved[key] = each
         return resolved
 
     @cached_property
     def sweeps(self) -> dict[str, tuple[Point, ...]]:
         """The points of every sweep."""
-        bases = {
-            label: stabilizer
-            for label, stabilizer in self.rollouts.stabilizers.items()
-            if isinstance(stabilizer, ThermalizerConfig)
-        }
-        named = self.named
-        return expand(named, bases, self.rollouts.sweeps, lambda stabilizer: self._with_model(stabilizer, named))
+        named, bases = self.named, self.rollouts.stabilizers
+        swept = {label: each for label, each in bases.items() if {*type(each).model_fields} - each.unswept}
+        return expand(named, swept, self.rollouts.sweeps, lambda stabilizer: self._with_model(stabilizer, named))
 
-    def _with_model(self, stabilizer: ThermalizerConfig, named: Mapping[str, AnyStabilizer]) -> ThermalizerConfig:
+    def _with_model(self, stabilizer: StabilizerConfig, named: Mapping[str, StabilizerConfig]) -> StabilizerConfig:
         """A point of a sweep with its diffusion model; ValueError where it does not fit to one."""
-        if stabilizer.diffusion is None:
-            if len(self.diffusion) > 1:
-                raise ValueError(f"diffusion is not named; name one of {', '.join(self.diffusion)}, or sweep it")
-            stabilizer = stabilizer.model_copy(update={"diffusion": next(iter(self.diffusion))})
-        if fault := self._thermalizer_fault(stabilizer, named):
+        of_models = stabilizer.of_models(self.diffusion)
+        if len(of_models) > 1:
+            raise ValueError(f"diffusion is not named; name one of {', '.join(self.diffusion)}, or sweep it")
+        (completed,) = of_models.values()
+        if fault := completed.fault(self.diffusion, named):
             raise ValueError(fault)
-        return stabilizer
+        return completed
 
     @cached_property
-    def stabilizers(self) -> dict[str, AnyStabilizer]:
+    def stabilizers(self) -> dict[str, StabilizerConfig]:
         """Every stabilizer that runs, by name: those of the file, then the further points of sweeps."""
         points = [point for points in self.sweeps.values() for point in points]
         return self.named | {point.stabilizer: point.config for point in points if point.config is not None}

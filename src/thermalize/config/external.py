@@ -1,41 +1,47 @@
-"""Emulators that were trained elsewhere."""
+"""Python functions of the user's own, which make what a configuration names."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from thermalize.config.base import FACTORY, Line, Strict
 
-__all__ = ["ExportedEmulatorConfig", "ImportedEmulatorConfig"]
-
-Units = Literal["physical", "normalized"]
-UNITS: Any = Field(
-    "physical",
-    description="states that it maps: as stored, or with mean 0 and standard deviation 1 of the train split by channel",
-)
+__all__ = ["Imported", "Own"]
 
 
-class ImportedEmulatorConfig(Strict):
-    """An emulator made by a Python function, such as one that loads a network of the user's own."""
+class Own(Strict):
+    """A section that may be made from files and code of the user's own."""
 
-    kind: Literal["import"]
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Files that it is made from."""
+        return ()
+
+    @property
+    def function(self) -> str | None:
+        """Function that makes it, package.module:function."""
+        return None
+
+
+class Imported(Own):
+    """What a Python function makes."""
+
     target: str = Field(
         pattern=FACTORY,
         max_length=1000,
-        description="function that returns the emulator, package.module:function; the working directory included",
+        description="function that makes it, package.module:function; the working directory included",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of that function")
     files: tuple[Line, ...] = Field(
-        (), max_length=1000, description="files that it reads; when they change, so does the emulator"
+        (), max_length=1000, description="files that it reads; when they change, so does what it makes"
     )
-    units: Units = UNITS
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.files
 
-class ExportedEmulatorConfig(Strict):
-    """An emulator in a file that torch.export.save wrote: operations and weights, without Python code."""
-
-    kind: Literal["exported"]
-    program: Line = Field(description="path of the file (.pt2)")
-    units: Units = UNITS
+    @property
+    def function(self) -> str | None:
+        return self.target

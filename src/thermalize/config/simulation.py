@@ -17,6 +17,7 @@ MOST_MEMBERS = 1_000_000
 """Identifiers of the members of a split, which no other split uses."""
 
 MOST_FRAMES = 100_000_000
+MOST_STEPS = 10**12
 SHORTEST_STEP = 1e-6
 
 

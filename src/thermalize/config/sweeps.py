@@ -12,15 +12,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, create_model, model_serializer, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from thermalize.config.base import Name, Strict
 from thermalize.config.collisions import MOST_STABILIZERS
+from thermalize.config.places import bare
 
 if TYPE_CHECKING:
-    from thermalize.config.rollouts import ThermalizerConfig
+    from thermalize.config.stabilizers.base import StabilizerConfig
 
 __all__ = ["Point", "Sweep", "expand", "sweep_of"]
 
@@ -36,10 +39,13 @@ class Sweep(Strict):
 
     @property
     def swept(self) -> dict[str, tuple[Any, ...]]:
-        """Values by swept key, in the order of the schema."""
+        """Values by swept key, in the order of the schema; those of an option under `options.name`."""
         given = [name for name in self.model_fields_set if name != "of" and getattr(self, name) is not None]
         order = list(type(self).model_fields)
-        return {name: getattr(self, name) for name in sorted(given, key=order.index)}
+        found = {name: getattr(self, name) for name in sorted(given, key=order.index)}
+        options = {name: values for name, values in found.items() if isinstance(values, dict)}
+        by_option = {f"{name}.{option}": each for name, values in options.items() for option, each in values.items()}
+        return {name: values for name, values in found.items() if name not in options} | by_option
 
     @model_validator(mode="after")
     def _has_points(self) -> Sweep:
@@ -54,21 +60,37 @@ class Sweep(Strict):
 
     @model_serializer
     def _swept_keys_only(self) -> dict[str, Any]:
-        return {"of": self.of, **self.swept}
+        given = {name: getattr(self, name) for name in self.model_fields_set if name != "of"}
+        order = list(type(self).model_fields)
+        return {"of": self.of, **{name: given[name] for name in order if given.get(name) is not None}}
 
 
-def sweep_of(model: type[BaseModel]) -> type[Sweep]:
-    """The section that sweeps stabilizers of the class `model`: a list of values for each of its keys but `kind`."""
-    fields: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
-        if name == "kind":
-            continue
-        value = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-        values = Annotated[tuple[value, ...], Field(min_length=1, max_length=MOST_VALUES)]  # type: ignore[valid-type]
-        unit = UNIT.search(field.description or "")
+def sweep_of(*models: type[StabilizerConfig]) -> type[Sweep]:
+    """The section that sweeps stabilizers of some kinds: a list of values for each of their keys that can be varied.
+
+    A key of several kinds takes the values of any of them.
+    """
+    swept: dict[str, list[FieldInfo]] = {}
+    for model in models:
+        for name, field in model.model_fields.items():
+            if name not in model.unswept:
+                swept.setdefault(name, []).append(field)
+    fields: dict[str, Any] = {name: _values_of(name, found) for name, found in swept.items()}
+    return create_model("SweepConfig", __base__=Sweep, __module__=__name__, __doc__=Sweep.__doc__, **fields)
+
+
+def _values_of(name: str, fields: list[FieldInfo]) -> tuple[Any, Any]:
+    """Type and description of the values of a key; of options, of each one by its name."""
+    bounds: Any = Field(min_length=1, max_length=MOST_VALUES)
+    unit = UNIT.search(fields[0].description or "")
+    if get_origin(bare(fields[0].annotation)) is dict:
+        values: Any = dict[str, Annotated[tuple[Any, ...], bounds]]
+        described = f"values of each of the `{name}`, by its name"
+    else:
+        each = [Annotated[one.annotation, *one.metadata] if one.metadata else one.annotation for one in fields]
+        values = Annotated[tuple[tuple(each), ...], bounds]  # type: ignore[misc]
         described = f"values of `{name}`{unit.group() if unit else ''}"
-        fields[name] = (values | None, Field(None, description=described))
-    return create_model("SweepConfig", __base__=Sweep, __module__=model.__module__, __doc__=Sweep.__doc__, **fields)
+    return values | None, Field(None, description=described)
 
 
 @dataclass(frozen=True)
@@ -85,7 +107,7 @@ class Point:
     values: dict[str, Any]
     stabilizer: str = ""
     left_out: str = ""
-    config: ThermalizerConfig | None = None
+    config: StabilizerConfig | None = None
 
     @property
     def texts(self) -> dict[str, str]:
@@ -93,11 +115,11 @@ class Point:
         return {key: value_text(value) for key, value in self.values.items()}
 
 
-Complete = Callable[["ThermalizerConfig"], "ThermalizerConfig"]
+Complete = Callable[["StabilizerConfig"], "StabilizerConfig"]
 
 
 def expand(
-    named: Mapping[str, Any], bases: Mapping[str, ThermalizerConfig], sweeps: Mapping[str, Sweep], complete: Complete
+    named: Mapping[str, Any], bases: Mapping[str, StabilizerConfig], sweeps: Mapping[str, Sweep], complete: Complete
 ) -> dict[str, tuple[Point, ...]]:
     """The points of every sweep in the order of its values, the last key fastest.
 
@@ -132,38 +154,44 @@ def _combinations(sweep: Sweep) -> Iterable[dict[str, Any]]:
     return (dict(zip(sweep.swept, values, strict=True)) for values in product(*sweep.swept.values()))
 
 
-def _point(base: ThermalizerConfig, of: str, values: dict[str, Any], complete: Complete) -> Point:
-    """At random times a point does the work of the stabilizer that is swept, where no other is said."""
-    work = {"like": of} if values.get("trigger") == "random" and base.like is None else {}
+def _point(base: StabilizerConfig, label: str, values: dict[str, Any], complete: Complete) -> Point:
     try:
-        return Point(values, config=complete(type(base).model_validate({**dict(base), **work, **values})))
+        return Point(values, config=complete(base.varied(label, values)))
     except ValidationError as error:
-        reasons = [str(each.get("ctx", {}).get("error", each["msg"])) for each in error.errors()]
-        return Point(values, left_out="; ".join(reasons))
+        return Point(values, left_out="; ".join(_reason(each, base) for each in error.errors()))
     except ValueError as error:
         return Point(values, left_out=str(error))
+
+
+def _reason(error: ErrorDetails, base: StabilizerConfig) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"a stabilizer of kind: {base.kind} has no such key"
+    return str(error.get("ctx", {}).get("error", error["msg"]))
 
 
 class Known:
     """Names of stabilizers, and the first one of each that equals a configuration."""
 
-    def __init__(self, named: Mapping[str, Any]) -> None:
-        self.names: dict[Any, str] = {}
+    def __init__(self, named: Mapping[str, StabilizerConfig]) -> None:
+        self.names: dict[str, str] = {}
         self.taken: set[str] = set()
         for name, config in named.items():
             self.add(name, config)
 
-    def add(self, name: str, config: Any) -> None:
-        self.names.setdefault(config, name)
+    def add(self, name: str, config: StabilizerConfig) -> None:
+        self.names.setdefault(config.model_dump_json(), name)
         self.taken.add(name)
+
+    def name_of(self, config: StabilizerConfig) -> str | None:
+        return self.names.get(config.model_dump_json())
 
 
 def _labelled(point: Point, of: str, known: Known, where: str) -> Point:
     """The point under the name of an equal stabilizer, or under a name of its own, which then is known."""
     if point.config is None:
         return point
-    equal = known.names.get(point.config)
-    label = equal or ".".join([of, *(f"{key}-{text}" for key, text in point.texts.items())])
+    equal = known.name_of(point.config)
+    label = equal or ".".join([of, *(f"{value_text(key)}-{text}" for key, text in point.texts.items())])
     if equal is None and label in known.taken:
         raise ValueError(f"{where}: a point would be named {label!r} like another stabilizer; rename {of!r}")
     known.add(label, point.config)

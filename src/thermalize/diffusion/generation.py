@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from thermalize.diffusion.denoiser import NoisePredictor
-from thermalize.diffusion.samplers import DDPM, DPMSolver2M, NoiseSource, Sampler
+from thermalize.diffusion.samplers import DDPM, DPMSolver2M, Sampler
 from thermalize.diffusion.schedule import CLEAN, Schedule
+from thermalize.runtime.members import NoiseSource
 
 __all__ = ["Way", "equidistant", "ways"]
 

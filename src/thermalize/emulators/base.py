@@ -1,23 +1,22 @@
-"""What every emulator is, and the residual one.
+"""What every emulator is: a step of normalised states x = (u − mean) / std, one frame interval on.
 
-An emulator maps normalised states one frame interval on. The residual one is
-
-    x_{t+1} = x_t + F(x_t),      x = (u − mean) / std
-
-Where the equation conserves the domain mean, ⟨F⟩ = 0 is built in: a drift of the mean is invisible to a noise level.
+x_{t+1} = F(x_t)                                  a map, which most emulators are
+x_{t+1} = F(x_t, x_{t−1}, …, x_{t−h}, ξ)          a stepper: with h = `history` earlier frames, with normal draws ξ
+                                                  of each member, with several network evaluations a step
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
-from thermalize.config import EmulatorConfig
-from thermalize.models import build
 from thermalize.models.normalization import Normalization
+from thermalize.runtime.members import NoiseSource, Record, Series
 
-__all__ = ["Emulator", "ResidualEmulator"]
+__all__ = ["Emulator", "advance", "shifted"]
 
 
 class Emulator(nn.Module, ABC):
@@ -25,6 +24,12 @@ class Emulator(nn.Module, ABC):
 
     mean: Tensor
     std: Tensor
+    history: int = 0
+    """frames before the present one that a step reads"""
+    evaluations: int = 1
+    """network evaluations of a step"""
+    series: tuple[Series, ...] = ()
+    """what a step records of each member"""
 
     def __init__(self, dims: int, normalization: Normalization) -> None:
         super().__init__()
@@ -35,6 +40,17 @@ class Emulator(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """The normalised state [batch, channel, *grid] one frame interval later."""
+
+    def advance(self, x: Tensor, past: Tensor, rows: Tensor, noise: NoiseSource) -> tuple[Tensor, Record]:  # noqa: ARG002
+        """The next normalised state, and what is recorded.
+
+        Args:
+            x: states [batch, channel, *grid].
+            past: frames before them [batch, `history`, channel, *grid], the latest last.
+            rows: members' numbers in `noise` [batch].
+            noise: normal draws of each member.
+        """
+        return self(x), {}
 
     def step(self, u: Tensor) -> Tensor:
         """The state [batch, channel, *grid] one frame interval later, in physical units."""
@@ -49,18 +65,13 @@ class Emulator(nn.Module, ABC):
         return x * self.std + self.mean
 
 
-class ResidualEmulator(Emulator):
-    """x → x + F(x) in normalised units."""
+def advance(
+    emulator: Callable[[Tensor], Tensor], x: Tensor, past: Tensor, rows: Tensor, noise: NoiseSource
+) -> tuple[Tensor, Record]:
+    """One step of an emulator, or of any other map of normalised states."""
+    return emulator.advance(x, past, rows, noise) if isinstance(emulator, Emulator) else (emulator(x), {})
 
-    def __init__(self, config: EmulatorConfig, dims: int, channels: int, normalization: Normalization) -> None:
-        super().__init__(dims, normalization)
-        self.network = build(config.network, dims, channels, channels)
-        self.conserve_mean = config.conserve_mean
 
-    def residual(self, x: Tensor) -> Tensor:
-        """F(x) of the normalised state [batch, channel, *grid]."""
-        increment = self.network(x)
-        return increment - increment.mean(tuple(range(2, x.ndim)), keepdim=True) if self.conserve_mean else increment
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.residual(x)
+def shifted(past: Tensor, x: Tensor) -> Tensor:
+    """The frames before the next state: `past` [batch, history, channel, *grid] without the first, then x."""
+    return torch.cat((past[:, 1:], x[:, None]), 1) if past.shape[1] else past

@@ -1,19 +1,27 @@
-"""Emulators that were trained elsewhere: any map of states [batch, channel, *grid] one frame interval on."""
+"""Emulators that were made elsewhere: any map of states [batch, channel, *grid] one frame interval on, or a stepper.
+
+A stepper is an object with a method `advance(x, past, draw)`: `past` holds the `history` frames before x, and `draw()`
+gives normal numbers shaped like x, from a stream of each member. It returns the next states, or these and what it
+records of `series`. What it is told and asked is in the units that the settings say, as for a map.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from thermalize.emulators.base import Emulator
+from thermalize.emulators.base import Emulator, advance
 from thermalize.emulators.purity import refuse_changing
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
+from thermalize.runtime.members import MemberNoise, NoiseSource, Record, Series, member_keys
 
 __all__ = ["ForeignEmulator"]
+
+LONGEST_HISTORY = 1000
 
 
 class ForeignEmulator(Emulator):
@@ -21,47 +29,79 @@ class ForeignEmulator(Emulator):
 
     def __init__(
         self,
-        network: Callable[[Tensor], Tensor],
+        network: Callable[..., Any],
         units: Literal["physical", "normalized"],
         dims: int,
         normalization: Normalization,
+        name: str = "the emulator",
     ) -> None:
+        """Raises UserError where a stepper says of itself what cannot be; `name` is what it is called there."""
         super().__init__(dims, normalization)
+        self.steps = hasattr(network, "advance")
         self.network = network if isinstance(network, nn.Module) else _Function(network)
         self.units = units
+        if self.steps:
+            self.history = _whole(network, "history", 0, name, LONGEST_HISTORY)
+            self.evaluations = _whole(network, "evaluations", 1, name)
+            self.series = tuple(getattr(network, "series", ()))
+            if not all(isinstance(each, Series) for each in self.series):
+                raise UserError(f"{name}: `series` holds what is no thermalize.Series")
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.steps:
+            raise UserError("this emulator draws or remembers; call thermalize.rollout, or its method `advance`")
         return self._mapped(x) if self.units == "normalized" else self.normalize(self._mapped(self.denormalize(x)))
 
     def step(self, u: Tensor) -> Tensor:
-        return self._mapped(u) if self.units == "physical" else super().step(u)
+        return self._mapped(u) if self.units == "physical" and not self.steps else super().step(u)
+
+    def advance(self, x: Tensor, past: Tensor, rows: Tensor, noise: NoiseSource) -> tuple[Tensor, Record]:
+        if not self.steps:
+            return self(x), {}
+        physical = self.units == "physical"
+        x, past = x.clone(), past.clone()  # it may work in place
+        given = (self.denormalize(x), self.denormalize(past)) if physical else (x, past)
+        stepper: Any = self.network.function if isinstance(self.network, _Function) else self.network
+        found = stepper.advance(*given, lambda: noise.draw(rows, x))
+        following, record = found if isinstance(found, tuple) else (found, {})
+        return (self.normalize(following) if physical else following), record
 
     def _mapped(self, x: Tensor) -> Tensor:
         return self.network(x.clone())  # it may work in place
 
     @torch.no_grad()
-    def check(self, x: Tensor, name: str) -> None:
-        """Raises UserError unless it maps normalised true states x to finite ones of that shape, each on its own."""
-        self._check_one(x[:1], name)
+    def check(self, frames: Tensor, name: str) -> None:
+        """Raises UserError unless it takes normalised true states to finite ones of that shape, each on its own.
+
+        `frames` [state, `history` + 1, channel, *grid] end with the states.
+        """
+        keys = member_keys(0, 0, len(frames))
+
+        def step(rows: Tensor) -> Tensor:
+            return self._checked(frames[rows], rows, MemberNoise(keys, 0), name)
+
         try:
-            refuse_changing(self, x, name)
+            step(torch.arange(1))
+            refuse_changing(self, step, frames[:, -1], name)
         except UserError as error:
             raise UserError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None
         except Exception as error:
-            raise _failing(x, name, error) from error
+            words = f"{name} fails on states of shape {_words(frames[:1, -1])}: {type(error).__name__}: {error}"
+            raise UserError(words) from error
 
-    def _check_one(self, x: Tensor, name: str) -> None:
-        try:
-            following = self(x)
-        except UserError as error:
-            raise UserError(f"{name}: {error}") from None
-        except Exception as error:
-            raise _failing(x, name, error) from error
+    def _checked(self, frames: Tensor, rows: Tensor, noise: NoiseSource, name: str) -> Tensor:
+        x = frames[:, -1]
+        following, record = advance(self, x, frames[:, :-1], rows, noise)
         if not isinstance(following, Tensor) or following.shape != x.shape:
             found = _words(following) if isinstance(following, Tensor) else type(following).__name__
             raise UserError(f"{name} maps states of shape {_words(x)} to {found}; it must keep the shape")
         if not torch.isfinite(following).all():
             raise UserError(f"{name} maps a state of the held-out truth to one that is not finite; check `units`")
+        known = {each.name for each in self.series}
+        for key, values in record.items():
+            if key not in known or not isinstance(values, Tensor) or values.shape != (len(x),):
+                raise UserError(f"{name} records {key!r}, which must be in `series` and one number per member")
+        return following
 
 
 class _Function(nn.Module):
@@ -73,8 +113,11 @@ class _Function(nn.Module):
         return self.function(x)
 
 
-def _failing(x: Tensor, name: str, error: Exception) -> UserError:
-    return UserError(f"{name} fails on states of shape {_words(x)}: {type(error).__name__}: {error}")
+def _whole(stepper: Any, name: str, least: int, whose: str, most: int = 10**6) -> int:
+    found = getattr(stepper, name, least)
+    if type(found) is not int or not least <= found <= most:
+        raise UserError(f"{whose}: `{name}` = {found!r} must be a whole number from {least} to {most}")
+    return found
 
 
 def _words(x: Tensor) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from pydantic import TypeAdapter
 
-from thermalize.config import EmulatorConfig, ImportedEmulatorConfig
-from thermalize.emulators.base import Emulator, ResidualEmulator
+from thermalize.config import ImportedEmulatorConfig, TrainedEmulatorConfig
+from thermalize.config.emulators import AnyEmulator, EmulatorSettings
+from thermalize.emulators.base import Emulator
 from thermalize.emulators.exported import load_program
 from thermalize.emulators.external import ForeignEmulator
-from thermalize.models.external import Trust, factory, require_trust
+from thermalize.models.external import Trust, made, require_trust
 from thermalize.models.folder import load_weights, read_card, refuse_larger
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
@@ -41,11 +43,12 @@ def load_emulator(
     card = read_card(folder, "emulator", system)
     require_trust(folder, card, trust_code)
     normalization = Normalization.of(card["normalization"])
-    if card["config"].get("kind", "residual") != "residual":
+    config: EmulatorSettings = TypeAdapter(AnyEmulator).validate_python(card["config"])
+    if not isinstance(config, TrainedEmulatorConfig):
         return _external(folder, card, normalization, device)
-    config = EmulatorConfig.model_validate(card["config"])
     refuse_larger(folder, config.network, card["dims"], card["channels"])
-    model = ResidualEmulator(config, card["dims"], card["channels"], normalization)
+    kind = import_module(config.implementation)
+    model: Emulator = kind.build(config, card["dims"], card["channels"], normalization)
     load_weights(folder, model, card)
     return model.to(device)
 
@@ -59,7 +62,7 @@ def _external(
         content = read_file(program)
         if digest_of(content) != card["program_digest"]:
             raise UserError(f"{program} is damaged: it does not match the digest in model.json; delete that folder")
-        network: Callable[[Tensor], Tensor] = load_program(program, content, device)
+        network: Callable[..., Any] = load_program(program, content, device)
     else:
         network = imported(ImportedEmulatorConfig.model_validate(card["config"]))
     model = ForeignEmulator(network, card["config"]["units"], card["dims"], normalization)
@@ -67,16 +70,12 @@ def _external(
     return model.to(device)
 
 
-def imported(config: ImportedEmulatorConfig) -> Callable[[Tensor], Tensor]:
-    """What the function returns that the configuration names."""
-    make = factory(config.target)
-    try:
-        made = make(**config.options)
-    except Exception as error:
-        raise UserError(f"{config.target} raises {type(error).__name__}: {error}") from error
-    if not callable(made):
-        raise UserError(f"{config.target} returned {type(made).__name__}, which is no map of states")
-    return made
+def imported(config: ImportedEmulatorConfig) -> Callable[..., Any]:
+    """What the function makes that the configuration names: a map of states, or a stepper."""
+    found = made(config.target, config.options, {})
+    if not (callable(found) or callable(getattr(found, "advance", None))):
+        raise UserError(f"{config.target} returned {type(found).__name__}, which is no map of states")
+    return cast(Callable[..., Any], found)
 
 
 def read_file(path: Path) -> bytes:

@@ -8,7 +8,7 @@ unsaid (`refuse_changing`) when it is adopted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -64,15 +64,17 @@ def written(calls: Iterable[Call], inputs: Iterable[str]) -> set[str]:
     return found
 
 
-def refuse_changing(model: nn.Module, x: Tensor, name: str) -> None:
-    """Raises UserError where `model` is no map of the states x [batch, …].
+def refuse_changing(model: nn.Module, step: Callable[[Tensor], Tensor], x: Tensor, name: str) -> None:
+    """Raises UserError where `step`, with the same random draws of each member, is no map of the states x [batch, …].
 
-    It is called on one state, on all of them, on the one again and on all in another order, and the tensors that it had
-    are compared with what they are afterwards. Sums in another order may round otherwise.
+    It takes rows of x to the next states by means of `model`. It is called on one, on all of them, on the one again and
+    on all in another order, and the tensors that the model had are compared with what they are afterwards. Sums in
+    another order may round otherwise.
     """
     before = {key: tensor.clone() for key, tensor in _tensors(model)}
-    alone, together = model(x[:1]), model(x)
-    again, turned = model(x[:1]), model(x.flip(0)).flip(0)
+    one, everyone = torch.arange(1), torch.arange(len(x))
+    alone, together = step(one), step(everyone)
+    again, turned = step(one), step(everyone.flip(0)).flip(0)
     after = dict(_tensors(model))
     changed = [key for key, old in before.items() if key not in after or not _same(after[key], old)]
     if changed:

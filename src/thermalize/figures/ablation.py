@@ -17,8 +17,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from thermalize.config import ThermalizerConfig
 from thermalize.config.places import fields_of, unit_of
+from thermalize.config.stabilizers import SweepConfig
 from thermalize.figures.inputs import FigureInputs
 from thermalize.figures.pooling import Estimate
 from thermalize.figures.registry import register
@@ -180,5 +180,7 @@ def note_missing(axes: Axes, place: int) -> None:
 
 
 def key_label(key: str) -> str:
-    """A key with its unit."""
-    return f"{key} [{unit_of(fields_of(ThermalizerConfig).get(key)) or '1'}]"
+    """A key with its unit; options of the user's own have none that is known."""
+    if "." in key:
+        return key.partition(".")[2]
+    return f"{key} [{unit_of(fields_of(SweepConfig).get(key)) or '1'}]"

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from thermalize.config import ThermalizerConfig
 from thermalize.figures.inputs import FigureInputs
 from thermalize.figures.registry import register
 from thermalize.figures.starts import starts
@@ -93,7 +94,7 @@ def mark_starts(inputs: FigureInputs, left: Axes, right: Axes, name: str) -> Non
         for axes in (left, right):
             axes.axvline(start, color=look.color, linewidth=1.0, linestyle=look.linestyle, label=text)
         stabilizer = configured[label]
-        if stabilizer.kind == "thermalizer" and stabilizer.start == "auto":
+        if isinstance(stabilizer, ThermalizerConfig) and stabilizer.start == "auto":
             mark_rate(right, stabilizer.false_trigger_rate, look.color)
     left.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.85)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from textwrap import fill
 
@@ -42,6 +43,8 @@ from thermalize.figures.style import (
 from thermalize.figures.units import typeset
 from thermalize.metrics.invariants import invariants
 from thermalize.metrics.study import shells_of
+from thermalize.rollouts.series import recorded, values_of
+from thermalize.stabilizers import drift, thermalizer
 
 __all__ = ["binned", "draw_band", "edges", "energy", "health", "masked", "middles", "quantiles", "spread"]
 
@@ -104,7 +107,9 @@ START_DASH = (0, (1, 1.5))
 @register("health")
 def health(inputs: FigureInputs) -> Figure:
     """Predicted level, reverse steps per step, drift and energy by emulator; each only where somebody looked at it."""
-    rows = [draw for draw, series in ROWS if series is None or any(map(watching(series), inputs.rollouts.values()))]
+    rows = [draw for draw, series in ROWS if any(map(watching(series), inputs.rollouts.values()))]
+    rows += [partial(draw_series, name=name) for name in others(inputs)]
+    rows.append(draw_energy)
     figure, axes = columns(len(inputs.emulators), (1.35,) * (len(rows) - 1) + (1.75,))
     for column, emulator in zip(axes.T, inputs.emulators, strict=True):
         for panel, draw_row in zip(column, rows, strict=True):
@@ -131,7 +136,14 @@ def legend(figure: Figure, column: np.ndarray, levels: bool) -> None:
 
 def watching(series: str) -> Callable[[xr.Dataset], bool]:
     """Whether somebody looked at this series of a rollout, which is negative or NaN where nobody did."""
-    return lambda rollout: bool((rollout[series].to_numpy() >= 0).any())
+    return lambda rollout: bool((values_of(rollout, series, np.nan) >= 0).any())
+
+
+def others(inputs: FigureInputs) -> list[str]:
+    """Series that have no panel of their own, of any rollout."""
+    known = {each.name for each in (*thermalizer.SERIES, *drift.SERIES)}
+    found = (name for rollout in inputs.rollouts.values() for name in recorded(rollout))
+    return [name for name in dict.fromkeys(found) if name not in known]
 
 
 def draw_level(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
@@ -139,7 +151,7 @@ def draw_level(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
     looks, top = appearances(inputs.experiment), 10.0
     marks = {label: level for name in inputs.experiment.diffusion for label, level in starts(inputs, name).items()}
     for label in inputs.stabilizers(emulator):
-        levels = [rollout["level"].to_numpy()[:, 1:].astype(float) for rollout in inputs.runs(emulator, label)]
+        levels = [values_of(rollout, "level", -1)[:, 1:].astype(float) for rollout in inputs.runs(emulator, label)]
         level = np.concatenate(levels)
         level[level < 0] = np.nan
         if np.isnan(level).all():
@@ -172,7 +184,8 @@ def draw_work(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
         runs = inputs.runs(emulator, label)
         if not any(map(watching("level"), runs)):
             continue
-        work = np.concatenate([masked(rollout, rollout["reverse_steps"].to_numpy(), np.nan) for rollout in runs])[:, 1:]
+        steps = [masked(rollout, values_of(rollout, "reverse_steps", 0), np.nan) for rollout in runs]
+        work = np.concatenate(steps)[:, 1:]
         bounds = edges(work.shape[1], BINS["work"])
         curve = binned(work, bounds, np.mean)[0]
         axes.plot(middles(bounds), curve, **looks[label]._asdict())
@@ -186,13 +199,28 @@ def draw_drift(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
     """The band of each member that is furthest off, where that is watched; above 1 it is set right."""
     looks, top = appearances(inputs.experiment), 1.15
     for label in inputs.stabilizers(emulator):
-        drift = np.concatenate([rollout["drift"].to_numpy()[:, 1:] for rollout in inputs.runs(emulator, label)])
-        if np.isnan(drift).all():
+        runs = inputs.runs(emulator, label)
+        off = np.concatenate([values_of(rollout, "drift", np.nan)[:, 1:] for rollout in runs])
+        if np.isnan(off).all():
             continue
-        top = max(top, 1.1 * draw_spread(axes, drift, looks[label], label))
+        top = max(top, 1.1 * draw_spread(axes, off, looks[label], label))
     axes.axhline(1, color=MUTED, linewidth=0.8, linestyle=START_DASH)
     axes.set_ylim(0, reached(axes, top))
     axes.set_ylabel("drift of a band\n[thresholds]")
+
+
+def draw_series(inputs: FigureInputs, axes: Axes, emulator: str, name: str) -> None:
+    """Any other series, where it is recorded."""
+    looks, series = appearances(inputs.experiment), {}
+    for label in inputs.stabilizers(emulator):
+        runs = inputs.runs(emulator, label)
+        if all(name in (found := recorded(rollout)) for rollout in runs):
+            series = found
+            values = np.concatenate([masked(rollout, values_of(rollout, name, np.nan), np.nan) for rollout in runs])
+            if np.isfinite(values[:, 1:]).any():
+                draw_spread(axes, values[:, 1:], looks[label], label)
+    if series:
+        axes.set_ylabel(fill(f"{series[name].long_name} [{typeset(series[name].units)}]", WIDTH))
 
 
 def draw_energy(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
@@ -236,10 +264,5 @@ def energy(rollout: xr.Dataset, diagnostics: xr.Dataset) -> tuple[np.ndarray, np
 
 
 Draw = Callable[[FigureInputs, Axes, str], None]
-ROWS: tuple[tuple[Draw, str | None], ...] = (
-    (draw_level, "level"),
-    (draw_work, "level"),
-    (draw_drift, "drift"),
-    (draw_energy, None),
-)
-"""Panels from top to bottom, and the series that somebody must have looked at."""
+ROWS: tuple[tuple[Draw, str], ...] = ((draw_level, "level"), (draw_work, "level"), (draw_drift, "drift"))
+"""Panels from top to bottom, and the series that somebody must have looked at; others, and the energy, follow."""

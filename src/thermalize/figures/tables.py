@@ -26,6 +26,7 @@ from scipy.stats import binomtest
 from thermalize.config import Experiment, Point
 from thermalize.figures.inputs import Key
 from thermalize.figures.pooling import average, horizons, mean
+from thermalize.metrics.dataset import MEAN
 from thermalize.metrics.statistics import kaplan_meier
 from thermalize.runtime.errors import UserError
 
@@ -74,8 +75,13 @@ def _measured(seeds: Sequence[xr.Dataset], experiment: Experiment) -> dict[str, 
     for name in WITH_INTERVAL:
         row[name], row[f"{name}_low"], row[f"{name}_high"] = average(seeds, name)
         row[f"{name}_floor"] = mean(seeds, f"{name}_floor")
-    row |= {name: mean(seeds, name) for name in PLAIN}
+    row |= {name: mean(seeds, name) for name in (*PLAIN, *_recorded(seeds))}
     return row | _correlation_times(seeds)
+
+
+def _recorded(seeds: Sequence[xr.Dataset]) -> list[str]:
+    """Means of what emulator and stabilizer recorded besides."""
+    return [str(name) for name in seeds[0].data_vars if str(name).startswith(MEAN)]
 
 
 def _horizon(seeds: Sequence[xr.Dataset], experiment: Experiment) -> dict[str, Any]:

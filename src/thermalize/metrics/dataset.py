@@ -29,11 +29,16 @@ from thermalize.metrics.invariants import Invariants
 from thermalize.metrics.sections import correlations, densities, distances, memory, stability, windows
 from thermalize.metrics.stability import CAUSES
 from thermalize.metrics.study import Truth, comparable, measure_rollout, measure_truth
+from thermalize.rollouts.series import recorded, values_of
 from thermalize.runtime.streams import stream
+from thermalize.stabilizers import drift, thermalizer
 
-__all__ = ["NON_DIMENSIONAL", "diagnose", "health", "product", "units_of"]
+__all__ = ["MEAN", "NON_DIMENSIONAL", "diagnose", "health", "product", "units_of"]
 
 NON_DIMENSIONAL = ("1", "length units", "time units")
+OURS = {each.name for each in (*thermalizer.SERIES, *drift.SERIES)}
+MEAN = "mean_"
+"""What the name of the mean of a recorded series begins with."""
 FACTOR = re.compile(r"([A-Za-z]+)(-?[0-9]+)?")
 
 
@@ -60,24 +65,40 @@ def health(rollout: xr.Dataset, last_finite: NDArray[np.integer[Any]]) -> dict[s
     """Rates per emulator step; NaN where no member survived its first step.
 
     Args:
-        rollout: with the series (member, time) `level` (-1 where nobody looked), `reverse_steps` (above 0 means that
-            the member was thermalized) and `rescaled` (bands whose energy was set right); frame 0 is the initial
-            condition.
+        rollout: with what emulator and stabilizer recorded [member, time]: of what comes with the package, `level` (-1
+            where nobody looked), `reverse_steps` (above 0 means that the member was thermalized) and `rescaled` (bands
+            whose energy was set right); frame 0 is the initial condition.
         last_finite: last finite frame (member,); a member is alive at the steps up to it.
     """
     step = np.arange(1, rollout.sizes["time"])
     alive = step[None] <= np.asarray(last_finite)[:, None]
-    level, reverse, rescaled = (
-        rollout[name].to_numpy()[:, 1:][alive].astype(np.float64) for name in ("level", "reverse_steps", "rescaled")
-    )
-    looks, reverses = _mean(level >= 0), _mean(reverse)
+
+    def series(name: str, otherwise: float = 0.0) -> NDArray[np.float64]:
+        return values_of(rollout, name, otherwise)[:, 1:][alive].astype(np.float64)
+
+    looks, reverse = _mean(series("level", -1.0) >= 0), series("reverse_steps")
+    counted = [name for name, each in recorded(rollout).items() if each.evaluations]
+    evaluations = float(rollout.attrs.get("emulator_evaluations", 1)) + looks
     return {
         "trigger_rate": _mean(reverse > 0),
-        "reverse_steps_per_step": reverses,
+        "reverse_steps_per_step": _mean(reverse),
         "level_evaluations_per_step": looks,
-        "network_evaluations_per_step": 1.0 + looks + reverses,
-        "rescaled_bands_per_step": _mean(rescaled),
+        "network_evaluations_per_step": sum((_mean(series(name)) for name in counted), evaluations),
+        "rescaled_bands_per_step": _mean(series("rescaled")),
     }
+
+
+def means(rollout: xr.Dataset, last_finite: NDArray[np.integer[Any]]) -> dict[str, xr.DataArray]:
+    """Of every other series that emulator or stabilizer records: its mean over the steps of living members."""
+    alive = np.arange(rollout.sizes["time"])[None] <= np.asarray(last_finite)[:, None]
+    alive[:, 0] = False
+    found = {}
+    for name, series in recorded(rollout).items():
+        if name not in OURS:
+            values = values_of(rollout, name, np.nan)[alive].astype(np.float64)
+            attributes = {"long_name": f"{series.long_name}: mean over living members and steps", "units": series.units}
+            found[f"{MEAN}{name}"] = xr.DataArray(_mean(values[np.isfinite(values)]), attrs=attributes)
+    return found
 
 
 def _mean(values: NDArray[Any]) -> float:
@@ -123,7 +144,8 @@ def diagnose(
         **health(rollout, run.last_finite),
     }
     units = units_of(reality, rod.invariants)
-    return _dataset(numbers, units, rod.invariants, {**_attributes(experiment, field, rod, units), **labels})
+    dataset = _dataset(numbers, units, rod.invariants, {**_attributes(experiment, field, rod, units), **labels})
+    return dataset.assign(means(rollout, run.last_finite))
 
 
 def _attributes(experiment: Experiment, field: xr.DataArray, rod: Truth, units: Mapping[str, str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from thermalize.config import DiffusionConfig
-from thermalize.config.experiment import AnyEmulator
+from thermalize.config.emulators import AnyEmulator
 from thermalize.models.external import names_code
 
 __all__ = ["card_fault", "readme"]

@@ -29,7 +29,7 @@ from thermalize.config.networks import ImportedNetworkConfig
 from thermalize.models.base import Network, run
 from thermalize.runtime.errors import UserError
 
-__all__ = ["ImportedNetwork", "Trust", "factory", "level_fault", "names_code", "require_trust"]
+__all__ = ["ImportedNetwork", "Trust", "factory", "level_fault", "made", "names_code", "require_trust"]
 
 Trust = bool | BaseModel
 
@@ -70,7 +70,7 @@ class ImportedNetwork(Network):
 
     def __init__(self, dims: int, inputs: int, outputs: int, config: ImportedNetworkConfig) -> None:
         super().__init__(dims, inputs, outputs, config)
-        self.network = _made(config, dims=dims, inputs=inputs, outputs=outputs)
+        self.network = _network(config, dims=dims, inputs=inputs, outputs=outputs)
         self.split = all(hasattr(self.network, name) for name in ("encode", "decode", "features"))
         self.features = int(self.network.features) if self.split else outputs  # type: ignore[arg-type]
 
@@ -122,13 +122,20 @@ def factory(target: str) -> Callable[..., Any]:
     return found
 
 
-def _made(config: ImportedNetworkConfig, **sizes: int) -> nn.Module:
-    make = factory(config.target)
+def made(target: str, options: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    """What the function `target` makes of the options and of what it is given besides."""
+    make = factory(target)
     try:
-        network = make(**sizes, **config.options)
+        return make(**given, **options)
     except Exception as error:
-        called = ", ".join(f"{name}={value!r}" for name, value in {**sizes, **config.options}.items())
-        raise UserError(f"target {config.target!r}: called with {called} it raises {_said(error)}") from error
+        plain = {name: value for name, value in given.items() if isinstance(value, int)}
+        called = ", ".join(f"{name}={value!r}" for name, value in {**plain, **options}.items())
+        how = f"called with {called} it" if called else "it"
+        raise UserError(f"target {target!r}: {how} raises {_said(error)}") from error
+
+
+def _network(config: ImportedNetworkConfig, **sizes: int) -> nn.Module:
+    network = made(config.target, config.options, sizes)
     if not isinstance(network, nn.Module):
         raise UserError(f"target {config.target!r} returns {type(network).__name__}; it must return a torch.nn.Module")
     return network

@@ -12,7 +12,7 @@ All states are normalised, x = (u − mean)/std [batch, channel, *grid], as `emu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,9 +22,14 @@ from torch import Tensor
 
 from thermalize.config import ThermalizerConfig
 from thermalize.diffusion.trained import TrainedDiffusion
-from thermalize.rollouts.engine import Rollout, State, member_keys
-from thermalize.stabilizers.base import Raw, Stabilizer
-from thermalize.stabilizers.build import Needs, build
+from thermalize.emulators.base import Emulator
+from thermalize.rollouts.engine import Rollout, State
+from thermalize.runtime.errors import UserError
+from thermalize.runtime.members import member_keys
+from thermalize.stabilizers.base import Inputs, Stabilizer
+from thermalize.stabilizers.build import build
+from thermalize.stabilizers.raw import Raw
+from thermalize.stabilizers.triggers import NOT_LOOKED_AT
 
 __all__ = ["Thermalizer", "Trajectory", "rollout"]
 
@@ -79,7 +84,7 @@ class Thermalizer:
             conserve_mean=conserve_mean,
             drift=None,
         )
-        self.stabilizer = build(config, Needs(denoiser))
+        self.stabilizer = build(config, Inputs(denoiser))
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -89,15 +94,24 @@ class Thermalizer:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """x [member, steps + 1, channel, *grid] from the initial condition on, normalised, and per step [member, steps]:
-    the noise level that was seen (−1: not looked at) and the network evaluations of denoising. `lost_step` [member] is
-    −1 for members that were never lost; the states of others are NaN from that step on.
+    """x [member, steps + 1, channel, *grid] from the initial condition on, normalised, and what emulator and stabilizer
+    recorded by the name of the series, each [member, steps]. `lost_step` [member] is −1 for members that were never
+    lost; the states of others are NaN from that step on.
     """
 
     x: Tensor
-    level: Tensor
-    reverse_steps: Tensor
+    record: Mapping[str, Tensor]
     lost_step: np.ndarray
+
+    @property
+    def level(self) -> Tensor:
+        """Noise level that was seen [member, steps], −1 where nobody looked."""
+        return self.record.get("level", torch.full((len(self.x), self.x.shape[1] - 1), NOT_LOOKED_AT))
+
+    @property
+    def reverse_steps(self) -> Tensor:
+        """Network evaluations of denoising [member, steps]."""
+        return self.record.get("reverse_steps", torch.zeros_like(self.level))
 
 
 def rollout(
@@ -108,15 +122,23 @@ def rollout(
     *,
     seed: int = 0,
     lost_above: float = 30.0,
+    past: Tensor | None = None,
 ) -> Trajectory:
     """Runs `emulator` (normalised state → next state) from x0 [member, channel, *grid], stabilised after every step.
 
     Every member draws its noise from a stream of its own, given by `seed`: alone or in a batch, it takes the same path.
     A member that is not finite or exceeds `lost_above` standard deviations is lost, and the others go on without it.
+    An emulator that reads earlier frames is given those before x0 as `past` [member, history, channel, *grid].
     All frames are held in memory; the workflow streams them to a store instead.
+
+    Raises:
+        UserError: `past` does not hold as many frames as the emulator reads.
     """
     chosen = stabilizer.stabilizer if isinstance(stabilizer, Thermalizer) else stabilizer or Raw()
-    state = State(x0.clone())
-    chunk = Rollout(emulator, chosen, member_keys(0, seed, len(x0)), lost_above).advance(state, steps)
-    x = torch.cat((x0[:, None], chunk.x), dim=1)
-    return Trajectory(x, chunk.level, chunk.reverse_steps, state.lost_step)
+    state = State(x0.clone()) if past is None else State(x0.clone(), past=past.clone())
+    history = emulator.history if isinstance(emulator, Emulator) else 0
+    if state.past.shape != (expected := (len(x0), history, *x0.shape[1:])):
+        raise UserError(f"this emulator reads {history} earlier frames: give `past` of shape {tuple(expected)}")
+    segment = Rollout(emulator, chosen, member_keys(0, seed, len(x0)), lost_above).advance(state, steps)
+    x = torch.cat((x0[:, None], segment.x), dim=1)
+    return Trajectory(x, segment.record, state.lost_step)

@@ -7,7 +7,7 @@ of them are written. A run that is taken up goes on after the last chunk up to w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,27 +19,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
-from thermalize.rollouts.engine import NEVER, Chunk, State
+from thermalize.rollouts.engine import NEVER, State
 from thermalize.store.blocks import Ledger, say
 from thermalize.store.layout import Layout, write
 from thermalize.store.location import Place
 from thermalize.store.manifest import partial_path
 from thermalize.store.shards import read_back, within
 
-__all__ = ["SERIES", "Behind", "Unfinished", "frozen"]
+__all__ = ["Behind", "Unfinished", "frozen"]
 
-SERIES = {
-    "level": ("int16", "predicted noise level, -1 where it was not looked at", "1"),
-    "reverse_steps": ("int16", "network evaluations spent on denoising", "1"),
-    "displacement": ("float32", "root mean square change by denoising, in standard deviations of the data", "1"),
-    "drift": (
-        "float32",
-        "largest deviation of a smoothed band energy from the truth's, in units of the threshold",
-        "1",
-    ),
-    "rescaled": ("int16", "bands of wavenumbers whose energy was set right", "1"),
-}
 MEMORY = "memory_"
 
 
@@ -92,12 +82,14 @@ class Unfinished:
                 state = found
         return state
 
-    def write(self, start: int, fields: np.ndarray, chunk: Chunk, state: State) -> None:
-        """Writes frames from `start` on, `fields` [member, frame, channel, *grid] in physical units, then the state."""
+    def write(self, start: int, fields: np.ndarray, record: Mapping[str, Tensor], state: State) -> None:
+        """Writes frames from `start` on, `fields` [member, frame, channel, *grid] in physical units, what was recorded
+        [member, frame], then the state.
+        """
         everyone, when = slice(0, len(fields)), slice(start, start + fields.shape[1])
         self._write(self.layout.variable, everyone, when, fields)
-        for name, (dtype, *_) in SERIES.items():
-            self._write(name, everyone, when, getattr(chunk, name).numpy().astype(dtype))
+        for name, (dtype, *_) in self.layout.series.items():
+            self._write(name, everyone, when, record[name].numpy().astype(dtype))
         number = start // self.layout.shard[1]
         kept = self.ledger.keep_state(number, _bytes(state))
         notes = {"step": state.step, "lost_step": state.lost_step.tolist(), "lost_cause": state.lost_cause}
@@ -116,7 +108,9 @@ class Unfinished:
     def _shards(self, chunk: int) -> list[str]:
         frames, size = self.layout.shape[1], self.layout.shard[1]
         region = slice(0, self.layout.shape[0]), slice(chunk * size, min((chunk + 1) * size, frames))
-        return [each for name in (self.layout.variable, *SERIES) for each in within(self.partial, name, region)]
+        return [
+            each for name in (self.layout.variable, *self.layout.series) for each in within(self.partial, name, region)
+        ]
 
     def _state(self, chunk: int, begin: State) -> State | None:
         """The state after a chunk, if it is as it was kept and may be one of this rollout, which began with `begin`."""
@@ -129,19 +123,21 @@ class Unfinished:
 
 def _bytes(state: State) -> bytes:
     memory = {f"{MEMORY}{name}": value.contiguous() for name, value in state.memory.items()}
-    return save_tensors({"x": state.x.cpu().contiguous(), **memory})
+    return save_tensors({"x": state.x.cpu().contiguous(), "past": state.past.cpu().contiguous(), **memory})
 
 
 def _read(data: bytes, notes: dict[str, Any], begin: State) -> State | None:
     try:
         tensors = load_tensors(data)
-        x, steps, causes = tensors.pop("x"), np.array(notes["lost_step"]), notes["lost_cause"]
+        x, past, steps = tensors.pop("x"), tensors.pop("past"), np.array(notes["lost_step"])
+        causes = notes["lost_cause"]
     except (SafetensorError, KeyError, ValueError):
         return None
     memory = {name.removeprefix(MEMORY): value for name, value in tensors.items()}
     if steps.dtype != np.int64 or not isinstance(causes, list) or type(notes["step"]) is not int:
         return None
-    return State(x.to(begin.x.device), notes["step"], steps, [str(cause) for cause in causes], memory)
+    device = begin.x.device
+    return State(x.to(device), notes["step"], steps, [str(cause) for cause in causes], memory, past.to(device))
 
 
 def _plausible(state: State, begin: State) -> bool:
@@ -149,7 +145,11 @@ def _plausible(state: State, begin: State) -> bool:
     members = len(begin.x)
     if state.lost_step.shape != (members,) or len(state.lost_cause) != members:
         return False
-    pairs = [(state.x, begin.x), *((state.memory.get(name), value) for name, value in begin.memory.items())]
+    pairs = [
+        (state.x, begin.x),
+        (state.past, begin.past),
+        *((state.memory.get(name), value) for name, value in begin.memory.items()),
+    ]
     alike = all(a is not None and a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
     if not alike or state.memory.keys() != begin.memory.keys():
         return False

@@ -1,107 +1,77 @@
-"""What every stabilizer is: a map applied to the members of a rollout after each emulator step."""
+"""What every stabilizer is: a map applied to the members of a rollout after each emulator step.
+
+It says in `series` what it records, and what it records it hands back with the states: the rollout's store, its
+diagnostics, the table and the figures take names, units and texts from there.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from thermalize.diffusion.samplers import NoiseSource
+from thermalize.diffusion.trained import TrainedDiffusion
+from thermalize.runtime.members import NoiseSource, Record, Series
 
-__all__ = ["NOT_LOOKED_AT", "Health", "MemberNoise", "Memory", "Memoryless", "Outcome", "Raw", "Stabilizer"]
+__all__ = ["Inputs", "Memory", "Stabilized", "Stabilizer", "Stateless"]
 
-NOT_LOOKED_AT = -1
 Memory = dict[str, Tensor]
 """What a stabilizer knows of the past of all members of a rollout: tensors [member, …] by name, changed in place."""
 
 
 @dataclass(frozen=True)
-class Health:
-    """What a stabilizer saw and did, per member, or per member and step.
-
-    level: noise level, `NOT_LOOKED_AT` where nobody looked.
-    reverse_steps: network evaluations spent on denoising.
-    displacement: root mean square change by denoising, in standard deviations of the data.
-    drift: largest deviation of a smoothed band energy from the truth's, in units of what is tolerated; NaN where it is
-        not watched.
-    rescaled: bands whose energy was set right.
-    """
-
-    level: Tensor
-    reverse_steps: Tensor
-    displacement: Tensor
-    drift: Tensor
-    rescaled: Tensor
-
-    @staticmethod
-    def of_nothing(shape: tuple[int, ...]) -> dict[str, Tensor]:
-        """The fields where nobody looked and nothing was done."""
-        return {
-            "level": torch.full(shape, NOT_LOOKED_AT),
-            "reverse_steps": torch.zeros(shape, dtype=torch.long),
-            "displacement": torch.zeros(shape),
-            "drift": torch.full(shape, torch.nan),
-            "rescaled": torch.zeros(shape, dtype=torch.long),
-        }
-
-
-@dataclass(frozen=True)
-class Outcome(Health):
-    """The stabilised states x [batch, channel, *grid], normalised, what was seen and done, and who is beyond saving."""
+class Stabilized:
+    """States x [batch, channel, *grid], normalised, who of them is beyond saving [batch], and what is recorded."""
 
     x: Tensor
     lost: Tensor
+    record: Record = field(default_factory=dict)
 
     @classmethod
-    def untouched(cls, x: Tensor, level: Tensor | None = None) -> Outcome:
-        fields = cls.of_nothing((len(x),)) | ({} if level is None else {"level": level})
-        return cls(**fields, x=x, lost=torch.zeros(len(x), dtype=torch.bool))
+    def of(cls, x: Tensor, **record: Tensor) -> Stabilized:
+        """States that are all worth going on with."""
+        return cls(x, torch.zeros(len(x), dtype=torch.bool), record)
 
 
 class Stabilizer(Protocol):
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """What it records."""
+        ...
+
     def memory(self, members: int) -> Memory:
         """What it knows of the members of a rollout before the first step."""
         ...
 
-    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Outcome:
+    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Stabilized:
         """Stabilises x [batch, channel, *grid] (normalised) after emulator step `step`; `rows` are the members' ids."""
         ...
 
 
-class Memoryless:
-    """A stabilizer to which every state is the first."""
+class Stateless:
+    """A stabilizer to which every state is the first, and that records nothing unless it says so."""
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        return ()
 
     def memory(self, members: int) -> Memory:  # noqa: ARG002
         return {}
 
 
-class Raw(Memoryless):
-    """The emulator alone."""
+@dataclass(frozen=True)
+class Inputs:
+    """What stabilizers may be built from besides their settings; the settings say which (`needs`)."""
 
-    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Outcome:  # noqa: ARG002
-        return Outcome.untouched(x)
-
-
-class MemberNoise:
-    """Normal draws of one rollout step: a counter-based stream for each (member, step), so that nothing is stored
-    between steps and no member's numbers depend on its companions or on a resumption.
-    """
-
-    def __init__(self, keys: np.ndarray, step: int) -> None:
-        """`keys` [member, 2] (uint64) identify the members' streams."""
-        self._keys, self._step = keys, step
-        self._generators: dict[int, np.random.Generator] = {}
-
-    def draw(self, rows: Tensor, like: Tensor) -> Tensor:
-        shape = like.shape[1:]
-        draws = [self._generator(row).standard_normal(shape, dtype=np.float32) for row in rows.tolist()]
-        return torch.from_numpy(np.stack(draws)).to(like)
-
-    def _generator(self, row: int) -> np.random.Generator:
-        if row not in self._generators:
-            bits = np.random.Philox(key=self._keys[row], counter=[0, 0, 0, self._step])
-            self._generators[row] = np.random.Generator(bits)
-        return self._generators[row]
+    diffusion: TrainedDiffusion | None = None
+    """the diffusion model that the settings name"""
+    like: Callable[[str], np.ndarray] | None = None
+    """what another rollout recorded [member, frame] from its initial condition on, by the name of the series"""
+    streams: Callable[[str], list[np.random.Generator]] | None = None
+    """a random stream of each member, for a purpose"""
+    truth: Callable[[], Tensor] | None = None
+    """normalised true trajectories [member, time, channel, *grid]"""

@@ -25,12 +25,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from thermalize.diffusion.samplers import NoiseSource
+from thermalize.config import DriftConfig
 from thermalize.runtime.errors import UserError
+from thermalize.runtime.members import NoiseSource, Series
 from thermalize.stabilizers.bands import Bands
-from thermalize.stabilizers.base import Memory, Outcome, Stabilizer
+from thermalize.stabilizers.base import Inputs, Memory, Stabilized, Stabilizer
 
-__all__ = ["BandControl", "BandStatistics"]
+__all__ = ["SERIES", "BandControl", "BandStatistics", "build"]
+
+DRIFT = Series("drift", "largest deviation of a smoothed band energy from the truth's, in units of the threshold")
+RESCALED = Series("rescaled", "bands of wavenumbers whose energy was set right", dtype="int16", missing=0)
+SERIES = (DRIFT, RESCALED)
 
 SMALLEST = 1e-30
 SUSPECT = 0.5
@@ -77,12 +82,16 @@ class BandControl:
     threshold: float = 3.0
     floor: float = 1e-6
 
+    @property
+    def series(self) -> tuple[Series, ...]:
+        return (*self.inner.series, *SERIES)
+
     def memory(self, members: int) -> Memory:
         shape = (members, *self.truth.mean.shape)
         own = {name: torch.zeros(shape, dtype=torch.float64) for name in ("gain", "calm", "streak")}
         return {**self.inner.memory(members), **own, "ratio": torch.ones(shape, dtype=torch.float64)}
 
-    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Outcome:
+    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Stabilized:
         spectrum = self.bands.transform(x)
         gain, drift, rescaled = self._judge(self.bands.energies(spectrum).double().cpu(), rows, memory)
         touched = torch.nonzero((gain != 1).flatten(1).any(1)).flatten()
@@ -91,7 +100,8 @@ class BandControl:
             there = touched.to(x.device)
             scaled = self.bands.scale(spectrum[there], gain[touched].to(x.device))
             righted = x.index_copy(0, there, self.bands.inverse(scaled).to(x.dtype))
-        return replace(self.inner(righted, step, rows, noise, memory), drift=drift, rescaled=rescaled)
+        found = self.inner(righted, step, rows, noise, memory)
+        return replace(found, record={**found.record, DRIFT.name: drift, RESCALED.name: rescaled})
 
     def _judge(self, energy: Tensor, rows: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
         """Gains [batch, channel, band] that apply now; drift [batch] and number of bands set right [batch]."""
@@ -118,3 +128,11 @@ class BandControl:
 
 def logarithm(ratio: Tensor) -> Tensor:
     return ratio.clamp(min=SMALLEST).log()
+
+
+def build(config: DriftConfig, inner: Stabilizer, inputs: Inputs) -> BandControl:
+    """Control around `inner`, by the band energies of true trajectories."""
+    assert inputs.truth is not None, "control of band energies needs true trajectories"
+    truth = inputs.truth()
+    statistics = BandStatistics.of(truth, config.memory)
+    return BandControl(inner, Bands(tuple(truth.shape[3:])), statistics, config.threshold, config.floor)

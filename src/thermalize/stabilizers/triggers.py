@@ -12,6 +12,7 @@ is worth: `random` spends, member by member, exactly the denoising of the rollou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -19,10 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thermalize.config import ThermalizerConfig
 from thermalize.diffusion.denoiser import NoiseModel
-from thermalize.stabilizers.base import NOT_LOOKED_AT
+from thermalize.stabilizers.base import Inputs
 
-__all__ = ["Batch", "Due", "Every", "Member", "Random", "Trigger", "shuffled"]
+__all__ = ["NOT_LOOKED_AT", "TRIGGERS", "Batch", "Due", "Every", "Member", "Random", "Trigger", "shuffled"]
+
+NOT_LOOKED_AT = -1
 
 
 class Due(NamedTuple):
@@ -109,3 +113,26 @@ def shuffled(level: np.ndarray, reverse_steps: np.ndarray, streams: list[np.rand
     for row, stream in zip(done, streams, strict=True):
         row[1:] = stream.permutation(row[1:])
     return Random(torch.from_numpy(done.astype(np.int64)))
+
+
+def _looking(kind: type[Member]) -> Callable[[ThermalizerConfig, Inputs, int], Trigger]:
+    def trigger(config: ThermalizerConfig, inputs: Inputs, start: int) -> Trigger:
+        assert inputs.diffusion is not None, "levels are those of a diffusion model"
+        return kind(inputs.diffusion.model, start, config.check_every)
+
+    return trigger
+
+
+def _at_random(config: ThermalizerConfig, inputs: Inputs, start: int) -> Trigger:  # noqa: ARG001
+    assert inputs.like is not None, "random times need a rollout to be like"
+    assert inputs.streams is not None, "random times need random streams"
+    return shuffled(inputs.like("level"), inputs.like("reverse_steps"), inputs.streams("times"))
+
+
+TRIGGERS: dict[str, Callable[[ThermalizerConfig, Inputs, int], Trigger]] = {
+    "member": _looking(Member),
+    "batch": _looking(Batch),
+    "every": lambda config, _, start: Every(start, config.check_every),
+    "random": _at_random,
+}
+"""By name: from the settings, what a stabilizer may be built from, and the level `start`."""

@@ -18,9 +18,11 @@ import torch
 from thermalize.config import Experiment, NoStabilizerConfig
 from thermalize.emulators.base import Emulator
 from thermalize.emulators.load import load_emulator
-from thermalize.rollouts.engine import Rollout, State, member_keys
+from thermalize.rollouts.engine import Rollout, State
+from thermalize.runtime.members import member_keys
 from thermalize.runtime.progress import track
-from thermalize.stabilizers.base import Raw, Stabilizer
+from thermalize.stabilizers.base import Stabilizer
+from thermalize.stabilizers.raw import Raw
 from thermalize.stages.stabilizing import Parts
 from thermalize.store import sealed
 from thermalize.store.manifest import open_store
@@ -53,7 +55,7 @@ def measure_cost(experiment: Experiment, emulator: str, paths: Results, device: 
 def _time(experiment: Experiment, emulator: str, paths: Results, device: torch.device) -> dict[str, list[float]]:
     model = load_emulator(paths.emulator(emulator), device=device, trust_code=experiment.emulators[emulator])
     runs = _runs(experiment, emulator, model, paths, device)
-    starts = {label: _start(experiment, emulator, model, paths, label).to(device) for label in runs}
+    starts = {label: _start(experiment, emulator, model, paths, label) for label in runs}
     seconds: dict[str, list[float]] = {label: [] for label in runs}
     steps = _steps(experiment)
     with track(REPEATS, "cost", unit="repeat") as bar:
@@ -73,7 +75,8 @@ def _steps(experiment: Experiment) -> int:
 
 
 def _elapsed(run: Rollout, start: torch.Tensor, steps: int, device: torch.device) -> float:
-    state = State(start.clone())
+    """Seconds of `steps` steps from the last of the frames `start` [member, history + 1, channel, *grid]."""
+    state = State(start[:, -1].clone(), past=start[:, :-1].clone())
     began = perf_counter()
     run.advance(state, steps)
     if device.type == "cuda":
@@ -96,20 +99,18 @@ def _runs(
 def _start(experiment: Experiment, emulator: str, model: Emulator, paths: Results, label: str) -> torch.Tensor:
     u = None
     if label != BASELINE:
-        u = _last_frame(paths.rollout(emulator, label, experiment.seeds[0]), experiment.storage)
+        manifest = paths.rollout(emulator, label, experiment.seeds[0])
+        u = _frames(experiment, manifest, slice(-1 - model.history, None))
     if u is None or not np.isfinite(u).all():
-        u = _first_frame(paths.simulation("test"), experiment.rollouts.members, experiment.storage)
+        u = _frames(experiment, paths.simulation("test"), slice(model.history + 1))
     return model.normalize(torch.from_numpy(u).to(model.mean.device))
 
 
-def _last_frame(manifest: Path, storage: str | None) -> np.ndarray:
-    dataset = open_store(manifest, storage=storage)
-    return dataset[dataset.attrs["variable"]].isel(time=-1).values
-
-
-def _first_frame(manifest: Path, members: int, storage: str | None) -> np.ndarray:
-    dataset = open_store(manifest, storage=storage)
-    return dataset[dataset.attrs["variable"]].isel(time=0, member=slice(members)).values
+def _frames(experiment: Experiment, manifest: Path, time: slice) -> np.ndarray:
+    """Some frames [member, frame, channel, *grid] of the first members."""
+    dataset = open_store(manifest, storage=experiment.storage)
+    field = dataset[dataset.attrs["variable"]].transpose("member", "time", "channel", ...)
+    return field.isel(time=time, member=slice(experiment.rollouts.members)).to_numpy()
 
 
 def _summary(seconds: np.ndarray, base: np.ndarray) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def train_diffusion(experiment: Experiment, name: str, paths: Results, processes
     data = read_data(experiment, config.training, paths, folder, processes)
     seed = torch_seed(experiment.seed, "diffusion", name)
     events = paths.tensorboard("diffusion", name)
-    run = Run("diffusion", name, experiment, config, data, seed, folder, processes, __name__, events)
+    run = Run("diffusion", name, experiment, config, data, seed, folder, processes, events)
     run(
         lambda: Denoiser(config, data.dims, data.channels),
         DiffusionObjective(config, schedules.build(config.schedule), data.train, data.valid, seed),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from thermalize.config import EmulatorConfig, Experiment
-from thermalize.emulators.base import ResidualEmulator
-from thermalize.emulators.objective import EmulatorObjective
+from importlib import import_module
+
+from thermalize.config import Experiment, TrainedEmulatorConfig
 from thermalize.runtime.streams import torch_seed
 from thermalize.stages.data import read_data
 from thermalize.stages.external import adopt_emulator
@@ -21,14 +21,15 @@ def train_emulator(experiment: Experiment, name: str, paths: Results, processes:
     One that was trained elsewhere is only looked at and measured.
     """
     config = experiment.emulators[name]
-    if not isinstance(config, EmulatorConfig):
+    if not isinstance(config, TrainedEmulatorConfig):
         return adopt_emulator(experiment, name, paths)
     folder = paths.emulator(name)
     data = read_data(experiment, config.training, paths, folder, processes)
     seed = torch_seed(experiment.seed, "emulator", name)
     events = paths.tensorboard("emulators", name)
-    run = Run("emulator", name, experiment, config, data, seed, folder, processes, __name__, events)
+    run = Run("emulator", name, experiment, config, data, seed, folder, processes, events)
+    kind = import_module(config.implementation)
     return run(
-        lambda: ResidualEmulator(config, data.dims, data.channels, data.normalization),
-        EmulatorObjective(config, data.train, data.valid, seed),
+        lambda: kind.build(config, data.dims, data.channels, data.normalization),
+        kind.objective(config, data.train, data.valid, seed),
     )

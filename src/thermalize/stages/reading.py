@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from thermalize.config import Experiment
 from thermalize.metrics import ensemble, generated
 from thermalize.metrics.attributes import COORDINATES, VARIABLES, Entry, optional
-from thermalize.rollouts.recording import SERIES
+from thermalize.rollouts.series import recorded
 from thermalize.runtime.errors import UserError
 from thermalize.store import sealed
 from thermalize.store.manifest import check_system, open_store
@@ -38,10 +38,6 @@ KNOWN = {
 FLAGS = ("horizon_cause", "horizon_observed", "energy_containing")
 KINDS = (["unconditional", "thermalized"], ["partial", "thermalized"])
 LARGEST = 1e30
-
-SERIES_ENTRIES: dict[str, Entry] = {
-    name: (("member", "time"), long_name, units) for name, (_, long_name, units) in SERIES.items()
-}
 
 Time = Annotated[float, Field(ge=0, le=LARGEST)]
 
@@ -75,7 +71,12 @@ def open_rollout(path: Path, experiment: Experiment, truth: xr.Dataset) -> xr.Da
             faults.append(f"its attribute {name!r} holds what the truth or the rollout does not have")
     faults += _of_attributes(dataset, ("emulator", "stabilizer"), str)
     faults += _of_attributes(dataset, ("seed",), int)
-    faults += _of_entries(dataset, SERIES_ENTRIES)
+    faults += _of_attributes(dataset, ("emulator_evaluations",), int)
+    try:
+        series = recorded(dataset)
+        faults += _of_entries(dataset, {name: (("member", "time"), s.long_name, s.units) for name, s in series.items()})
+    except ValueError as error:
+        faults.append(str(error))
     for fault in faults:
         raise _refused(path, fault)
     return dataset

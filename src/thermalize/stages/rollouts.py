@@ -19,16 +19,17 @@ import xarray as xr
 import thermalize
 from thermalize.config import Experiment
 from thermalize.emulators.load import load_emulator
-from thermalize.rollouts.engine import SERIES as RECORDED
-from thermalize.rollouts.engine import Chunk, Rollout, State, member_keys
-from thermalize.rollouts.recording import SERIES, Behind, Unfinished, frozen
+from thermalize.rollouts.engine import Rollout, Segment, State
+from thermalize.rollouts.recording import Behind, Unfinished, frozen
+from thermalize.rollouts.series import RECORDED, described
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import exclusive, explaining
+from thermalize.runtime.members import member_keys
 from thermalize.runtime.progress import track
 from thermalize.runtime.streams import stream
 from thermalize.stages.stabilizing import Parts
 from thermalize.store.blocks import Ledger
-from thermalize.store.fingerprint import code_of, fingerprint
+from thermalize.store.fingerprint import fingerprint
 from thermalize.store.home import Home
 from thermalize.store.layout import Layout
 from thermalize.store.manifest import (
@@ -41,7 +42,7 @@ from thermalize.store.manifest import (
     store_path,
 )
 from thermalize.store.results import Results
-from thermalize.workflow.steps import settings_of
+from thermalize.workflow.steps import STEPS, settings_of
 
 __all__ = ["Job", "initial_frames", "rollout"]
 
@@ -84,16 +85,19 @@ class Job:
     def fingerprint(self) -> str:
         key = {"emulator": self.emulator, "stabilizer": self.stabilizer, "seed": self.seed}
         settings = settings_of(self.experiment, "rollout", key)
-        return fingerprint(settings, self.seed, self.parts.digests(), code_of(__name__))
+        code = STEPS["rollout"].code(self.experiment, self.emulator, self.stabilizer, str(self.seed))
+        return fingerprint(settings, self.seed, self.parts.digests(), code)
 
 
-def initial_frames(experiment: Experiment, seed: int) -> tuple[list[int], list[int]]:
-    """Test member and frame that each rollout member starts from."""
+def initial_frames(experiment: Experiment, seed: int, history: int = 0) -> tuple[list[int], list[int]]:
+    """Test member and frame that each rollout member starts from, which has `history` frames before it."""
     members, frames = experiment.rollouts.members, experiment.simulation.splits["test"].frames
+    if history >= frames:
+        raise UserError(f"the emulator reads {history} earlier frames, but simulation.splits.test.frames = {frames}")
     if experiment.rollouts.initial == "first":
-        return list(range(members)), [0] * members
-    draws = [int(stream(experiment.seed, "initial", seed, m).integers(frames)) for m in range(members)]
-    return list(range(members)), draws
+        return list(range(members)), [history] * members
+    draws = [int(stream(experiment.seed, "initial", seed, m).integers(frames - history)) for m in range(members)]
+    return list(range(members)), [history + draw for draw in draws]
 
 
 def rollout(job: Job, manifest: Path, device: torch.device) -> None:
@@ -115,23 +119,23 @@ class _Stream:
         self.settings = job.experiment.rollouts
         own = job.experiment.emulators[job.emulator]
         self.emulator = load_emulator(job.emulator_folder, job.system, device, trust_code=own)
+        self.stabilizer = job.parts.build(self.emulator, device)
+        keys = member_keys(job.experiment.seed, job.seed, self.settings.members)
+        self.engine = Rollout(self.emulator, self.stabilizer, keys, self.settings.lost_above)
         self.truth = open_store(job.test, storage=job.experiment.storage)
         self.variable = self.truth.attrs["variable"]
         self.final = job.home.place(key) or store_path(manifest)
         self.unfinished = Unfinished(manifest, key, self._layout(), self.final)
 
     def run(self) -> None:
-        stabilizer = self.job.parts.build(self.emulator, self.device)
-        begin = State(self._initial(), memory=stabilizer.memory(self.settings.members))
-        state = self.unfinished.resume(begin)
-        keys = member_keys(self.job.experiment.seed, self.job.seed, self.settings.members)
-        run = Rollout(self.emulator, stabilizer, keys, self.settings.lost_above)
+        memory, begin = self.stabilizer.memory(self.settings.members), self._initial()
+        state = self.unfinished.resume(State(begin[:, -1], memory=memory, past=begin[:, :-1]))
         label = f"rollout {self.job.emulator}/{self.job.stabilizer}/seed{self.job.seed}"
         with track(self.settings.steps, label, initial=state.step) as bar, Behind() as behind:
             while state.step < self.settings.steps:
                 steps = self._next_chunk(state.step)
-                chunk = run.advance(state, steps)
-                behind(self._writing(frozen(state), chunk))
+                segment = self.engine.advance(state, steps)
+                behind(self._writing(frozen(state), segment))
                 bar.update(steps)
         self._seal(state)
 
@@ -141,8 +145,12 @@ class _Stream:
         return min(boundary, self.settings.steps) - step
 
     def _initial(self) -> torch.Tensor:
-        member, frame = (xr.DataArray(index, dims="member") for index in self._starts())
-        u = self.truth[self.variable].isel(member=member, time=frame).transpose("member", "channel", ...).values
+        """True states [member, history + 1, channel, *grid] up to the one that each member begins with."""
+        members, frames = self._starts()
+        history = self.emulator.history
+        member = xr.DataArray(members, dims="member")
+        frame = xr.DataArray(np.add.outer(frames, np.arange(-history, 1)), dims=("member", "past"))
+        u = self.truth[self.variable].isel(member=member, time=frame).transpose("member", "past", "channel", ...).values
         if not np.isfinite(u).all():
             raise UserError(
                 f"{self.job.test} holds initial conditions that are not finite; simulate the test split again"
@@ -150,30 +158,32 @@ class _Stream:
         return self.emulator.normalize(torch.from_numpy(u).to(self.device))
 
     def _starts(self) -> tuple[list[int], list[int]]:
-        return initial_frames(self.job.experiment, self.job.seed)
+        return initial_frames(self.job.experiment, self.job.seed, self.emulator.history)
 
-    def _writing(self, state: State, chunk: Chunk) -> Callable[[], None]:
-        """What is left to do for a chunk of frames that ends in `state`."""
+    def _writing(self, state: State, segment: Segment) -> Callable[[], None]:
+        """What is left to do for a segment that ends in `state`."""
 
         def work() -> None:
-            start, frames = state.step + 1 - chunk.x.shape[1], chunk
+            start, found = state.step + 1 - segment.x.shape[1], segment
             if start == 1:
-                start, frames = 0, self._with_initial(chunk)
+                start, found = 0, self._with_initial(segment)
             std, mean = (t.cpu()[None, None] for t in (self.emulator.std, self.emulator.mean))
-            self.unfinished.write(start, (frames.x.cpu() * std + mean).numpy(), frames, state)
+            self.unfinished.write(start, (found.x.cpu() * std + mean).numpy(), found.record, state)
 
         return work
 
-    def _with_initial(self, chunk: Chunk) -> Chunk:
-        x = self._initial()
-        first = Chunk.empty(x, 1)
-        first.x[:, 0] = x
-        return Chunk(**{n: torch.cat((getattr(first, n), getattr(chunk, n)), dim=1) for n in ("x", *RECORDED)})
+    def _with_initial(self, segment: Segment) -> Segment:
+        x = self._initial()[:, -1]
+        first = Segment.empty(x, 1, self.engine.series)
+        record = {name: torch.cat((first.record[name], values), dim=1) for name, values in segment.record.items()}
+        return Segment(torch.cat((x[:, None], segment.x), dim=1), record)
 
     def _layout(self) -> Layout:
         field, frames = self.truth[self.variable], self.settings.steps + 1
         axes = {str(name): self.truth[name].values for name in field.dims[3:]}
         interval = self.job.experiment.simulation.frame_interval
+        if taken := [each.name for each in self.engine.series if each.name in (self.variable, *field.dims)]:
+            raise UserError(f"a series is called {taken[0]!r}, like what the truth holds; rename it")
         return Layout(
             variable=self.variable,
             long_name=field.attrs["long_name"],
@@ -186,7 +196,7 @@ class _Stream:
             time_units=self.truth["time"].attrs["units"],
             shard=(self.settings.members, self.settings.chunk),
             chunk=(1, self.settings.chunk),
-            series=SERIES,
+            series={each.name: (each.dtype, each.long_name, each.units) for each in self.engine.series},
             attributes=self._attributes(),
         )
 
@@ -200,6 +210,8 @@ class _Stream:
             "stabilizer": self.job.stabilizer,
             "stabilizer_config": json.dumps(self.job.experiment.stabilizers[self.job.stabilizer].model_dump()),
             "seed": self.job.seed,
+            "emulator_evaluations": self.emulator.evaluations,
+            RECORDED: described(self.engine.series),
             "initial_member": members,
             "initial_frame": frames,
             "code_version": thermalize.__version__,

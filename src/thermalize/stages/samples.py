@@ -16,11 +16,10 @@ from thermalize.metrics.generated import describe_generated, yardstick
 from thermalize.metrics.study import field_of
 from thermalize.models.folder import read_card
 from thermalize.models.normalization import Normalization
-from thermalize.rollouts.engine import member_keys
 from thermalize.runtime.errors import UserError
+from thermalize.runtime.members import MemberNoise, member_keys
 from thermalize.runtime.progress import track
 from thermalize.runtime.streams import torch_seed
-from thermalize.stabilizers.base import MemberNoise
 from thermalize.store.manifest import check_system, open_store, system_of
 from thermalize.store.netcdf import write_dataset
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from thermalize.config import Experiment, NoStabilizerConfig, ThermalizerConfig
+from thermalize.config import Experiment, StabilizerConfig
 from thermalize.diffusion.load import load_diffusion
 from thermalize.emulators.base import Emulator
 from thermalize.models.folder import read_card
 from thermalize.runtime.streams import stream
-from thermalize.stabilizers.base import Stabilizer
-from thermalize.stabilizers.build import Needs, build
-from thermalize.stabilizers.triggers import Random, shuffled
+from thermalize.stabilizers.base import Inputs, Stabilizer
+from thermalize.stabilizers.build import build
 from thermalize.store.manifest import open_store, read_manifest
 from thermalize.store.results import Results
 from thermalize.workflow.steps import STEPS
@@ -37,13 +37,8 @@ class Parts:
     seed: int
 
     @property
-    def config(self) -> NoStabilizerConfig | ThermalizerConfig:
+    def config(self) -> StabilizerConfig:
         return self.experiment.stabilizers[self.label]
-
-    @property
-    def diffusion(self) -> Path | None:
-        model = getattr(self.config, "diffusion", None)
-        return None if model is None else self.paths.diffusion(model)
 
     def digests(self) -> list[object]:
         """What tells the parts of this rollout from others, truth and emulator among them."""
@@ -59,23 +54,22 @@ class Parts:
         return found
 
     def build(self, emulator: Emulator, device: torch.device) -> Stabilizer:
-        system = self.experiment.simulation.identity
-        diffusion = None
-        if self.diffusion is not None:
-            own = self.experiment.diffusion[self.diffusion.name]
-            diffusion = load_diffusion(self.diffusion, system, device, trust_code=own)
-        return build(self.config, Needs(diffusion, self._random, lambda: self._true(emulator)))
+        """The stabilizer, with what its settings say that it needs."""
+        needs, diffusion = self.config.needs, None
+        if needs.diffusion is not None:
+            folder, own = self.paths.diffusion(needs.diffusion), self.experiment.diffusion[needs.diffusion]
+            diffusion = load_diffusion(folder, self.experiment.simulation.identity, device, trust_code=own)
+        return build(self.config, Inputs(diffusion, self._recorded, self._streams, lambda: self._true(emulator)))
 
-    def _random(self) -> Random:
-        assert isinstance(self.config, ThermalizerConfig)
-        assert self.config.like is not None
-        rollout = open_store(
-            self.paths.rollout(self.emulator, self.config.like, self.seed), storage=self.experiment.storage
-        )
-        level, reverse = (rollout[name].transpose("member", "time").values for name in ("level", "reverse_steps"))
-        return shuffled(
-            level, reverse, [stream(self.experiment.seed, "times", self.seed, m) for m in range(len(level))]
-        )
+    def _recorded(self, name: str) -> np.ndarray:
+        like = self.config.needs.like
+        assert like is not None
+        rollout = open_store(self.paths.rollout(self.emulator, like, self.seed), storage=self.experiment.storage)
+        return rollout[name].transpose("member", "time").to_numpy()
+
+    def _streams(self, purpose: str) -> list[np.random.Generator]:
+        members = range(self.experiment.rollouts.members)
+        return [stream(self.experiment.seed, purpose, self.seed, member) for member in members]
 
     def _true(self, emulator: Emulator) -> Tensor:
         """Whole members, spread evenly, or the beginning of one."""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
+from thermalize.config import DiffusionConfig, Experiment, TrainedEmulatorConfig
 from thermalize.models.base import Network
 from thermalize.models.card import readme
 from thermalize.models.describe import describe
@@ -22,12 +22,12 @@ from thermalize.runtime.devices import autocast
 from thermalize.runtime.files import exclusive, explaining
 from thermalize.runtime.revision import revision
 from thermalize.stages.data import TrainingData, identity_card, partial
-from thermalize.store.fingerprint import code_of, fingerprint
+from thermalize.store.fingerprint import fingerprint
 from thermalize.training.checkpoint import Checkpoints
 from thermalize.training.loop import Result, Trainer
 from thermalize.training.objective import Objective
 from thermalize.training.processes import Processes
-from thermalize.workflow.steps import settings_of
+from thermalize.workflow.steps import STEPS, settings_of
 
 __all__ = ["Run"]
 
@@ -39,13 +39,11 @@ class Run:
     kind: str
     name: str
     experiment: Experiment
-    config: EmulatorConfig | DiffusionConfig
+    config: TrainedEmulatorConfig | DiffusionConfig
     data: TrainingData
     seed: int
     folder: Path
     processes: Processes
-    code: str
-    """Module of the stage."""
     events: Path
 
     def __call__(
@@ -130,7 +128,7 @@ class Run:
             "data": self.data.fingerprints,
             "seed": self.seed,
             "device": self.processes.device.type,
-            "code": code_of(self.code),
+            "code": STEPS[self.kind].code(self.experiment, self.name),
             "order": {"train": self.data.train.settings},
         }
 

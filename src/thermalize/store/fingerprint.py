@@ -47,15 +47,16 @@ def fingerprint(*parts: Any) -> str:
 
 
 @cache
-def modules(stage: str, unused: tuple[str, ...] = ()) -> tuple[str, ...]:
+def modules(stage: str, unused: tuple[str, ...] = (), runs: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Sorted names of the modules of this package that a module runs: its own and those that it imports, in turn.
 
     Args:
         stage: name of the module.
         unused: modules, and packages with all in them, that it imports but does not run.
+        runs: modules that it runs but does not import.
     """
     found: set[str] = set()
-    waiting = {stage}
+    waiting = {stage, *runs}
     while waiting:
         module = waiting.pop()
         found.add(module)
@@ -91,9 +92,9 @@ def digest_of(module: str) -> str:
     return sha256("\0".join(out).encode()).hexdigest()[:16]
 
 
-def code_of(stage: str, unused: tuple[str, ...] = ()) -> dict[str, str]:
+def code_of(stage: str, unused: tuple[str, ...] = (), runs: tuple[str, ...] = ()) -> dict[str, str]:
     """Digests of all modules that a module runs, by name; see `modules`."""
-    return {name: digest_of(name) for name in modules(stage, unused)}
+    return {name: digest_of(name) for name in modules(stage, unused, runs)}
 
 
 def _plain(value: Any) -> Any:

@@ -21,9 +21,9 @@ import psutil
 
 from thermalize.config import (
     DiffusionConfig,
-    EmulatorConfig,
     Experiment,
     SimulationConfig,
+    TrainedEmulatorConfig,
     TrainingConfig,
 )
 from thermalize.config.networksize import Size, network_size
@@ -96,7 +96,7 @@ def works(experiment: Experiment) -> Iterator[Work]:
     if isinstance(experiment.simulation, SimulationConfig):
         yield from _simulations(experiment, experiment.simulation)
     for name, emulator in experiment.emulators.items():
-        if isinstance(emulator, EmulatorConfig):
+        if isinstance(emulator, TrainedEmulatorConfig):
             yield _emulator(experiment, name, emulator)
             yield _rollout(experiment, name, emulator)
     for name, model in experiment.diffusion.items():
@@ -173,7 +173,7 @@ def _simulations(experiment: Experiment, simulation: SimulationConfig) -> Iterat
         )
 
 
-def _size(experiment: Experiment, model: EmulatorConfig | DiffusionConfig) -> Size:
+def _size(experiment: Experiment, model: TrainedEmulatorConfig | DiffusionConfig) -> Size:
     simulation = experiment.simulation
     grid = simulation.grid or UNKNOWN_GRID[: len(getattr(simulation, "axes", UNKNOWN_GRID))]
     extra = int(isinstance(model, DiffusionConfig) and model.level_input)
@@ -197,15 +197,15 @@ def _training(experiment: Experiment, where: str, training: TrainingConfig, size
     )
 
 
-def _emulator(experiment: Experiment, name: str, config: EmulatorConfig) -> Work:
-    return _training(experiment, f"emulators.{name}", config.training, _size(experiment, config), config.unroll.start)
+def _emulator(experiment: Experiment, name: str, config: TrainedEmulatorConfig) -> Work:
+    return _training(experiment, f"emulators.{name}", config.training, _size(experiment, config), config.least_unroll)
 
 
 def _diffusion(experiment: Experiment, name: str, config: DiffusionConfig) -> Work:
     return _training(experiment, f"diffusion.{name}", config.training, _size(experiment, config), 1)
 
 
-def _rollout(experiment: Experiment, name: str, config: EmulatorConfig) -> Work:
+def _rollout(experiment: Experiment, name: str, config: TrainedEmulatorConfig) -> Work:
     """Of the raw emulator; a stabilized one takes longer."""
     rollouts, size = experiment.rollouts, _size(experiment, config)
     memory = network_memory_of(experiment) / MB_PER_GB

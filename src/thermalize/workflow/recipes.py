@@ -27,7 +27,6 @@ from typing import Any
 from thermalize.config import Experiment, ImportConfig
 from thermalize.config.texts import is_url
 from thermalize.runtime.files import explaining, read_bytes, read_json, remove, write_text
-from thermalize.store.fingerprint import code_of
 from thermalize.store.results import DIGEST, SUMS, Results
 from thermalize.truth.imported.paths import matches, stamp
 from thermalize.workflow.differences import leaves, short
@@ -154,7 +153,7 @@ class Plan:
             "settings": step.reads(self._whole, *result.key),
             "inputs": dict(inputs),
             "files": self._files(step.files(self.experiment, *result.key)),
-            "code": code_of(step.stage, step.unused(self.experiment, *result.key)),
+            "code": step.code(self.experiment, *result.key),
         }
 
     def content(self, result: Result) -> str | None:

@@ -20,15 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from thermalize.config import (
-    Experiment,
-    ExportedEmulatorConfig,
-    ImportConfig,
-    ImportedEmulatorConfig,
-    ThermalizerConfig,
-)
+from thermalize.config import Experiment, ImportConfig, Own
 from thermalize.config.training import COMPUTED_HOW
-from thermalize.store.fingerprint import file_of
+from thermalize.store.fingerprint import code_of, file_of
 from thermalize.store.results import MODEL_FILES, Results, with_digest
 from thermalize.truth import unused
 
@@ -81,6 +75,12 @@ class Step:
     """Files of the user's own that it is made from, of an experiment."""
     unused: Callable[..., tuple[str, ...]] = lambda *_: ()
     """Modules that its stage imports but does not run, of an experiment."""
+    runs: Callable[..., tuple[str, ...]] = lambda *_: ()
+    """Modules that its stage runs but does not import, of an experiment."""
+
+    def code(self, experiment: Experiment, *key: str) -> dict[str, str]:
+        """Digests of all modules that a result depends on, by name."""
+        return code_of(self.stage, self.unused(experiment, *key), self.runs(experiment, *key))
 
 
 def whole_of(experiment: Experiment) -> Settings:
@@ -162,14 +162,13 @@ def _parts(experiment: Experiment, emulator: str, stabilizer: str, seed: str) ->
     """What a rollout is made from."""
     yield Result("simulate", ("test",))
     yield Result("emulator", (emulator,))
-    config = experiment.stabilizers[stabilizer]
-    if isinstance(config, ThermalizerConfig):
-        if config.diffusion is not None:
-            yield Result("diffusion", (config.diffusion,))
-        if config.like is not None:
-            yield Result("rollout", (emulator, config.like, seed))
-        if config.drift is not None:
-            yield Result("simulate", ("train",))
+    needs = experiment.stabilizers[stabilizer].needs
+    if needs.diffusion is not None:
+        yield Result("diffusion", (needs.diffusion,))
+    if needs.like is not None:
+        yield Result("rollout", (emulator, needs.like, seed))
+    if needs.truth:
+        yield Result("simulate", ("train",))
 
 
 def _timed(experiment: Experiment, emulator: str) -> Needs:
@@ -221,15 +220,15 @@ def _of_other_truth(experiment: Experiment, *_: str) -> tuple[str, ...]:
     return unused(isinstance(experiment.simulation, ImportConfig))
 
 
-def _programs(experiment: Experiment, emulator: str) -> list[str]:
-    """Files that an emulator from elsewhere is made of, with the module of its function."""
-    config = experiment.emulators[emulator]
-    if isinstance(config, ExportedEmulatorConfig):
-        return [config.program]
-    if not isinstance(config, ImportedEmulatorConfig):
-        return []
-    found = file_of(config.target.partition(":")[0])
-    return [*config.files, *([] if found is None else [str(found)])]
+def _own(section: Own) -> list[str]:
+    """Files of the user's own that a section names, with the module of its function."""
+    found = file_of(section.function.partition(":")[0]) if section.function else None
+    return [*section.sources, *([] if found is None else [str(found)])]
+
+
+def _rolling(experiment: Experiment, emulator: str, stabilizer: str, *_: str) -> tuple[str, ...]:
+    """Modules of the kinds of emulator and stabilizer."""
+    return (experiment.emulators[emulator].implementation, experiment.stabilizers[stabilizer].implementation)
 
 
 def _model(folder: Path) -> list[str]:
@@ -262,7 +261,8 @@ STEPS = {
         reads=_trained("emulators"),
         needs=_splits("train", "valid"),
         outputs=lambda paths, name: _model(paths.emulator(name)),
-        files=_programs,
+        files=lambda experiment, name: _own(experiment.emulators[name]),
+        runs=lambda experiment, name: (experiment.emulators[name].implementation,),
     ),
     "diffusion": Step(
         ("diffusion",),
@@ -287,6 +287,8 @@ STEPS = {
         reads=_stabilized,
         needs=_parts,
         outputs=lambda paths, *key: [str(paths.rollout(*key))],
+        files=lambda experiment, _, stabilizer, __: _own(experiment.stabilizers[stabilizer]),
+        runs=_rolling,
     ),
     "cost": Step(
         ("emulator",),
@@ -295,6 +297,9 @@ STEPS = {
         reads=_whole,
         needs=_timed,
         outputs=lambda paths, name: _digested(paths.cost(name)),
+        runs=lambda experiment, name: tuple(
+            module for label in experiment.stabilizers for module in _rolling(experiment, name, label)
+        ),
     ),
     "diagnose": Step(
         ("emulator", "stabilizer", "seed"),

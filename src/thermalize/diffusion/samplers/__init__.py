@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from thermalize.config import ThermalizerConfig
-from thermalize.diffusion.samplers.base import NoiseSource, Sampler
+from thermalize.diffusion.samplers.base import Sampler
 from thermalize.diffusion.samplers.dpm2m import DPMSolver2M
 from thermalize.diffusion.samplers.implicit import DDIM, DDPM, PosteriorMean
 from thermalize.diffusion.schedule import Schedule
 
-__all__ = ["DDIM", "DDPM", "SAMPLERS", "DPMSolver2M", "NoiseSource", "PosteriorMean", "Sampler", "build"]
+__all__ = ["DDIM", "DDPM", "SAMPLERS", "DPMSolver2M", "PosteriorMean", "Sampler", "build"]
 
 SAMPLERS: dict[str, Callable[[Schedule, ThermalizerConfig], Sampler]] = {
     "ddpm": lambda schedule, config: DDPM(schedule, config.reverse_steps),

@@ -14,16 +14,9 @@ from torch import Tensor
 
 from thermalize.diffusion.denoiser import NoisePredictor
 from thermalize.diffusion.schedule import Schedule
+from thermalize.runtime.members import NoiseSource
 
-__all__ = ["Move", "NoiseSource", "Sampler", "ladder", "moves"]
-
-
-class NoiseSource(Protocol):
-    """Standard normal draws of single members, each from its own stream."""
-
-    def draw(self, rows: Tensor, like: Tensor) -> Tensor:
-        """The next draw of each member in `rows` [batch], shaped like `like` [batch, channel, *grid]."""
-        ...
+__all__ = ["Move", "Sampler", "ladder", "moves"]
 
 
 class Sampler(Protocol):

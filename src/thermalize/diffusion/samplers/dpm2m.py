@@ -19,8 +19,9 @@ from torch import Tensor
 
 from thermalize.diffusion.denoiser import NoisePredictor
 from thermalize.diffusion.predictions import posterior_mean
-from thermalize.diffusion.samplers.base import Move, NoiseSource, ladder, moves, rungs
+from thermalize.diffusion.samplers.base import Move, ladder, moves, rungs
 from thermalize.diffusion.schedule import CLEAN, Schedule, column
+from thermalize.runtime.members import NoiseSource
 
 __all__ = ["DPMSolver2M"]
 

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from thermalize.diffusion.denoiser import NoisePredictor
-from thermalize.diffusion.samplers.base import Move, NoiseSource, ladder, moves, rungs
+from thermalize.diffusion.samplers.base import Move, ladder, moves, rungs
 from thermalize.diffusion.schedule import Schedule, column
+from thermalize.runtime.members import NoiseSource
 
 __all__ = ["DDIM", "DDPM", "PosteriorMean"]
 

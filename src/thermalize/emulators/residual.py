@@ -1,4 +1,8 @@
-"""What an emulator is trained on: its own unrolled predictions.
+"""The residual emulator, and what it is trained on: its own unrolled predictions.
+
+    x_{t+1} = x_t + F(x_t)
+
+Where the equation conserves the domain mean, ⟨F⟩ = 0 is built in: a drift of the mean is invisible to a noise level.
 
     loss = Σ_m ‖F(x̂_m) − r_m‖² / N,   x̂_0 = x_0 + σ₀ξ,   x̂_{m+1} = x̂_m + F(x̂_m) + σξ
 
@@ -14,12 +18,30 @@ import torch
 from torch import Tensor, nn
 
 from thermalize.config import EmulatorConfig, UnrollConfig
+from thermalize.emulators.base import Emulator
+from thermalize.emulators.validation import HeldOut
+from thermalize.models import build as build_network
+from thermalize.models.normalization import Normalization
 from thermalize.training.data import Windows
 
-__all__ = ["EmulatorObjective", "unroll_length"]
+__all__ = ["EmulatorObjective", "ResidualEmulator", "build", "objective", "unroll_length"]
 
-VALIDATION_WINDOWS = 256
-VALIDATION_ROLLOUT = 20
+
+class ResidualEmulator(Emulator):
+    """x → x + F(x) in normalised units."""
+
+    def __init__(self, config: EmulatorConfig, dims: int, channels: int, normalization: Normalization) -> None:
+        super().__init__(dims, normalization)
+        self.network = build_network(config.network, dims, channels, channels)
+        self.conserve_mean = config.conserve_mean
+
+    def residual(self, x: Tensor) -> Tensor:
+        """F(x) of the normalised state [batch, channel, *grid]."""
+        increment = self.network(x)
+        return increment - increment.mean(tuple(range(2, x.ndim)), keepdim=True) if self.conserve_mean else increment
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.residual(x)
 
 
 def unroll_length(config: UnrollConfig, update: int) -> int:
@@ -34,8 +56,7 @@ class EmulatorObjective:
 
     def __init__(self, config: EmulatorConfig, train: Windows, valid: Windows, seed: int) -> None:
         self.config, self.train, self.seed = config, train, seed
-        self.pairs = valid.spread(VALIDATION_WINDOWS, 2)
-        self.held_out = valid.spread(VALIDATION_WINDOWS // 8, min(VALIDATION_ROLLOUT + 1, valid.frames))
+        self.held_out = HeldOut(valid)
 
     def batch(self, update: int, generator: torch.Generator, share: slice) -> tuple[Tensor, ...]:
         """Windows [sample, unroll + 1, channel, *grid] and, where noise is wanted, as many unit draws as steps."""
@@ -59,14 +80,7 @@ class EmulatorObjective:
         return torch.stack(errors).mean()
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        one_step = (model(self.pairs[:, 0]) - self.pairs[:, 1]).square().mean()
-        state = self.held_out[:, 0]
-        for _ in range(self.held_out.shape[1] - 1):
-            state = model(state)
-        return {
-            "valid_loss": float(one_step),
-            "valid_rollout_error": float((state - self.held_out[:, -1]).square().mean().sqrt()),
-        }
+        return self.held_out.errors(model)
 
     def describe(self, update: int) -> dict[str, float]:
         return {"unroll": self._length(update)}
@@ -87,3 +101,13 @@ class EmulatorObjective:
 
     def _increment(self, windows: Tensor, start: Tensor, m: int) -> Tensor:
         return windows[:, m + 1] - (windows[:, m] if self.config.target == "increment" else start)
+
+
+def build(config: EmulatorConfig, dims: int, channels: int, normalization: Normalization) -> ResidualEmulator:
+    """The emulator of these settings, untrained."""
+    return ResidualEmulator(config, dims, channels, normalization)
+
+
+def objective(config: EmulatorConfig, train: Windows, valid: Windows, seed: int) -> EmulatorObjective:
+    """What it is trained on."""
+    return EmulatorObjective(config, train, valid, seed)

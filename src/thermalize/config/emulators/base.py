@@ -1,0 +1,39 @@
+"""What every kind of emulator says of itself, so that nothing else needs to know which kinds there are.
+
+A kind is two modules: its settings here, and below `thermalize.emulators` what `implementation` names.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from thermalize.config.external import Own
+from thermalize.config.networks import NetworkConfig, UNetConfig
+from thermalize.config.training import TrainingConfig
+
+__all__ = ["EmulatorSettings", "TrainedEmulatorConfig"]
+
+
+class EmulatorSettings(Own):
+    """An emulator by its settings."""
+
+    kind: str
+    implementation: ClassVar[str]
+    """module that makes it: see `thermalize.emulators.load`"""
+
+
+class TrainedEmulatorConfig(EmulatorSettings):
+    """An emulator that is trained here."""
+
+    network: NetworkConfig = UNetConfig()
+    training: TrainingConfig
+
+    @property
+    def longest_unroll(self) -> int:
+        """Emulator steps that its longest loss goes through."""
+        return 1
+
+    @property
+    def least_unroll(self) -> int:
+        """Emulator steps that its shortest loss goes through."""
+        return 1
