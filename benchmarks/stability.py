@@ -28,7 +28,8 @@ from benchmarks.report import table
 from thermalize.config.load import load_experiment
 from thermalize.emulators.base import Emulator
 from thermalize.metrics.spectra import Shells, energy_containing, log_spectral_distance
-from thermalize.rollouts.engine import Rollout, State, member_keys
+from thermalize.rollouts.engine import Rollout, State
+from thermalize.runtime.members import member_keys
 from thermalize.runtime.progress import track
 from thermalize.stabilizers.bands import shells
 from thermalize.stages.stabilizing import Parts
@@ -83,7 +84,9 @@ class Study:
                 began = process_time()
                 chunk = run.advance(state, size)
                 spent = (process_time() - began) / size
-                reverse, rescaled = (float(s.float().mean()) for s in (chunk.reverse_steps, chunk.rescaled))
+                reverse, rescaled = (
+                    float(s.float().mean()) for s in (chunk.record["reverse_steps"], chunk.record["rescaled"])
+                )
                 yield self._block(chunk.x[state.alive], reverse, rescaled, spent)
                 bar.update(size)
 

@@ -70,7 +70,7 @@ def waves(config: Experiment, frames: int, phase: float = 0.0) -> np.ndarray:
     time = (0.5 * np.arange(frames)).reshape(-1, *(1 for _ in grid))
     member = np.arange(members).reshape(-1, 1, *(1 for _ in grid))
     one, other = 2 * x + y + 0.3 * time + member + phase, 3 * x - 2 * y - 0.2 * time + 2 * member
-    channels = systems.SYSTEMS[config.simulation.system.kind].channels
+    channels = systems.build(config.simulation.system).channels
     u = [AMPLITUDES.get(name, 1.0) * (np.sin(one + turn) + 0.7 * np.cos(other)) for turn, name in enumerate(channels)]
     return np.stack(u, axis=2).astype(np.float32)
 
@@ -199,7 +199,7 @@ def diagnostics(config: Experiment, key: Key) -> xr.Dataset:
         "level_evaluations_per_step": 0.0 if raw else 1.0,
         "rescaled_bands_per_step": 0.0,
     }
-    energy, unit = ENERGY[systems.SYSTEMS[config.simulation.system.kind].variable]
+    energy, unit = ENERGY[systems.build(config.simulation.system).variable]
     attributes = {
         "experiment": config.name,
         "steps": steps,

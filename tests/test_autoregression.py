@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from thermalize.diffusion.samplers import NoiseSource
-from thermalize.rollouts.engine import NEVER, Rollout, State, member_keys
-from thermalize.stabilizers.base import MemberNoise, Memory, Memoryless, Outcome, Raw
+from thermalize.rollouts.engine import NEVER, Rollout, State
+from thermalize.runtime.members import MemberNoise, NoiseSource, member_keys
+from thermalize.stabilizers.base import Memory, Stabilized, Stateless
+from thermalize.stabilizers.raw import Raw
 
 
 class Growing(nn.Module):
@@ -17,11 +18,11 @@ class Growing(nn.Module):
         return torch.where(x.abs() > 1, 2 * x, 0.9 * x)
 
 
-class Shaking(Memoryless):
+class Shaking(Stateless):
     """A stabilizer that adds member noise, for tests of the random streams."""
 
-    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Outcome:  # noqa: ARG002
-        return Outcome.untouched(x + 0.1 * noise.draw(rows, x))
+    def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Stabilized:  # noqa: ARG002
+        return Stabilized.of(x + 0.1 * noise.draw(rows, x))
 
 
 def test_a_member_that_blows_up_is_recorded_and_the_others_go_on():

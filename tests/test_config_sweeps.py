@@ -16,6 +16,7 @@ from test_configfile import VALID, complaint
 from thermalize.config import Experiment
 from thermalize.config.base import Name, Strict
 from thermalize.config.load import load_experiment, parse_experiment, resolved_yaml
+from thermalize.config.stabilizers import StabilizerConfig
 from thermalize.config.sweeps import expand, sweep_of, value_text
 from thermalize.workflow.recipes import settings_digest
 from thermalize.workflow.steps import figures_of
@@ -151,7 +152,7 @@ class Section(Strict):
     names: tuple[str, ...] = ()
 
 
-class Nested(Strict):
+class Nested(StabilizerConfig):
     kind: str = "nested"
     drift: Section | None = None
 
@@ -193,7 +194,7 @@ def test_a_sweep_changes_no_rollout_that_was_there():
 def test_the_schema_of_a_sweep_knows_every_key_of_the_stabilizer(tmp_path):
     sweep = experiment(one={"of": "thermalized", "stop": [0]}).rollouts.sweeps["one"]
     model: type[BaseModel] = type(experiment().rollouts.stabilizers["thermalized"])
-    assert {*type(sweep).model_fields} == {*model.model_fields} - {"kind"} | {"of"}
+    assert {*type(sweep).model_fields} == {*model.model_fields} - {"kind"} | {"of", "options"}
     path = tmp_path / "resolved.yaml"
     path.write_text(resolved_yaml(experiment(one={"of": "thermalized", "stop": [0]})))
     assert load_experiment(path).sweeps

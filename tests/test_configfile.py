@@ -70,7 +70,7 @@ def test_the_valid_mapping_is_read():
 
 
 UNITS = "it is in time units (the system is non-dimensional)"
-SYSTEMS = "ks, kolmogorov, qg"
+SYSTEMS = "kolmogorov, ks, qg"
 NAMES = "use letters, digits, '.', '_' and '-', beginning with a letter or digit"
 ONE_FAULT = [
     # wrong type or unit

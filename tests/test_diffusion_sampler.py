@@ -16,8 +16,7 @@ from thermalize.config import ThermalizerConfig
 from thermalize.diffusion.samplers import DDIM, DDPM, SAMPLERS, DPMSolver2M, PosteriorMean, Sampler, build
 from thermalize.diffusion.samplers.base import ladder
 from thermalize.diffusion.schedule import CLEAN, Schedule
-from thermalize.rollouts.engine import member_keys
-from thermalize.stabilizers.base import MemberNoise
+from thermalize.runtime.members import MemberNoise, member_keys
 
 VARIANCE = torch.tensor([0.5, 1e-1, 1e-2], dtype=torch.float64)
 STEPS = [32, 64, 128, 256, 512]

@@ -20,7 +20,7 @@ from thermalize.config import Experiment, ImportConfig, SimulationConfig
 from thermalize.config.imported import TAKEN
 from thermalize.config.load import configuration_page, json_schema, load_experiment, parse_experiment, resolved_yaml
 from thermalize.runtime.errors import UserError
-from thermalize.stages.rollouts import SERIES
+from thermalize.stabilizers import drift, thermalizer
 from thermalize.store.fingerprint import fingerprint
 
 VALID = configuration(section("data/*.nc", periods={"y": 8e4, "x": 8e4}, points={"y": 8, "x": 8}))
@@ -71,7 +71,14 @@ def test_the_identity_follows_what_is_stated(change: dict[str, Any]) -> None:
 
 
 def test_names_of_other_things_in_a_store_are_taken() -> None:
-    assert {"member", "time", "channel", "x", "y", *SERIES} <= set(TAKEN)
+    assert {
+        "member",
+        "time",
+        "channel",
+        "x",
+        "y",
+        *(each.name for each in (*thermalizer.SERIES, *drift.SERIES)),
+    } <= set(TAKEN)
 
 
 def test_resolved_text_reads_back_as_the_same_experiment(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from thermalize.config import DiffusionConfig, EmulatorConfig, NetworkConfig, TrainingConfig
 from thermalize.diffusion.denoiser import Denoiser
-from thermalize.emulators.base import ResidualEmulator
+from thermalize.emulators.residual import ResidualEmulator
 from thermalize.models import NETWORKS, Network, build
 from thermalize.models.normalization import Normalization
 

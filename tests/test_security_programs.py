@@ -21,9 +21,9 @@ from malicious import Order, exported, rewritten, tampered
 from torch import Tensor, nn
 
 from thermalize.config import EmulatorConfig
-from thermalize.emulators.base import ResidualEmulator
 from thermalize.emulators.exported import load_program
 from thermalize.emulators.operations import operation
+from thermalize.emulators.residual import ResidualEmulator
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 

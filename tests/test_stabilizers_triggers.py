@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from thermalize.config import ThermalizerConfig
 from thermalize.diffusion.samplers import DDPM
-from thermalize.rollouts.engine import Rollout, State, member_keys
+from thermalize.rollouts.engine import Rollout, State
+from thermalize.runtime.members import MemberNoise, member_keys
 from thermalize.runtime.streams import stream
-from thermalize.stabilizers.base import MemberNoise, Outcome
+from thermalize.stabilizers.base import Stabilized
 from thermalize.stabilizers.thermalizer import Thermalizer
 from thermalize.stabilizers.triggers import Batch, Every, Member, Random, Trigger, shuffled
 
@@ -76,7 +77,7 @@ def test_random_times_are_those_of_the_member_whoever_shares_the_batch():
     assert trigger(torch.zeros(1, 1, 2), 1, torch.tensor([1])).level.tolist() == []
 
 
-def thermalized(trigger: Trigger, x: Tensor, **settings: int) -> Outcome:
+def thermalized(trigger: Trigger, x: Tensor, **settings: int) -> Stabilized:
     thermalizer = Thermalizer(MODEL, DDPM(SCHEDULE), trigger, -1, **settings)
     return thermalizer(x, 1, torch.arange(len(x)), MemberNoise(member_keys(0, 0, len(x)), 1), {})
 
@@ -85,15 +86,15 @@ def thermalized(trigger: Trigger, x: Tensor, **settings: int) -> Outcome:
 def test_who_is_due_is_denoised_from_its_level(trigger: Trigger):
     outcome = thermalized(trigger, states(0, 11, 2))
     expected = {Batch: [1, 12, 3], Every: [6, 6, 6], Random: [5, 5, 5]}[type(trigger)]
-    assert outcome.reverse_steps.tolist() == expected
-    assert bool((outcome.displacement > 0).all())
+    assert outcome.record["reverse_steps"].tolist() == expected
+    assert bool((outcome.record["displacement"] > 0).all())
 
 
 def test_above_the_guard_a_member_is_given_up_and_the_others_go_on():
     x = states(11, 300, 2)
     outcome = thermalized(Member(MODEL, 10), x, guard=100)
     assert outcome.lost.tolist() == [False, True, False]
-    assert outcome.reverse_steps.tolist() == [12, 0, 0]
+    assert outcome.record["reverse_steps"].tolist() == [12, 0, 0]
     assert torch.equal(outcome.x[1:], x[1:])
 
     class Still(nn.Module):
@@ -107,7 +108,7 @@ def test_above_the_guard_a_member_is_given_up_and_the_others_go_on():
     stabilizer = Thermalizer(MODEL, DDPM(SCHEDULE), Member(MODEL, 400), -1, guard=100)
     chunk = Rollout(Still(), stabilizer, member_keys(0, 0, 3), 1e6).advance(state, 2)
     assert state.lost_cause == ["", "level", ""]
-    assert chunk.level[1].tolist() == [300, -1]
+    assert chunk.record["level"][1].tolist() == [300, -1]
     assert bool(chunk.x[1].isnan().all())
 
 

@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from thermalize.config import KuramotoSivashinskyConfig
+from thermalize.config import KuramotoSivashinskyConfig, systems
+from thermalize.config.kinds import kind_of, kinds_of
+from thermalize.config.systems import SystemSettings
 from thermalize.runtime.errors import UserError
-from thermalize.systems import SYSTEMS, Diverged, System, Timing, build, frames, stepper
+from thermalize.systems import Diverged, System, Timing, build, frames, stepper
 from thermalize.systems.ks import KuramotoSivashinsky
 
 CONFIG = KuramotoSivashinskyConfig(kind="ks", length=22.0, points=32)
@@ -38,7 +40,7 @@ class Watched(KuramotoSivashinsky):
 
 
 def test_every_configurable_kind_is_registered() -> None:
-    assert set(SYSTEMS) == {"ks", "kolmogorov", "qg"}
+    assert {kind_of(each) for each in kinds_of(systems, SystemSettings)} == {"ks", "kolmogorov", "qg"}
     assert isinstance(build(CONFIG), KuramotoSivashinsky)
     assert build(CONFIG, torch.float32).dtype == torch.float32
 

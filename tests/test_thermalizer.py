@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from thermalize.diffusion.samplers import DDIM, DDPM
 from thermalize.diffusion.schedule import CLEAN
-from thermalize.rollouts.engine import Rollout, State, member_keys
-from thermalize.stabilizers.base import MemberNoise, Raw
+from thermalize.rollouts.engine import Rollout, State
+from thermalize.runtime.members import MemberNoise, member_keys
+from thermalize.stabilizers.raw import Raw
 from thermalize.stabilizers.thermalizer import Thermalizer
 
 MODES = 64
@@ -122,7 +123,7 @@ def test_adaptive_thermalization_bounds_a_small_scale_bias():
     assert float(end[:8].max()) < 2.5
     assert float(end.max()) < 100
     assert 0.5 < float(end[8:].mean() / middle[8:].mean()) < 2
-    assert 0.2 < float((chunk.reverse_steps > 0).double().mean()) < 0.9
+    assert 0.2 < float((chunk.record["reverse_steps"] > 0).double().mean()) < 0.9
 
 
 def test_the_noise_level_is_blind_to_large_scale_growth():
@@ -144,12 +145,12 @@ def test_a_member_does_not_depend_on_its_companions():
     variance = steep_spectrum(MODES)
     noisy = draws(variance, 12) + 0.05 * torch.randn(12, 1, MODES, generator=torch.Generator().manual_seed(4))
     together = thermalize(adaptive(variance), noisy)
-    assert int((together.reverse_steps > 0).sum()) > 3
+    assert int((together.record["reverse_steps"] > 0).sum()) > 3
     keys = member_keys(5, 0, 12)
     for m in range(12):
         alone = adaptive(variance)(noisy[m : m + 1], 1, torch.tensor([m]), MemberNoise(keys, 1), {})
         assert torch.equal(alone.x[0], together.x[m])
-        assert alone.reverse_steps.tolist() == [int(together.reverse_steps[m])]
+        assert alone.record["reverse_steps"].tolist() == [int(together.record["reverse_steps"][m])]
 
 
 def test_a_trigger_that_never_fires_changes_no_bit():
@@ -160,8 +161,8 @@ def test_a_trigger_that_never_fires_changes_no_bit():
     raw, _ = run(Raw(), Autoregression(psi, q), draws(variance, 5), 50)
     watched, _ = run(never, Autoregression(psi, q), draws(variance, 5), 50)
     assert torch.equal(raw.x, watched.x)
-    assert int(watched.level.min()) >= 0
-    assert int(raw.level.max()) == -1
+    assert int(watched.record["level"].min()) >= 0
+    assert raw.record == {}
 
 
 def test_only_members_above_start_are_touched_and_levels_are_looked_at_every_nth_step():
@@ -172,13 +173,13 @@ def test_only_members_above_start_are_touched_and_levels_are_looked_at_every_nth
     untouched = torch.tensor([0, 2, 3])
     assert torch.equal(outcome.x[untouched], x[untouched])
     assert not torch.equal(outcome.x[1], x[1])
-    assert float(outcome.displacement[1]) > 0.05
-    assert outcome.displacement[untouched].tolist() == [0, 0, 0]
-    assert int(outcome.reverse_steps[1]) == int(outcome.level[1]) - 4
+    assert float(outcome.record["displacement"][1]) > 0.05
+    assert outcome.record["displacement"][untouched].tolist() == [0, 0, 0]
+    assert int(outcome.record["reverse_steps"][1]) == int(outcome.record["level"][1]) - 4
     model = GaussianModel(variance)
     lazy = above(model, DDPM(SCHEDULE), 10, 4, every=3)
-    assert thermalize(lazy, x, step=2).level.tolist() == [-1] * 4
-    assert int(thermalize(lazy, x, step=3).level[1]) > 10
+    assert thermalize(lazy, x, step=2).record["level"].tolist() == [-1] * 4
+    assert int(thermalize(lazy, x, step=3).record["level"][1]) > 10
 
 
 def test_without_forward_noise_the_state_itself_is_denoised():

@@ -20,8 +20,7 @@ from torch import Tensor
 
 from thermalize.diffusion.samplers import DDIM, DDPM, DPMSolver2M, PosteriorMean
 from thermalize.diffusion.schedule import CLEAN
-from thermalize.rollouts.engine import member_keys
-from thermalize.stabilizers.base import MemberNoise
+from thermalize.runtime.members import MemberNoise, member_keys
 from thermalize.stabilizers.thermalizer import Thermalizer
 
 SPECTRUM = steep_spectrum(64)

@@ -18,8 +18,10 @@ from gpu.running import Check
 from thermalize.config import DriftConfig, NoStabilizerConfig, ThermalizerConfig
 from thermalize.diffusion import schedule as schedules
 from thermalize.diffusion.trained import TrainedDiffusion
-from thermalize.rollouts.engine import Rollout, State, member_keys
-from thermalize.stabilizers.build import Needs, build
+from thermalize.rollouts.engine import Rollout, State
+from thermalize.runtime.members import member_keys
+from thermalize.stabilizers.base import Inputs
+from thermalize.stabilizers.build import build
 
 __all__ = ["rollout_of", "rows"]
 
@@ -64,7 +66,7 @@ def rollout_of(check: Check, config: object, truth: Truth, models: list[nn.Modul
         schedules.build(check.size.diffusion.schedule),
         {"clean_level_counts": [1], "clean_noise_rms": 1.0},
     )
-    stabilizer = build(config, Needs(diffusion, truth=truth.normalised))  # type: ignore[arg-type]
+    stabilizer = build(config, Inputs(diffusion, truth=truth.normalised))  # type: ignore[arg-type]
     keys = member_keys(0, 0, len(truth.values))
     return Rollout(emulator.to(check.device).eval(), stabilizer, keys, LOST_ABOVE)
 
@@ -74,7 +76,7 @@ def _did(check: Check, label: str, run: Rollout, start: Tensor) -> Row:
     state = State(start.clone())
     chunk = run.advance(state, 2)
     expected = 2 * len(start) * (EVALUATIONS if label in ("thermalized", "controlled") else 0)
-    found = int(chunk.reverse_steps.sum())
+    found = int(chunk.record["reverse_steps"].sum())
     finite = bool(torch.isfinite(check.fetch(chunk.x)).all())
     reason = f"{expected} evaluations for 2 steps of {len(start)} members, and finite states"
     return judged(f"{label}: network evaluations for denoising", found == expected and finite, reason, found)

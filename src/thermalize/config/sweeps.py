@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, create_model, model_serializer, model_validator
 from pydantic.fields import FieldInfo
@@ -88,7 +88,7 @@ def _values_of(name: str, fields: list[FieldInfo]) -> tuple[Any, Any]:
         described = f"values of each of the `{name}`, by its name"
     else:
         each = [Annotated[one.annotation, *one.metadata] if one.metadata else one.annotation for one in fields]
-        values = Annotated[tuple[tuple(each), ...], bounds]  # type: ignore[misc]
+        values = Annotated[tuple[Union[tuple(each)], ...], bounds]  # type: ignore[misc] # noqa: UP007
         described = f"values of `{name}`{unit.group() if unit else ''}"
     return values | None, Field(None, description=described)
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from thermalize.config import KolmogorovConfig
 from thermalize.systems.plane import Plane, random_spectrum
 
-__all__ = ["KolmogorovFlow"]
+__all__ = ["KolmogorovFlow", "build"]
 
 INITIAL_WAVENUMBER = 4
 INITIAL_WIDTH = 0.5
@@ -122,3 +122,6 @@ class KolmogorovFlow:
     def courant(self, u_hat: Tensor, dt: float) -> float:
         """max(|u| + |v|) dt/Δx."""
         return float(self.velocity(u_hat).abs().sum(-3).max()) * dt * self.plane.points / self.plane.length
+
+
+build = KolmogorovFlow

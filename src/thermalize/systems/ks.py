@@ -22,7 +22,7 @@ from torch import Tensor
 from thermalize.config import KuramotoSivashinskyConfig
 from thermalize.systems import spectral
 
-__all__ = ["KuramotoSivashinsky"]
+__all__ = ["KuramotoSivashinsky", "build"]
 
 
 class KuramotoSivashinsky:
@@ -99,3 +99,6 @@ class KuramotoSivashinsky:
     def courant(self, u_hat: Tensor, dt: float) -> float:
         """max|u| dt / Δx."""
         return float(self.to_physical(u_hat).abs().max()) * dt * self.points / self.length
+
+
+build = KuramotoSivashinsky

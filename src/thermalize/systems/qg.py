@@ -33,7 +33,7 @@ from torch import Tensor
 from thermalize.config import QuasiGeostrophicConfig
 from thermalize.systems.plane import Plane, random_spectrum
 
-__all__ = ["QuasiGeostrophic"]
+__all__ = ["QuasiGeostrophic", "build"]
 
 INITIAL_HIGHEST = 8
 INITIAL_RMS = 1e-6
@@ -190,3 +190,6 @@ class QuasiGeostrophic:
         u, v = self.velocity(self.streamfunction(u_hat)).unbind(-4)
         fastest = float(((u + self._mean_flow).abs() + v.abs()).max())
         return fastest * dt * self.plane.points / self.plane.length
+
+
+build = QuasiGeostrophic

@@ -9,9 +9,19 @@ moments     mean and deviation, merged over blocks
 
 from __future__ import annotations
 
-__all__ = ["unused"]
+from thermalize.config import Experiment, ImportConfig
+
+__all__ = ["runs", "unused"]
 
 
-def unused(imports: bool) -> tuple[str, ...]:
+def unused(experiment: Experiment, *_: str) -> tuple[str, ...]:
     """Modules that `simulate` imports but does not run where the truth is imported, or where it is not."""
-    return ("thermalize.systems",) if imports else ("thermalize.truth.imported",)
+    return (
+        ("thermalize.systems",) if isinstance(experiment.simulation, ImportConfig) else ("thermalize.truth.imported",)
+    )
+
+
+def runs(experiment: Experiment, *_: str) -> tuple[str, ...]:
+    """Modules that `simulate` runs but does not import: the solver of a kind of system."""
+    simulation = experiment.simulation
+    return () if isinstance(simulation, ImportConfig) else (simulation.system.implementation,)

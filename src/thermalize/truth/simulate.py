@@ -33,7 +33,7 @@ from thermalize.store.location import Place
 from thermalize.store.manifest import Manifest, completed, partial_path, seal, store_path
 from thermalize.store.results import Results
 from thermalize.store.shards import read_back, within
-from thermalize.truth import unused
+from thermalize.truth import runs, unused
 from thermalize.truth.cluster import each, refuse_within_worker, stopping_on_sigterm
 from thermalize.truth.imported.source import imported
 from thermalize.truth.moments import Moments
@@ -108,7 +108,7 @@ def simulate(
     refuse_within_worker()
     manifest = manifest.absolute()
     source = source_of(experiment, split, manifest.parent, gpus)
-    code = code or fingerprint(code_of(__name__, unused(isinstance(experiment.simulation, ImportConfig))))
+    code = code or fingerprint(code_of(__name__, unused(experiment), runs(experiment)))
     layout, key = source.layout, source.made_from(code)
     home = Home(experiment.storage, Results(experiment.name, Path()).simulation(split))
     final = home.place(key) or store_path(manifest)

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from thermalize import truth
 from thermalize.config import Experiment, ImportConfig, Own
 from thermalize.config.training import COMPUTED_HOW
 from thermalize.store.fingerprint import code_of, file_of
 from thermalize.store.results import MODEL_FILES, Results, with_digest
-from thermalize.truth import unused
 
 __all__ = ["STEPS", "Result", "Settings", "Step", "figures_of", "results_of", "settings_of", "whole_of"]
 
@@ -216,10 +216,6 @@ def _sources(experiment: Experiment, *_: str) -> list[str]:
     return [*simulation.source] if isinstance(simulation, ImportConfig) else []
 
 
-def _of_other_truth(experiment: Experiment, *_: str) -> tuple[str, ...]:
-    return unused(isinstance(experiment.simulation, ImportConfig))
-
-
 def _own(section: Own) -> list[str]:
     """Files of the user's own that a section names, with the module of its function."""
     found = file_of(section.function.partition(":")[0]) if section.function else None
@@ -252,7 +248,8 @@ STEPS = {
         needs=_splits(),
         outputs=lambda paths, split: [str(paths.simulation(split))],
         files=_sources,
-        unused=_of_other_truth,
+        unused=truth.unused,
+        runs=truth.runs,
     ),
     "emulator": Step(
         ("emulator",),
