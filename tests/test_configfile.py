@@ -146,7 +146,8 @@ ONE_FAULT = [
     ),
     (
         {"rollouts__stabilizers__raw": None},
-        "rollouts.stabilizers.raw: an empty value is not a section; write `kind:` below it, one of none, thermalizer",
+        "rollouts.stabilizers.raw: an empty value is not a section; write `kind:` below it, one of import, none, "
+        "thermalizer",
     ),
     (
         {"rollouts__stabilizers": ["raw"]},
@@ -175,7 +176,7 @@ ONE_FAULT = [
     (
         {"rollouts__stabilizers__thermalized__kind": "thermaliser"},
         "rollouts.stabilizers.thermalized.kind: 'thermaliser' is unknown; did you mean 'thermalizer'? "
-        "Known: none, thermalizer",
+        "Known: import, none, thermalizer",
     ),
     # unknown and missing keys
     ({"simulation__spinup": 100}, "simulation.spinup: this key is unknown; did you mean 'spin_up'?"),
@@ -189,7 +190,7 @@ ONE_FAULT = [
     ({"simulation__system__kind": REMOVED}, f"simulation.system.kind: this key is missing; known: {SYSTEMS}"),
     (
         {"rollouts__stabilizers__raw": {}},
-        "rollouts.stabilizers.raw.kind: this key is missing; known: none, thermalizer",
+        "rollouts.stabilizers.raw.kind: this key is missing; known: import, none, thermalizer",
     ),
     ({"emulators__unet": {}}, "emulators.unet.training: this section is missing; add it with at least updates"),
     (

@@ -109,7 +109,7 @@ def test_another_factory_makes_another_emulator(project, monkeypatch):
         ("return lambda u: u / 0", "to one that is not finite; check `units`"),
         ("return lambda u: torch.fft.nothing(u)", r"fails on states of shape \[1, 1, 32\]: AttributeError"),
         ("return 3", "returned int, which is no map of states"),
-        ("raise OSError('no weights')", "own:make raises OSError: no weights"),
+        ("raise OSError('no weights')", "target 'own:make': it raises OSError: no weights"),
     ],
 )
 def test_an_emulator_that_is_none_is_refused_in_one_sentence(project, monkeypatch, body, sentence):

@@ -14,8 +14,19 @@ if TYPE_CHECKING:
     from thermalize.diffusion.load import load_diffusion
     from thermalize.emulators.load import load_emulator
     from thermalize.rollouts.library import Thermalizer, Trajectory, rollout
+    from thermalize.runtime.members import Series
+    from thermalize.stabilizers.base import Stabilized
 
-__all__ = ["Thermalizer", "Trajectory", "__version__", "load_diffusion", "load_emulator", "rollout"]
+__all__ = [
+    "Series",
+    "Stabilized",
+    "Thermalizer",
+    "Trajectory",
+    "__version__",
+    "load_diffusion",
+    "load_emulator",
+    "rollout",
+]
 
 __version__ = "0.1.0"
 
@@ -23,6 +34,8 @@ HOMES = {
     "load_emulator": "thermalize.emulators.load",
     "load_diffusion": "thermalize.diffusion.load",
     **dict.fromkeys(("Thermalizer", "Trajectory", "rollout"), "thermalize.rollouts.library"),
+    "Series": "thermalize.runtime.members",
+    "Stabilized": "thermalize.stabilizers.base",
 }
 
 
