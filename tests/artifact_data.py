@@ -14,6 +14,8 @@ import xarray as xr
 from thermalize import systems
 from thermalize.config import Experiment
 from thermalize.figures.inputs import FigureInputs, Key
+from thermalize.metrics.invariants import invariants
+from thermalize.metrics.reference import field_of, shells_of
 
 MEANINGS = "stable nonfinite energy enstrophy spectrum frozen"
 HORIZON = 40
@@ -170,6 +172,16 @@ def measures() -> dict[str, tuple]:
     }
 
 
+def energies(config: Experiment, stabilizer: str, seed: int) -> dict[str, tuple]:
+    """Energy of the states of a rollout at every frame."""
+    field = field_of(rollout(config, stabilizer, seed))
+    system = config.simulation.identity
+    channels = field.sizes["channel"]
+    measure = invariants(str(field.name), system, shells_of(field), np.zeros(channels), np.ones(channels)).measure
+    values = np.stack([measure(member).energy for member in field.to_numpy()])
+    return {"energy": (("member", "energy_frame"), values), "energy_step": ("energy_frame", np.arange(field.shape[1]))}
+
+
 def diagnostics(config: Experiment, key: Key) -> xr.Dataset:
     """Diagnostics of one rollout; raw members leave at HORIZON, HORIZON + 2, …, all others stay to the end."""
     _, stabilizer, seed = key
@@ -199,6 +211,7 @@ def diagnostics(config: Experiment, key: Key) -> xr.Dataset:
         "level_evaluations_per_step": 0.0 if raw else 1.0,
         "rescaled_bands_per_step": 0.0,
     }
+    variables |= energies(config, stabilizer, seed)
     energy, unit = ENERGY[systems.SYSTEMS[config.simulation.system.kind].variable]
     attributes = {
         "experiment": config.name,

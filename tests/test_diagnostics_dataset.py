@@ -10,9 +10,10 @@ import xarray as xr
 
 from thermalize.config import Experiment
 from thermalize.metrics import diagnose
-from thermalize.metrics.attributes import COORDINATES, VARIABLES, optional
+from thermalize.metrics.registry import coordinates, variables
 from thermalize.runtime.errors import UserError
 
+VARIABLES, COORDINATES = variables(), coordinates()
 POINTS, LENGTH, MEMBERS, FRAMES, STEPS = 32, 20.0, 6, 120, 200
 LABELS = {"emulator": "unet", "stabilizer": "none", "seed": 3}
 
@@ -94,11 +95,22 @@ def result(truth, good) -> xr.Dataset:
 
 
 def test_names_and_dimensions(result):
-    assert set(result.data_vars) == {name for name in VARIABLES if not optional(name)}
+    assert set(result.data_vars) == {name for name, each in VARIABLES.items() if not each.optional}
     assert set(result.coords) == set(COORDINATES)
-    for name, (dims, _, _) in (VARIABLES | COORDINATES).items():
-        assert name not in result or result[name].dims == dims, name
-    assert set(result.sizes) == {"member", "channel", "shell", "bin", "lag", "threshold", "window", "event", "lead"}
+    for name, each in (VARIABLES | COORDINATES).items():
+        assert name not in result or result[name].dims == each.dims, name
+    assert set(result.sizes) == {
+        "member",
+        "channel",
+        "shell",
+        "bin",
+        "lag",
+        "threshold",
+        "window",
+        "event",
+        "lead",
+        "energy_frame",
+    }
     assert result.sizes["shell"] == (POINTS - 1) // 3
     assert result.sizes["bin"] == 30
     assert result.sizes["lag"] == 21
@@ -355,8 +367,8 @@ def diagnosed(truth: xr.Dataset, rollout: xr.Dataset) -> xr.Dataset:
 def test_two_layers(seas, tmp_path):
     found = diagnosed(oceanic(seas[0]), oceanic(seas[1], True))
     assert set(found.data_vars) == set(VARIABLES)
-    for name, (dims, _, _) in (VARIABLES | COORDINATES).items():
-        assert found[name].dims == dims, name
+    for name, each in (VARIABLES | COORDINATES).items():
+        assert found[name].dims == each.dims, name
     assert found.channel.values.tolist() == ["upper", "lower"]
     assert {name: found.attrs[f"{name}_units"] for name in ("energy", "enstrophy")} == {
         "energy": "m2 s-2",

@@ -89,6 +89,8 @@ def test_a_stage_depends_on_its_own_settings_and_those_of_what_it_is_made_from()
     retrained = {"small": {**small, "noise": 0.1}}
     assert changed_stages(tiny(emulators=retrained)) == {"emulator", *AFTER_ROLLOUTS}
     assert changed_stages(tiny(seed=8)) == set(STEPS)
+    judged = {"sample", "reference", "diagnose", "ensemble", "cost", *ARTIFACTS}
+    assert changed_stages(tiny(diagnostics={**raw["diagnostics"], "max_lag": 9})) == judged
     other = {**raw["rollouts"]["stabilizers"], "thermalized": {"kind": "thermalizer", "start": 3}}
     assert changed_stages(tiny(rollouts={**raw["rollouts"], "stabilizers": other})) == AFTER_ROLLOUTS
 

@@ -45,6 +45,7 @@ def stages(config: Path) -> list[list[str]]:
         ["resolve"],
         ["device"],
         *(["simulate", "--workers", "1", "--split", split] for split in ("train", "valid", "test")),
+        ["reference"],
         ["train-emulator", "--emulator", "small"],
         ["train-diffusion", "--diffusion", "small"],
         ["sample", "--diffusion", "small"],

@@ -20,6 +20,7 @@ from thermalize.diffusion import schedule as schedules
 from thermalize.diffusion.trained import TrainedDiffusion
 from thermalize.rollouts.engine import Rollout, State, member_keys
 from thermalize.stabilizers.build import Needs, build
+from thermalize.stabilizers.drift import band_energies
 
 __all__ = ["rollout_of", "rows"]
 
@@ -64,7 +65,7 @@ def rollout_of(check: Check, config: object, truth: Truth, models: list[nn.Modul
         schedules.build(check.size.diffusion.schedule),
         {"clean_level_counts": [1], "clean_noise_rms": 1.0},
     )
-    stabilizer = build(config, Needs(diffusion, truth=truth.normalised))  # type: ignore[arg-type]
+    stabilizer = build(config, Needs(diffusion, truth=lambda: band_energies(truth.normalised())))  # type: ignore[arg-type]
     keys = member_keys(0, 0, len(truth.values))
     return Rollout(emulator.to(check.device).eval(), stabilizer, keys, LOST_ABOVE)
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
 from thermalize.config import DriftConfig, NoStabilizerConfig, ThermalizerConfig
 from thermalize.diffusion import samplers
 from thermalize.diffusion.calibration import auto_start, auto_stop
@@ -15,7 +13,7 @@ from thermalize.diffusion.schedule import CLEAN
 from thermalize.diffusion.trained import TrainedDiffusion
 from thermalize.stabilizers.bands import Bands
 from thermalize.stabilizers.base import Raw, Stabilizer
-from thermalize.stabilizers.drift import BandControl, BandStatistics
+from thermalize.stabilizers.drift import BandControl, BandEnergies, BandStatistics
 from thermalize.stabilizers.thermalizer import Thermalizer
 from thermalize.stabilizers.triggers import Batch, Every, Member, Random, Trigger
 
@@ -38,8 +36,8 @@ class Needs:
     """the diffusion model that the settings name"""
     like: Callable[[], Random] | None = None
     """the trigger of thermalizations at random times"""
-    truth: Callable[[], Tensor] | None = None
-    """normalised true trajectories [member, time, channel, *grid]"""
+    truth: Callable[[], BandEnergies] | None = None
+    """band energies of normalised true trajectories"""
 
 
 def build(config: NoStabilizerConfig | ThermalizerConfig, needs: Needs) -> Stabilizer:
@@ -62,10 +60,10 @@ def thermalizer(config: ThermalizerConfig, needs: Needs) -> Stabilizer:
 
 
 def controlled(config: DriftConfig, inner: Stabilizer, needs: Needs) -> BandControl:
-    assert needs.truth is not None, "control of band energies needs true trajectories"
+    assert needs.truth is not None, "control of band energies needs those of true trajectories"
     truth = needs.truth()
-    statistics = BandStatistics.of(truth, config.memory)
-    return BandControl(inner, Bands(tuple(truth.shape[3:])), statistics, config.threshold, config.floor)
+    statistics = BandStatistics.of_energies(truth.energy, config.memory)
+    return BandControl(inner, Bands(truth.grid), statistics, config.threshold, config.floor)
 
 
 def at_random(config: ThermalizerConfig, needs: Needs, start: int) -> Trigger:  # noqa: ARG001

@@ -21,6 +21,7 @@ chance excursion after a long calm leaves next to nothing, and a member of which
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,11 +31,24 @@ from thermalize.runtime.errors import UserError
 from thermalize.stabilizers.bands import Bands
 from thermalize.stabilizers.base import Memory, Outcome, Stabilizer
 
-__all__ = ["BandControl", "BandStatistics"]
+__all__ = ["BandControl", "BandEnergies", "BandStatistics", "band_energies"]
 
 SMALLEST = 1e-30
 SUSPECT = 0.5
 """Share of the threshold that is enough where a band was last off to the same side."""
+
+
+class BandEnergies(NamedTuple):
+    """Of true trajectories on a grid of shape `grid`: E_b [member, time, channel, band]."""
+
+    energy: Tensor
+    grid: tuple[int, ...]
+
+
+def band_energies(truth: Tensor) -> BandEnergies:
+    """Of normalised trajectories [member, time, channel, *grid], member by member."""
+    bands = Bands(tuple(truth.shape[3:]))
+    return BandEnergies(torch.stack([bands.energies(bands.transform(member)) for member in truth]), bands.grid)
 
 
 @dataclass(frozen=True)
@@ -46,25 +60,29 @@ class BandStatistics:
     memory: float
 
     @classmethod
-    def of(cls, truth: Tensor, memory: float) -> BandStatistics:
-        """From normalised truth [member, time, channel, *grid]; raises UserError where it is not finite.
+    def of_energies(cls, energy: Tensor, memory: float) -> BandStatistics:
+        """From E_b [member, time, channel, band] of true trajectories; raises UserError where it is not finite.
 
         An average that begins at r = 1 has after t steps the share 1 − (1 − a)^{2t} of its final variance. Of windows
         shorter than the memory the mean energy of each is taken: it strays more than a long average would.
         """
-        bands = Bands(tuple(truth.shape[3:]))
-        energy = torch.stack([bands.energies(bands.transform(member)).double() for member in truth])
+        energy = energy.double()
         if not bool(energy.isfinite().all()):
             raise UserError("the truth that band energies are compared with is not finite")
         mean = energy.mean((0, 1))
         relative = energy / mean.clamp(min=SMALLEST)
-        if truth.shape[1] < memory:
+        if energy.shape[1] < memory:
             return cls(mean, logarithm(relative.mean(1)).square().mean(0).sqrt(), memory)
         ratio, square, share = torch.ones_like(relative[:, 0]), torch.zeros_like(mean), 0.0
         for t, now in enumerate(relative.unbind(1), start=1):
             ratio = ratio + (now - ratio) / memory
             square, share = square + logarithm(ratio).square().mean(0), share + 1 - (1 - 1 / memory) ** (2 * t)
         return cls(mean, (square / share).sqrt(), memory)
+
+    @classmethod
+    def of(cls, truth: Tensor, memory: float) -> BandStatistics:
+        """The same from normalised truth [member, time, channel, *grid]."""
+        return cls.of_energies(band_energies(truth).energy, memory)
 
 
 @dataclass(frozen=True)

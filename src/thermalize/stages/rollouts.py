@@ -121,7 +121,7 @@ class _Stream:
         self.unfinished = Unfinished(manifest, key, self._layout(), self.final)
 
     def run(self) -> None:
-        stabilizer = self.job.parts.build(self.emulator, self.device)
+        stabilizer = self.job.parts.build(self.device)
         begin = State(self._initial(), memory=stabilizer.memory(self.settings.members))
         state = self.unfinished.resume(begin)
         keys = member_keys(self.job.experiment.seed, self.job.seed, self.settings.members)

@@ -1,4 +1,4 @@
-"""What a stabilizer of an experiment is built from: models, another rollout, true trajectories."""
+"""What a stabilizer of an experiment is built from: models, another rollout, band energies of the truth."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from thermalize.config import Experiment, NoStabilizerConfig, ThermalizerConfig
 from thermalize.diffusion.load import load_diffusion
-from thermalize.emulators.base import Emulator
 from thermalize.models.folder import read_card
 from thermalize.runtime.streams import stream
 from thermalize.stabilizers.base import Stabilizer
 from thermalize.stabilizers.build import Needs, build
 from thermalize.stabilizers.triggers import Random, shuffled
+from thermalize.stages.bands import read_bands
+from thermalize.store import sealed
 from thermalize.store.manifest import open_store, read_manifest
-from thermalize.store.results import Results
+from thermalize.store.results import Results, digests_of
 from thermalize.workflow.steps import STEPS
 
 __all__ = ["Parts"]
-
-VALUES = 2**25
-"""Most values of true trajectories that band energies are compared with."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +49,21 @@ class Parts:
             if need.step in ("simulate", "rollout"):
                 (manifest,) = STEPS[need.step].outputs(self.paths, *need.key)
                 found.append(read_manifest(Path(manifest)).fingerprint)
+            elif need.step == "bands":
+                found.append(sealed.sums(Path(digests_of(self.paths.bands)[0])))
             else:
                 folder = getattr(self.paths, need.step)(*need.key)
                 card = read_card(folder, need.step, self.experiment.simulation.identity)
                 found += [card["weights_digest"], card.get("calibration")]
         return found
 
-    def build(self, emulator: Emulator, device: torch.device) -> Stabilizer:
+    def build(self, device: torch.device) -> Stabilizer:
         system = self.experiment.simulation.identity
         diffusion = None
         if self.diffusion is not None:
             own = self.experiment.diffusion[self.diffusion.name]
             diffusion = load_diffusion(self.diffusion, system, device, trust_code=own)
-        return build(self.config, Needs(diffusion, self._random, lambda: self._true(emulator)))
+        return build(self.config, Needs(diffusion, self._random, lambda: read_bands(self.paths.bands)))
 
     def _random(self) -> Random:
         assert isinstance(self.config, ThermalizerConfig)
@@ -76,13 +75,3 @@ class Parts:
         return shuffled(
             level, reverse, [stream(self.experiment.seed, "times", self.seed, m) for m in range(len(level))]
         )
-
-    def _true(self, emulator: Emulator) -> Tensor:
-        """Whole members, spread evenly, or the beginning of one."""
-        dataset = open_store(self.paths.simulation("train"), storage=self.experiment.storage)
-        field = dataset[dataset.attrs["variable"]].transpose("member", "time", "channel", ...)
-        frame = field[0, 0].size
-        frames = min(field.shape[1], VALUES // frame)
-        members = max(1, min(field.shape[0], VALUES // (frame * frames)))
-        chosen = field[:: field.shape[0] // members, :frames][:members]
-        return emulator.normalize(torch.from_numpy(chosen.values).to(emulator.mean.device)).cpu()

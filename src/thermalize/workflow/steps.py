@@ -4,6 +4,8 @@
     simulate  split               simulation, its own split, seed          the user's files, if any
     emulator  emulator            its section, seed                        train, valid; its files, if any
     diffusion diffusion model     its section, seed                        train, valid
+    reference                     what is measured, rollouts.steps, seed   test
+    bands                         seed                                     train
     rollout   emulator,           rollouts, its stabilizer, seed           test; emulator, diffusion model, what the
               stabilizer, seed                                             stabilizer compares with
     …
@@ -47,6 +49,8 @@ COMPUTED: Any = {
 """How and where an experiment is computed, which no result depends on."""
 WHICH = {"stabilizers", "sweeps"}
 """Keys of `rollouts` that say which rollouts there are, and nothing about any one of them."""
+MEASURED_ON_TRUTH = ("energy_fraction", "spectrum_window", "frozen_steps", "frozen_fraction", "max_lag")
+"""Keys of `diagnostics` that the measurement of the truth depends on."""
 Needs = Iterator["Result"]
 Settings = dict[str, Any]
 
@@ -130,6 +134,11 @@ def _measured(whole: Settings) -> Settings:
     return {"diagnostics": {key: value for key, value in whole["diagnostics"].items() if key != "samples"}}
 
 
+def _measured_on_truth(whole: Settings) -> Settings:
+    chosen = {key: whole["diagnostics"][key] for key in MEASURED_ON_TRUTH}
+    return {"diagnostics": chosen, "rollouts": {"steps": whole["rollouts"]["steps"]}}
+
+
 def _simulated(whole: Settings, split: str) -> Settings:
     """Imported splits follow each other through the files, so that each depends on those before it."""
     splits = whole["simulation"]["splits"]
@@ -158,6 +167,11 @@ def _splits(*names: str) -> Callable[..., Needs]:
     return lambda *_: (Result("simulate", (name,)) for name in names)
 
 
+def _truth() -> Needs:
+    """The test split, and what was measured on it."""
+    yield from (Result("simulate", ("test",)), Result("reference"))
+
+
 def _parts(experiment: Experiment, emulator: str, stabilizer: str, seed: str) -> Needs:
     """What a rollout is made from."""
     yield Result("simulate", ("test",))
@@ -169,11 +183,19 @@ def _parts(experiment: Experiment, emulator: str, stabilizer: str, seed: str) ->
         if config.like is not None:
             yield Result("rollout", (emulator, config.like, seed))
         if config.drift is not None:
-            yield Result("simulate", ("train",))
+            yield Result("bands")
+
+
+def _drifting(experiment: Experiment) -> Iterator[tuple[str, ...]]:
+    """Band energies are measured once, where a stabilizer controls them."""
+    configs = experiment.stabilizers.values()
+    if any(isinstance(config, ThermalizerConfig) and config.drift is not None for config in configs):
+        yield ()
 
 
 def _timed(experiment: Experiment, emulator: str) -> Needs:
-    yield from _splits("test", "train")()
+    yield from _splits("test")()
+    yield from (Result("bands", key) for key in _drifting(experiment))
     yield Result("emulator", (emulator,))
     yield from (Result("diffusion", (name,)) for name in experiment.diffusion)
     for stabilizer in experiment.stabilizers:
@@ -255,6 +277,22 @@ STEPS = {
         files=_sources,
         unused=_of_other_truth,
     ),
+    "reference": Step(
+        (),
+        "thermalize.stages.reference",
+        every=lambda _: ((),),
+        reads=_of(_physics, _measured_on_truth),
+        needs=_splits("test"),
+        outputs=lambda paths: _digested(paths.reference),
+    ),
+    "bands": Step(
+        (),
+        "thermalize.stages.bands",
+        every=_drifting,
+        reads=_physics,
+        needs=_splits("train"),
+        outputs=lambda paths: _digested(paths.bands),
+    ),
     "emulator": Step(
         ("emulator",),
         "thermalize.stages.emulator",
@@ -277,7 +315,7 @@ STEPS = {
         "thermalize.stages.samples",
         every=lambda experiment: ((name,) for name in experiment.diffusion),
         reads=_of(_physics, _only("diagnostics")),
-        needs=lambda _, name: iter((Result("simulate", ("test",)), Result("diffusion", (name,)))),
+        needs=lambda _, name: iter((*_truth(), Result("diffusion", (name,)))),
         outputs=lambda paths, name: _digested(paths.samples(name)),
     ),
     "rollout": Step(
@@ -301,7 +339,7 @@ STEPS = {
         "thermalize.stages.diagnose",
         every=lambda experiment: _rollouts(experiment, experiment.stabilizers),
         reads=_of(_physics, _rolled, _measured),
-        needs=lambda _, *key: iter((Result("simulate", ("test",)), Result("rollout", key))),
+        needs=lambda _, *key: iter((*_truth(), Result("rollout", key))),
         outputs=lambda paths, *key: _digested(paths.diagnostics(*key)),
     ),
     "ensemble": Step(
@@ -310,7 +348,7 @@ STEPS = {
         every=_ensembles,
         reads=_of(_physics, _rolled, _measured, _only("seeds")),
         needs=lambda experiment, *key: iter(
-            [Result("simulate", ("test",)), *(Result("rollout", (*key, str(seed))) for seed in experiment.seeds)]
+            [*_truth(), *(Result("rollout", (*key, str(seed))) for seed in experiment.seeds)]
         ),
         outputs=lambda paths, *key: _digested(paths.ensemble(*key)),
     ),
