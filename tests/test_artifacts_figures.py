@@ -29,7 +29,7 @@ from thermalize.figures.style import appearances, plain_log, styled
 from thermalize.figures.survival import all_inside
 from thermalize.metrics.pooling import Estimate, average, horizons, interval_text, number, survival
 from thermalize.runtime.errors import UserError
-from thermalize.workflow.steps import figures_of
+from thermalize.workflow.pictures import figures_of
 
 NAMES = (
     "calibration", "distributions", "health", "overview", "samples", "spacetime", "spectra", "survival", "training",

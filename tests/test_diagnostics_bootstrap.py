@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from thermalize.config.rollouts import DiagnosticsConfig
+from thermalize.config import DiagnosticsConfig
 from thermalize.metrics.distances import compare
 from thermalize.metrics.invariants import velocity
 from thermalize.metrics.samples import Piece, Sample, collect, final_pieces, halves, joined, matched_members

@@ -16,8 +16,9 @@ from thermalize.stages.rollouts import initial_frames
 from thermalize.store.fingerprint import file_of, modules, untracked
 from thermalize.store.results import Results
 from thermalize.workflow import resources
+from thermalize.workflow.pictures import figures_of
 from thermalize.workflow.recipes import settings_digest
-from thermalize.workflow.steps import STEPS, figures_of
+from thermalize.workflow.steps import STEPS
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]

@@ -14,7 +14,7 @@ from workflow_run import TINY
 
 from thermalize.config.load import load_experiment
 from thermalize.stages import cost
-from thermalize.workflow.steps import figures_of
+from thermalize.workflow.pictures import figures_of
 
 __all__ = ["finish", "hurried", "pictures", "stages", "written"]
 

@@ -10,6 +10,7 @@ through them:
 from __future__ import annotations
 
 from thermalize.config.cluster import DaskConfig, JobQueueConfig
+from thermalize.config.diagnostics import DiagnosticsConfig, ImportedMetricConfig
 from thermalize.config.diffusion import (
     CosineScheduleConfig,
     DiffusionConfig,
@@ -30,7 +31,6 @@ from thermalize.config.networks import (
     UNetConfig,
 )
 from thermalize.config.rollouts import (
-    DiagnosticsConfig,
     DriftConfig,
     NoStabilizerConfig,
     RolloutsConfig,
@@ -62,6 +62,7 @@ __all__ = [
     "ImportConfig",
     "ImportSplitConfig",
     "ImportedEmulatorConfig",
+    "ImportedMetricConfig",
     "ImportedNetworkConfig",
     "JobQueueConfig",
     "KolmogorovConfig",

@@ -11,10 +11,11 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from thermalize.config.base import Name, Seed, Strict, by_kind
 from thermalize.config.collisions import name_fault, number_fault
+from thermalize.config.diagnostics import DiagnosticsConfig
 from thermalize.config.diffusion import DiffusionConfig
 from thermalize.config.external import ExportedEmulatorConfig, ImportedEmulatorConfig
 from thermalize.config.imported import ImportConfig
-from thermalize.config.rollouts import DiagnosticsConfig, NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
+from thermalize.config.rollouts import NoStabilizerConfig, RolloutsConfig, ThermalizerConfig
 from thermalize.config.simulation import SimulationConfig
 from thermalize.config.sweeps import Point, expand
 from thermalize.config.texts import url_fault

@@ -86,7 +86,7 @@ QUANTITIES = (
 )  # fmt: skip
 
 
-@register("ablation")
+@register("ablation", when="sweeps", shows="tables")
 def ablation(inputs: FigureInputs) -> Figure:
     """One row of three panels per sweep and emulator."""
     table = sweep_table(inputs.diagnostics, inputs.costs, inputs.experiment)

@@ -50,7 +50,7 @@ class Kind(NamedTuple):
     look: Appearance
 
 
-@register("samples")
+@register("samples", when="diffusion")
 def samples(inputs: FigureInputs) -> Figure:
     """One column per diffusion model and, in the spectra, per channel."""
     names, count = channel_names(state(inputs.truth)), max(1, len(inputs.samples))

@@ -77,8 +77,8 @@ def sweep_table(
     return pd.DataFrame(rows)
 
 
-def _numbers(row: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-    return {name: value for name, value in row.items() if name not in NAMES}
+def _numbers(row: Mapping[Hashable, Any]) -> dict[str, Any]:
+    return {str(name): value for name, value in row.items() if name not in NAMES}
 
 
 def with_point_names(table: pd.DataFrame) -> pd.DataFrame:

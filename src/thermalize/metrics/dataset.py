@@ -88,4 +88,5 @@ def diagnose(
         "envelope": reference.envelope.to_json(),
         **case.labels,
     }
-    return dataset_of(variables(), coordinates(), numbers, units, attributes, measures.names)
+    dataset = dataset_of(variables(), coordinates(), numbers, units, attributes, measures.names)
+    return dataset.assign({name: value for name, value in numbers.items() if isinstance(value, xr.Variable)})

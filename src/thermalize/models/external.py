@@ -16,9 +16,7 @@ diffusion model also needs `encode`, `decode` and `features` as in `thermalize.m
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from torch import Tensor, nn
 from thermalize.config.networks import ImportedNetworkConfig
 from thermalize.models.base import Network, run
 from thermalize.runtime.errors import UserError
+from thermalize.runtime.targets import factory, said
 
 __all__ = ["ImportedNetwork", "Trust", "factory", "level_fault", "names_code", "require_trust"]
 
@@ -103,36 +102,13 @@ def level_fault(network: Network) -> str | None:
     return None
 
 
-def factory(target: str) -> Callable[..., Any]:
-    """What `package.module:factory` names."""
-    name, _, attribute = target.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # last, so that nothing in it hides an installed package
-    try:
-        module = import_module(name)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"target {target!r}: no module {error.name!r} is installed or in {here}; check the name"
-        ) from error
-    except Exception as error:
-        raise UserError(f"target {target!r}: importing {name} raises {_said(error)}") from error
-    if not callable(found := getattr(module, attribute, None)):
-        raise UserError(f"target {target!r}: {name} ({module.__file__}) has no function or class {attribute!r}")
-    return found
-
-
 def _made(config: ImportedNetworkConfig, **sizes: int) -> nn.Module:
     make = factory(config.target)
     try:
         network = make(**sizes, **config.options)
     except Exception as error:
         called = ", ".join(f"{name}={value!r}" for name, value in {**sizes, **config.options}.items())
-        raise UserError(f"target {config.target!r}: called with {called} it raises {_said(error)}") from error
+        raise UserError(f"target {config.target!r}: called with {called} it raises {said(error)}") from error
     if not isinstance(network, nn.Module):
         raise UserError(f"target {config.target!r} returns {type(network).__name__}; it must return a torch.nn.Module")
     return network
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -33,11 +33,11 @@ from thermalize.config.training import COMPUTED_HOW
 from thermalize.store.fingerprint import file_of
 from thermalize.store.results import MODEL_FILES, Results, with_digest
 from thermalize.truth import unused
+from thermalize.workflow.pictures import figures_of, picture
 
-__all__ = ["STEPS", "Result", "Settings", "Step", "figures_of", "results_of", "settings_of", "whole_of"]
+__all__ = ["STEPS", "Result", "Settings", "Step", "results_of", "settings_of", "whole_of"]
 
 SPLITS = ("train", "valid", "test")
-FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
 TRAINING: Any = {"training": COMPUTED_HOW}
 COMPUTED: Any = {
     "storage": True,
@@ -104,18 +104,6 @@ def results_of(experiment: Experiment) -> Iterator[Result]:
         yield from (Result(name, key) for key in step.every(experiment))
 
 
-def figures_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures of an experiment; some need two dimensions, a diffusion model, several seeds or a sweep."""
-    conditional = {
-        "fields": len(experiment.simulation.grid) > 1,
-        "calibration": bool(experiment.diffusion),
-        "samples": bool(experiment.diffusion),
-        "ensemble": experiment.has_ensembles,
-        "ablation": bool(experiment.sweeps),
-    }
-    return (*FIGURES, *(name for name, drawn in conditional.items() if drawn))
-
-
 def _whole(whole: Settings, *_: str) -> Settings:
     return {key: value for key, value in whole.items() if key != "stabilizers"}
 
@@ -130,8 +118,11 @@ def _rolled(whole: Settings) -> Settings:
     return {"rollouts": {key: value for key, value in whole["rollouts"].items() if key not in WHICH}}
 
 
-def _measured(whole: Settings) -> Settings:
-    return {"diagnostics": {key: value for key, value in whole["diagnostics"].items() if key != "samples"}}
+def _measured(*without: str) -> Callable[[Settings], Settings]:
+    """How something is compared with the truth, but for keys that do not matter to it."""
+    return lambda whole: {
+        "diagnostics": {key: each for key, each in whole["diagnostics"].items() if key not in without}
+    }
 
 
 def _measured_on_truth(whole: Settings) -> Settings:
@@ -215,8 +206,8 @@ def _ensembles(experiment: Experiment) -> Iterator[tuple[str, ...]]:
 
 
 def _shown(experiment: Experiment, name: str = "") -> Needs:
-    """What figures and movie show: the stabilizers of the file; that of the sweeps, all points of sweeps."""
-    if name == "ablation":
+    """What figures and movie show: the stabilizers of the file; or all points of sweeps, as numbers."""
+    if picture(name).shows == "tables":
         yield from _tabulated(experiment)
         return
     yield Result("simulate", ("test",))
@@ -250,8 +241,18 @@ def _programs(experiment: Experiment, emulator: str) -> list[str]:
         return [config.program]
     if not isinstance(config, ImportedEmulatorConfig):
         return []
-    found = file_of(config.target.partition(":")[0])
-    return [*config.files, *([] if found is None else [str(found)])]
+    return [*config.files, *_source_of(config.target)]
+
+
+def _metrics(experiment: Experiment, *_: str) -> list[str]:
+    """Files of the modules that measure metrics of the user's own."""
+    return [name for each in experiment.diagnostics.metrics.values() for name in _source_of(each.target)]
+
+
+def _source_of(target: str) -> list[str]:
+    """The file of the module of a function, where it has one."""
+    found = file_of(target.partition(":")[0])
+    return [] if found is None else [str(found)]
 
 
 def _model(folder: Path) -> list[str]:
@@ -314,7 +315,7 @@ STEPS = {
         ("diffusion",),
         "thermalize.stages.samples",
         every=lambda experiment: ((name,) for name in experiment.diffusion),
-        reads=_of(_physics, _only("diagnostics")),
+        reads=_of(_physics, _measured("metrics")),
         needs=lambda _, name: iter((*_truth(), Result("diffusion", (name,)))),
         outputs=lambda paths, name: _digested(paths.samples(name)),
     ),
@@ -338,7 +339,8 @@ STEPS = {
         ("emulator", "stabilizer", "seed"),
         "thermalize.stages.diagnose",
         every=lambda experiment: _rollouts(experiment, experiment.stabilizers),
-        reads=_of(_physics, _rolled, _measured),
+        reads=_of(_physics, _rolled, _measured("samples")),
+        files=_metrics,
         needs=lambda _, *key: iter((*_truth(), Result("rollout", key))),
         outputs=lambda paths, *key: _digested(paths.diagnostics(*key)),
     ),
@@ -346,7 +348,7 @@ STEPS = {
         ("emulator", "stabilizer"),
         "thermalize.stages.ensemble",
         every=_ensembles,
-        reads=_of(_physics, _rolled, _measured, _only("seeds")),
+        reads=_of(_physics, _rolled, _measured("samples", "metrics"), _only("seeds")),
         needs=lambda experiment, *key: iter(
             [*_truth(), *(Result("rollout", (*key, str(seed))) for seed in experiment.seeds)]
         ),
