@@ -65,7 +65,7 @@ def diagnose(
             "seed": int(labels["seed"]),
         },
     )
-    numbers = {
+    numbers: dict[str, Any] = {
         "member": rollout["member"].to_numpy() if "member" in rollout.coords else np.arange(len(starts)),
         "channel": np.array([str(name) for name in reality["channel"].to_numpy()]),
         "truth_mean": reference.standard.mean,

@@ -17,10 +17,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from thermalize.config import DiagnosticsConfig, Experiment
-from thermalize.metrics.declared import CHANNEL, Variable, dataset_of, units_of, with_floor, with_interval
+from thermalize.metrics.declared import CHANNEL, Variable, dataset_of, units_of, with_floor
 from thermalize.metrics.distances import Comparison, compare
 from thermalize.metrics.distributions import density, truth_edges, wasserstein
-from thermalize.metrics.families.distances import CONTAINING, DISTANCES, SPECTRA, TAIL, WAVENUMBER
+from thermalize.metrics.families.distances import CONTAINING, DISTANCES, SPECTRA, TAIL, WAVENUMBER, spectrum
 from thermalize.metrics.families.distributions import BINS, DENSITIES
 from thermalize.metrics.reference import Reference, block_length
 from thermalize.metrics.registry import TRUTH
@@ -53,7 +53,7 @@ VARIABLES: dict[str, Variable] = {
     "noise": Variable(("kind",), f"standard deviation of the noise at that level, {STD}", known=True),
     "evaluations": Variable(("kind",), "network evaluations per state", known=True),
     "field_pdf_samples": Variable(("kind", "bin"), "probability density of field values of the states", known=True),
-    **with_interval(
+    **spectrum(
         "spectrum_samples",
         Variable(("kind", "channel", "shell"), "variance spectrum of the states", "{variance}", known=True),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from thermalize.metrics.registry import Case, Cell, Numbers, Seeds, family
 from thermalize.metrics.samples import collect, final_pieces
 from thermalize.metrics.spectra import log_spectral_distance
 
-__all__ = ["DISTANCES", "SPECTRA", "TAIL", "distances", "distances_in_windows"]
+__all__ = ["DISTANCES", "SPECTRA", "TAIL", "distances", "distances_in_windows", "spectrum"]
 
 VALUES_PER_WINDOW = 200_000
 
@@ -38,17 +39,18 @@ TAIL = {
 }
 
 
+def spectrum(name: str, own: Variable) -> dict[str, Variable]:
+    """A spectrum by shell with its interval."""
+    return {**with_interval(name, own), name: replace(own, long_name=f"{own.long_name}, sum over the shell")}
+
+
 def _spectra(kind: str, words: str, units: str, of: str) -> dict[str, Variable]:
-    name = f"{kind}_{of}"
-    text, optional = f"{words} of the {of}", kind == "energy_spectrum"
-    found = with_interval(name, Variable(("channel", "shell"), text, units, optional=optional))
-    total = Variable(
-        ("channel", "shell"), f"{text}, sum over the shell", units, known=name == "spectrum_truth", optional=optional
-    )
-    return {**found, name: total}
+    optional = kind == "energy_spectrum"
+    return spectrum(f"{kind}_{of}", Variable(("channel", "shell"), f"{words} of the {of}", units, optional=optional))
 
 
 SPECTRA = {name: each for kind in KINDS for of in ("truth", "rollout") for name, each in _spectra(*kind, of).items()}
+SPECTRA["spectrum_truth"] = replace(SPECTRA["spectrum_truth"], known=True)
 
 
 def _distance(name: str) -> Any:
