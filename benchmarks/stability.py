@@ -75,7 +75,7 @@ class Study:
     def blocks(self, label: str, steps: int, size: int, emulator: Callable[[Tensor], Tensor]) -> Iterator[Block]:
         """Until the last member is lost; blocks hold those that are still there."""
         members = self.experiment.rollouts.members
-        stabilizer = Parts(self.experiment, self.paths, self.name, label, 0).build(self.emulator, torch.device("cpu"))
+        stabilizer = Parts(self.experiment, self.paths, self.name, label, 0).build(torch.device("cpu"))
         keys = member_keys(self.experiment.seed, 0, members)
         run = Rollout(emulator, stabilizer, keys, self.experiment.rollouts.lost_above)
         state = State(self.truth[:members, 0].clone())

@@ -20,7 +20,8 @@ from thermalize.workflow.job import run_package_of
 from thermalize.workflow.recipes import Plan, due_of, record_of, result_of
 from thermalize.workflow.resolved import hold_experiment
 from thermalize.workflow.resources import JOBS, simulation_threads_of
-from thermalize.workflow.steps import STEPS, Result, figures_of
+from thermalize.workflow.pictures import figures_of
+from thermalize.workflow.steps import STEPS, Result
 
 # The name of the module as which another workflow imports these files.
 IMPORTED = __name__

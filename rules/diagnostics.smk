@@ -1,3 +1,26 @@
+# Measure the held-out truth once, for everything that is compared with it.
+rule reference:
+    input:
+        inputs("reference"),
+    output:
+        outputs("reference"),
+    log:
+        log_of(RESULTS.reference),
+    benchmark:
+        benchmark_of(RESULTS.reference)
+    conda:
+        "../envs/analyse.yaml"
+    threads: 1
+    resources:
+        **resources("reference"),
+    params:
+        **params("reference"),
+    message:
+        "measure the truth"
+    shell:
+        "python -m thermalize --settings {params.settings} reference {params.config:q} > {log:q} 2>&1"
+
+
 # Compare a rollout with held-out truth: spectra, distributions, horizons, health.
 rule diagnose:
     input:

@@ -1,3 +1,26 @@
+# Measure the band energies of the train split, which control of band energies compares with.
+rule bands:
+    input:
+        inputs("bands"),
+    output:
+        outputs("bands"),
+    log:
+        log_of(RESULTS.bands),
+    benchmark:
+        benchmark_of(RESULTS.bands)
+    conda:
+        "../envs/train.yaml"
+    threads: 1
+    resources:
+        **resources("bands"),
+    params:
+        **params("bands"),
+    message:
+        "band energies of the train split"
+    shell:
+        "python -m thermalize --settings {params.settings} bands {params.config:q} > {log:q} 2>&1"
+
+
 # Run an emulator under a stabilizer, streamed to a Zarr store; an interrupted rollout is continued.
 rule rollout:
     input:

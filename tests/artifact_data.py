@@ -10,10 +10,13 @@ import json
 import numpy as np
 import pandas as pd
 import xarray as xr
+from store_data import recorded_by
 
 from thermalize import systems
 from thermalize.config import Experiment
 from thermalize.figures.inputs import FigureInputs, Key
+from thermalize.metrics.invariants import invariants
+from thermalize.metrics.reference import field_of, shells_of
 
 MEANINGS = "stable nonfinite energy enstrophy spectrum frozen"
 HORIZON = 40
@@ -92,7 +95,9 @@ def trajectory(config: Experiment, states: np.ndarray, **series: np.ndarray) -> 
     lost = [int(gone.argmax()) if gone.any() else -1 for gone in np.isnan(states).any(axis=space)]
     starts = {"initial_member": list(members), "initial_frame": [0 for _ in members], "lost_step": lost}
     parameters = json.dumps(config.simulation.identity)
-    return xr.Dataset(variables, coordinates, {"variable": system.variable, "system": parameters, **starts})
+    return xr.Dataset(
+        variables, coordinates, {"variable": system.variable, "system": parameters, **starts, **recorded_by(*series)}
+    )
 
 
 def rollout(config: Experiment, stabilizer: str, seed: int, lost: int | None = HORIZON + 20) -> xr.Dataset:
@@ -170,6 +175,16 @@ def measures() -> dict[str, tuple]:
     }
 
 
+def energies(config: Experiment, stabilizer: str, seed: int) -> dict[str, tuple]:
+    """Energy of the states of a rollout at every frame."""
+    field = field_of(rollout(config, stabilizer, seed))
+    system = config.simulation.identity
+    channels = field.sizes["channel"]
+    measure = invariants(str(field.name), system, shells_of(field), np.zeros(channels), np.ones(channels)).measure
+    values = np.stack([measure(member).energy for member in field.to_numpy()])
+    return {"energy": (("member", "energy_frame"), values), "energy_step": ("energy_frame", np.arange(field.shape[1]))}
+
+
 def diagnostics(config: Experiment, key: Key) -> xr.Dataset:
     """Diagnostics of one rollout; raw members leave at HORIZON, HORIZON + 2, …, all others stay to the end."""
     _, stabilizer, seed = key
@@ -199,6 +214,7 @@ def diagnostics(config: Experiment, key: Key) -> xr.Dataset:
         "level_evaluations_per_step": 0.0 if raw else 1.0,
         "rescaled_bands_per_step": 0.0,
     }
+    variables |= energies(config, stabilizer, seed)
     energy, unit = ENERGY[systems.build(config.simulation.system).variable]
     attributes = {
         "experiment": config.name,

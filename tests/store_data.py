@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from thermalize.config import Experiment
+from thermalize.rollouts.series import RECORDED, described
+from thermalize.stabilizers import drift, thermalizer
 from thermalize.store.layout import Layout, create, write
 
 
@@ -102,3 +104,9 @@ def settings(**simulation: Any) -> dict[str, Any]:
 
 def experiment(**simulation: Any) -> Experiment:
     return Experiment.model_validate(settings(**simulation))
+
+
+def recorded_by(*names: str) -> dict[str, str]:
+    """The attribute of a rollout that records these series of the package."""
+    ours = (*thermalizer.SERIES, *drift.SERIES)
+    return {RECORDED: described(each for each in ours if each.name in names)}

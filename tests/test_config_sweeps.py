@@ -18,8 +18,8 @@ from thermalize.config.base import Name, Strict
 from thermalize.config.load import load_experiment, parse_experiment, resolved_yaml
 from thermalize.config.stabilizers import StabilizerConfig
 from thermalize.config.sweeps import expand, sweep_of, value_text
+from thermalize.workflow.pictures import figures_of
 from thermalize.workflow.recipes import settings_digest
-from thermalize.workflow.steps import figures_of
 
 VALUES = {
     "start": st.integers(0, 150) | st.just("auto"),

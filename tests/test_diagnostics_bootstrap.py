@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from thermalize.config import DiagnosticsConfig
 from thermalize.metrics.distances import compare
 from thermalize.metrics.invariants import velocity
 from thermalize.metrics.samples import Piece, Sample, collect, final_pieces, halves, joined, matched_members
@@ -158,14 +159,10 @@ def floors(frames: int, repeats: int = 8) -> tuple[float, float]:
 
 def compared(truth: xr.DataArray, rollout: xr.DataArray, resamples: int = 5):
     reference, floor = (whole(truth, half) for half in halves(truth.shape[0]))
-    samples = {
-        "reference": reference,
-        "floor": floor,
-        "rollout": whole(rollout, list(range(rollout.shape[0]))),
-        "pool": joined([reference, floor]),
-    }
+    sample, pool = whole(rollout, list(range(rollout.shape[0]))), joined([reference, floor])
     rngs = np.random.default_rng(0), np.random.default_rng(1)
-    return compare(samples, 100, resamples, 0.95, *rngs)
+    config = DiagnosticsConfig(resamples=resamples)
+    return compare(reference, sample, pool, np.unique(floor.member).size, 100, config, *rngs)
 
 
 def test_floor_shrinks_as_one_over_the_root_of_the_sample():

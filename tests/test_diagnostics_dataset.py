@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from store_data import recorded_by
 
 from thermalize.config import Experiment
 from thermalize.metrics import diagnose
-from thermalize.metrics.attributes import COORDINATES, VARIABLES, optional
+from thermalize.metrics.registry import coordinates, variables
 from thermalize.runtime.errors import UserError
 
+VARIABLES, COORDINATES = variables(), coordinates()
 POINTS, LENGTH, MEMBERS, FRAMES, STEPS = 32, 20.0, 6, 120, 200
 LABELS = {"emulator": "unet", "stabilizer": "none", "seed": 3}
 
@@ -61,9 +63,8 @@ def trajectory(u: np.ndarray, variable: str = "velocity", **system) -> xr.Datase
 def rolled(u: np.ndarray, reverse: int = 0, variable: str = "velocity") -> xr.Dataset:
     health = {"level": np.full(u.shape[:2], -1 if reverse == 0 else 2), "reverse_steps": np.full(u.shape[:2], reverse)}
     health["rescaled"] = np.zeros(u.shape[:2])
-    return trajectory(u, variable).assign(
-        {name: (("member", "time"), v.astype(np.int16)) for name, v in health.items()}
-    )
+    series = {name: (("member", "time"), v.astype(np.int16)) for name, v in health.items()}
+    return trajectory(u, variable).assign(series).assign_attrs(recorded_by(*health))
 
 
 def started(members: int = MEMBERS, lost: list[int] | None = None) -> dict[str, list]:
@@ -94,11 +95,22 @@ def result(truth, good) -> xr.Dataset:
 
 
 def test_names_and_dimensions(result):
-    assert set(result.data_vars) == {name for name in VARIABLES if not optional(name)}
+    assert set(result.data_vars) == {name for name, each in VARIABLES.items() if not each.optional}
     assert set(result.coords) == set(COORDINATES)
-    for name, (dims, _, _) in (VARIABLES | COORDINATES).items():
-        assert name not in result or result[name].dims == dims, name
-    assert set(result.sizes) == {"member", "channel", "shell", "bin", "lag", "threshold", "window", "event", "lead"}
+    for name, each in (VARIABLES | COORDINATES).items():
+        assert name not in result or result[name].dims == each.dims, name
+    assert set(result.sizes) == {
+        "member",
+        "channel",
+        "shell",
+        "bin",
+        "lag",
+        "threshold",
+        "window",
+        "event",
+        "lead",
+        "energy_frame",
+    }
     assert result.sizes["shell"] == (POINTS - 1) // 3
     assert result.sizes["bin"] == 30
     assert result.sizes["lag"] == 21
@@ -355,8 +367,8 @@ def diagnosed(truth: xr.Dataset, rollout: xr.Dataset) -> xr.Dataset:
 def test_two_layers(seas, tmp_path):
     found = diagnosed(oceanic(seas[0]), oceanic(seas[1], True))
     assert set(found.data_vars) == set(VARIABLES)
-    for name, (dims, _, _) in (VARIABLES | COORDINATES).items():
-        assert found[name].dims == dims, name
+    for name, each in (VARIABLES | COORDINATES).items():
+        assert found[name].dims == each.dims, name
     assert found.channel.values.tolist() == ["upper", "lower"]
     assert {name: found.attrs[f"{name}_units"] for name in ("energy", "enstrophy")} == {
         "energy": "m2 s-2",

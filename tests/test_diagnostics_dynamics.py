@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import xarray as xr
+from store_data import recorded_by
 
-from thermalize.metrics.dataset import health
 from thermalize.metrics.dynamics import (
     autocorrelation,
     correlation,
@@ -13,6 +13,7 @@ from thermalize.metrics.dynamics import (
     pearson,
     pooled_autocorrelation,
 )
+from thermalize.metrics.families.health import rates
 from thermalize.metrics.samples import Piece, Standard
 
 
@@ -109,11 +110,12 @@ def test_health_counts_living_steps_only():
     reverse = np.array([[0, 0, 0, 6, 99], [0, 0, 99, 99, 99]])
     rescaled = np.array([[0, 0, 2, 1, 99], [0, 0, 99, 99, 99]])
     series = {"level": level, "reverse_steps": reverse, "rescaled": rescaled}
-    rollout = xr.Dataset({name: (("member", "time"), values) for name, values in series.items()})
-    found = health(rollout, np.array([3, 1]))
+    variables = {name: (("member", "time"), values) for name, values in series.items()}
+    rollout = xr.Dataset(variables, attrs=recorded_by(*series))
+    found = rates(rollout, np.array([3, 1]))
     assert found["trigger_rate"] == pytest.approx(1 / 4)
     assert found["level_evaluations_per_step"] == pytest.approx(3 / 4)
     assert found["reverse_steps_per_step"] == pytest.approx(6 / 4)
     assert found["network_evaluations_per_step"] == pytest.approx(1 + 3 / 4 + 6 / 4)
     assert found["rescaled_bands_per_step"] == pytest.approx(3 / 4)
-    assert np.isnan(list(health(rollout, np.array([0, 0])).values())).all()
+    assert np.isnan(list(rates(rollout, np.array([0, 0])).values())).all()

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thermalize.metrics.reference import bands_of
 from thermalize.metrics.spectra import Shells, energy_containing, log_spectral_distance, octave_bands
-from thermalize.metrics.study import bands_of
 
 sizes = st.integers(2, 40)
 sides = st.floats(0.3, 80.0)

@@ -146,7 +146,7 @@ STATES = torch.linspace(-1, 1, 12).reshape(2, 1, 6)
 
 def stabilized(make: Any, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any] | None = None) -> Stabilized:
     """One step of the stabilizer that `make` makes."""
-    monkeypatch.setattr("thermalize.models.external.factory", lambda _: make)
+    monkeypatch.setattr("thermalize.runtime.targets.factory", lambda _: make)
     config = ImportedStabilizerConfig(kind="import", target="own:make", options=options or {})
     made = build(config, Inputs())
     memory = made.memory(2)

@@ -26,6 +26,7 @@ from thermalize.config.load import load_experiment, parse_experiment, resolved_y
 from thermalize.runtime.errors import UserError
 from thermalize.store.results import Results
 from thermalize.workflow.estimates import core_hours, refuse_impossible
+from thermalize.workflow.pictures import figures_of
 from thermalize.workflow.recipes import Plan
 from thermalize.workflow.resources import (
     JOBS,
@@ -39,7 +40,7 @@ from thermalize.workflow.resources import (
     training_gpus_of,
     training_memory_of,
 )
-from thermalize.workflow.steps import STEPS, figures_of, results_of
+from thermalize.workflow.steps import STEPS, results_of
 
 COMMITTED = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
 SHORT, LONG = 150, 2000

@@ -17,17 +17,20 @@ from thermalize.config import Experiment
 from thermalize.config.load import parse_experiment
 from thermalize.runtime.errors import UserError
 from thermalize.stages.artifacts import draw_figure, tabulate
+from thermalize.stages.bands import measure_bands
 from thermalize.stages.cost import measure_cost
 from thermalize.stages.diagnose import diagnose_rollout
 from thermalize.stages.diffusion import train_diffusion
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.ensemble import score_ensemble
+from thermalize.stages.reference import measure_truth
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.stages.samples import sample_diffusion
 from thermalize.store.results import Results
 from thermalize.training.processes import ALONE
 from thermalize.truth.simulate import simulate
 from thermalize.workflow.estimates import refuse_impossible, works
+from thermalize.workflow.steps import results_of
 
 CPU = torch.device("cpu")
 DRAWN = ("distributions", "survival", "calibration", "samples")
@@ -158,10 +161,12 @@ def run_everything(experiment: Experiment, folder: Path) -> None:
     results = Results(experiment.name, folder)
     for split in ("train", "valid", "test"):
         simulate(experiment, split, results.simulation(split), workers=1)
+    measure_truth(experiment, results)
+    if any(result.step == "bands" for result in results_of(experiment)):
+        measure_bands(experiment, results)
     for name in experiment.diffusion:
         train_diffusion(experiment, name, results, ALONE)
-        test, samples = results.simulation("test"), results.samples(name)
-        sample_diffusion(experiment, name, results.diffusion(name), test, samples, CPU)
+        sample_diffusion(experiment, name, results, CPU)
     for name in experiment.emulators:
         train_emulator(experiment, name, results, ALONE)
         for label in experiment.stabilizers:
@@ -177,7 +182,7 @@ def run_stabilizer(experiment: Experiment, emulator: str, label: str, results: R
     for seed in experiment.seeds:
         manifest = results.rollout(emulator, label, seed)
         rollout(Job(experiment, results, emulator, label, seed), manifest, CPU)
-        diagnose_rollout(experiment, manifest, results.simulation("test"), results.diagnostics(emulator, label, seed))
+        diagnose_rollout(experiment, emulator, label, seed, results)
     if experiment.has_ensembles:
         score_ensemble(experiment, emulator, label, results)
 

@@ -24,7 +24,7 @@ from thermalize.stages.data import partial
 from thermalize.store.manifest import partial_path
 from thermalize.store.record import store_path
 from thermalize.store.results import Results
-from thermalize.workflow.steps import figures_of
+from thermalize.workflow.pictures import figures_of
 
 ENDINGS = (
     "",

@@ -146,9 +146,7 @@ def test_neither_samples_nor_thermalizers_run_the_code_of_a_diffusion_model(home
     strange.rename(paths.diffusion("own"))
     cpu = torch.device("cpu")
     for call in (
-        lambda: sample_diffusion(
-            configured, "own", paths.diffusion("own"), paths.simulation("test"), paths.samples("own"), cpu
-        ),
+        lambda: sample_diffusion(configured, "own", paths, cpu),
         lambda: rollout(Job(configured, paths, "own", "own", 0), paths.rollout("own", "own", 0), cpu),
         lambda: measure_cost(configured, "own", paths, cpu),
     ):

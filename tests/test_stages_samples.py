@@ -14,11 +14,12 @@ from training_runs import settings, store, written
 
 from thermalize.config.load import load_experiment
 from thermalize.diffusion.denoiser import Denoiser
-from thermalize.metrics.generated import TABLE, Yardstick, compared, yardstick
-from thermalize.metrics.study import field_of, halves_of
+from thermalize.metrics.generated import COORDINATES, VARIABLES, ThinnedTruth, compared, thin
+from thermalize.metrics.reference import field_of, halves_of, measure_reference
 from thermalize.models.folder import save_model
 from thermalize.runtime.errors import UserError
 from thermalize.stages import samples
+from thermalize.stages.reference import measure_truth
 from thermalize.stages.samples import sample_diffusion
 from thermalize.store.results import Results
 from thermalize.store.sealed import seal_folder
@@ -57,15 +58,17 @@ def prepared(folder: Path, **changes) -> tuple[Path, Results]:
 
 
 def run(config: Path, paths: Results) -> xr.Dataset:
-    files = (paths.diffusion("unet"), paths.simulation("test"), paths.samples("unet"))
-    sample_diffusion(load_experiment(config), "unet", *files, CPU)
+    experiment = load_experiment(config)
+    if not paths.reference.exists():
+        measure_truth(experiment, paths)
+    sample_diffusion(experiment, "unet", paths, CPU)
     return xr.load_dataset(paths.samples("unet"))
 
 
 def test_the_file_says_what_was_made_and_how(tmp_path):
     config, paths = prepared(tmp_path)
     found = run(config, paths)
-    assert set(found.variables) == set(TABLE)
+    assert set(found.variables) == set(VARIABLES | COORDINATES)
     assert found["kind"].values.tolist() == ["partial", "thermalized"]
     assert found["level"].values.tolist() == [49, 12]
     assert found["evaluations"].values.tolist()[1] == 13
@@ -117,39 +120,41 @@ def test_a_truth_of_one_member_has_no_floor():
 
 
 @pytest.fixture(scope="module")
-def stick() -> Yardstick:
-    config = experiment(samples=90).diagnostics
-    return yardstick(field_of(trajectory(flow(0, MEMBERS, FRAMES), channel=0).assign_coords(channel=["u"])), config, {})
+def thinned() -> ThinnedTruth:
+    field = field_of(trajectory(flow(0, MEMBERS, FRAMES), channel=0).assign_coords(channel=["u"]))
+    return thin(field, measure_reference(field, FRAMES, experiment().diagnostics), samples=90)
 
 
-def distances(stick: Yardstick, states: np.ndarray) -> dict:
+def distances(thinned: ThinnedTruth, states: np.ndarray) -> dict:
     numbers = compared(
-        stick, {"these": states}, experiment().diagnostics, lambda purpose: np.random.default_rng(len(purpose))
+        thinned, {"these": states}, experiment().diagnostics, lambda purpose: np.random.default_rng(len(purpose))
     )
     return {
         name: float(np.ravel(values)[0]) for name, values in numbers.items() if name.startswith(("log_", "wasserstein"))
     }
 
 
-def test_states_that_were_not_touched_have_the_distance_of_their_origins(stick):
-    assert stick.origins.shape == (3, 30, 1, 32)
-    found = distances(stick, stick.origins)
+def test_states_that_were_not_touched_have_the_distance_of_their_origins(thinned):
+    assert thinned.origins.shape == (3, 30, 1, 32)
+    found = distances(thinned, thinned.origins)
     for name in ("log_spectral_distance", "wasserstein_field"):
         assert found[name] == found[f"{name}_origins"]
         assert 0 < found[f"{name}_floor_low"] < found[f"{name}_floor"] < found[f"{name}_floor_high"]
 
 
-def test_states_twice_as_large_are_found_so(stick):
+def test_states_twice_as_large_are_found_so(thinned):
     """Four times the variance is 0.602 decades; W₁ of 2x to x is ⟨|x|⟩."""
-    reference = stick.thinned[stick.rod.reference_half].to_numpy()
-    found = distances(stick, 2 * reference)
+    reference = thinned.states[thinned.reference.reference_half].to_numpy()
+    found = distances(thinned, 2 * reference)
     assert found["log_spectral_distance"] == pytest.approx(np.log10(4), rel=1e-6)
-    assert found["wasserstein_field"] == pytest.approx(np.abs(reference).mean() / stick.rod.standard.std[0], rel=0.01)
+    assert found["wasserstein_field"] == pytest.approx(
+        np.abs(reference).mean() / thinned.reference.standard.std[0], rel=0.01
+    )
     assert found["log_spectral_distance_low"] > found["log_spectral_distance_floor_high"]
 
 
-def test_independent_states_of_the_same_law_lie_within_the_floor(stick):
+def test_independent_states_of_the_same_law_lie_within_the_floor(thinned):
     """Single states of 90 other trajectories, each a member of its own."""
-    found = distances(stick, flow(9, 90, 20)[:, -1:])
+    found = distances(thinned, flow(9, 90, 20)[:, -1:])
     for name in ("log_spectral_distance", "wasserstein_field"):
         assert found[name] < 1.5 * found[f"{name}_floor_high"]

@@ -186,12 +186,12 @@ def test_a_member_does_not_depend_on_its_companions(sampler):
     thermalizer, keys = above(GaussianModel(SPECTRUM, levels=200), sampler, 10, 4), member_keys(5, 0, 40)
     rows = 3 * torch.arange(12)
     together = thermalizer(x, 1, rows, MemberNoise(keys, 1), {})
-    assert len(set(together.level.tolist())) > 4
-    assert int((together.reverse_steps > 0).sum()) > 3
+    assert len(set(together.record["level"].tolist())) > 4
+    assert int((together.record["reverse_steps"] > 0).sum()) > 3
     for m in range(12):
         alone = thermalizer(x[m : m + 1], 1, rows[m : m + 1], MemberNoise(keys, 1), {})
         assert torch.equal(alone.x[0], together.x[m])
-        assert alone.reverse_steps.tolist() == [int(together.reverse_steps[m])]
+        assert alone.record["reverse_steps"].tolist() == [int(together.record["reverse_steps"][m])]
 
 
 @every

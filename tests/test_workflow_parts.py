@@ -16,8 +16,9 @@ from thermalize.stages.rollouts import initial_frames
 from thermalize.store.fingerprint import file_of, modules, untracked
 from thermalize.store.results import Results
 from thermalize.workflow import resources
+from thermalize.workflow.pictures import figures_of
 from thermalize.workflow.recipes import settings_digest
-from thermalize.workflow.steps import STEPS, figures_of
+from thermalize.workflow.steps import STEPS
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = [ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))]
@@ -89,6 +90,8 @@ def test_a_stage_depends_on_its_own_settings_and_those_of_what_it_is_made_from()
     retrained = {"small": {**small, "noise": 0.1}}
     assert changed_stages(tiny(emulators=retrained)) == {"emulator", *AFTER_ROLLOUTS}
     assert changed_stages(tiny(seed=8)) == set(STEPS)
+    judged = {"sample", "reference", "diagnose", "ensemble", "cost", *ARTIFACTS}
+    assert changed_stages(tiny(diagnostics={**raw["diagnostics"], "max_lag": 9})) == judged
     other = {**raw["rollouts"]["stabilizers"], "thermalized": {"kind": "thermalizer", "start": 3}}
     assert changed_stages(tiny(rollouts={**raw["rollouts"], "stabilizers": other})) == AFTER_ROLLOUTS
 

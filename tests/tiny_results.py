@@ -14,7 +14,7 @@ from workflow_run import TINY
 
 from thermalize.config.load import load_experiment
 from thermalize.stages import cost
-from thermalize.workflow.steps import figures_of
+from thermalize.workflow.pictures import figures_of
 
 __all__ = ["finish", "hurried", "pictures", "stages", "written"]
 
@@ -45,6 +45,7 @@ def stages(config: Path) -> list[list[str]]:
         ["resolve"],
         ["device"],
         *(["simulate", "--workers", "1", "--split", split] for split in ("train", "valid", "test")),
+        ["reference"],
         ["train-emulator", "--emulator", "small"],
         ["train-diffusion", "--diffusion", "small"],
         ["sample", "--diffusion", "small"],

@@ -112,6 +112,24 @@ def simulate(
         run(experiment, split, paths.simulation(split), workers, gpus=gpus)
 
 
+@app.command()
+def reference(config: Config, root: Root = RESULTS) -> None:
+    """Measure the held-out truth once, for everything that is compared with it."""
+    from thermalize.stages.reference import measure_truth
+
+    with making(config, root, "reference") as (experiment, paths):
+        measure_truth(experiment, paths)
+
+
+@app.command()
+def bands(config: Config, root: Root = RESULTS) -> None:
+    """Measure the band energies of the train split, which control of band energies compares with."""
+    from thermalize.stages.bands import measure_bands
+
+    with making(config, root, "bands") as (experiment, paths):
+        measure_bands(experiment, paths)
+
+
 @app.command("train-emulator")
 def train_emulator(
     config: Config, emulator: EmulatorName, threads: Threads = 1, gpus: Gpus = None, root: Root = RESULTS
@@ -147,8 +165,7 @@ def sample(
         device = device_of(experiment, threads, gpus)
         from thermalize.stages.samples import sample_diffusion as run
 
-        files = (paths.diffusion(diffusion), paths.simulation("test"), paths.samples(diffusion))
-        run(experiment, diffusion, *files, device)
+        run(experiment, diffusion, paths, device)
 
 
 @app.command()
@@ -190,8 +207,7 @@ def diagnose(
 
     where = {"emulator": emulator, "stabilizer": stabilizer, "seed": seed}
     with making(config, root, "diagnose", **where) as (experiment, paths):
-        key = (emulator, stabilizer, seed)
-        diagnose_rollout(experiment, paths.rollout(*key), paths.simulation("test"), paths.diagnostics(*key))
+        diagnose_rollout(experiment, emulator, stabilizer, seed, paths)
 
 
 @app.command()

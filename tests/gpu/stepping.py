@@ -22,6 +22,7 @@ from thermalize.rollouts.engine import Rollout, State
 from thermalize.runtime.members import member_keys
 from thermalize.stabilizers.base import Inputs
 from thermalize.stabilizers.build import build
+from thermalize.stabilizers.drift import band_energies
 
 __all__ = ["rollout_of", "rows"]
 
@@ -66,7 +67,7 @@ def rollout_of(check: Check, config: object, truth: Truth, models: list[nn.Modul
         schedules.build(check.size.diffusion.schedule),
         {"clean_level_counts": [1], "clean_noise_rms": 1.0},
     )
-    stabilizer = build(config, Inputs(diffusion, truth=truth.normalised))  # type: ignore[arg-type]
+    stabilizer = build(config, Inputs(diffusion, bands=lambda: band_energies(truth.normalised())))  # type: ignore[arg-type]
     keys = member_keys(0, 0, len(truth.values))
     return Rollout(emulator.to(check.device).eval(), stabilizer, keys, LOST_ABOVE)
 

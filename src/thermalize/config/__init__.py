@@ -10,6 +10,7 @@ through them:
 from __future__ import annotations
 
 from thermalize.config.cluster import DaskConfig, JobQueueConfig
+from thermalize.config.diagnostics import DiagnosticsConfig, ImportedMetricConfig
 from thermalize.config.diffusion import (
     CosineScheduleConfig,
     DiffusionConfig,
@@ -37,7 +38,7 @@ from thermalize.config.networks import (
     StableFNOConfig,
     UNetConfig,
 )
-from thermalize.config.rollouts import DiagnosticsConfig, RolloutsConfig
+from thermalize.config.rollouts import RolloutsConfig
 from thermalize.config.simulation import SimulationConfig, SplitConfig
 from thermalize.config.stabilizers import (
     DriftConfig,
@@ -73,6 +74,7 @@ __all__ = [
     "ImportSplitConfig",
     "Imported",
     "ImportedEmulatorConfig",
+    "ImportedMetricConfig",
     "ImportedNetworkConfig",
     "ImportedStabilizerConfig",
     "JobQueueConfig",

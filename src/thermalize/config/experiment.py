@@ -11,10 +11,11 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from thermalize.config.base import Name, Seed, Strict
 from thermalize.config.collisions import name_fault, number_fault
+from thermalize.config.diagnostics import DiagnosticsConfig
 from thermalize.config.diffusion import DiffusionConfig
 from thermalize.config.emulators import AnyEmulator, TrainedEmulatorConfig
 from thermalize.config.imported import ImportConfig
-from thermalize.config.rollouts import DiagnosticsConfig, RolloutsConfig
+from thermalize.config.rollouts import RolloutsConfig
 from thermalize.config.simulation import SimulationConfig
 from thermalize.config.stabilizers import StabilizerConfig
 from thermalize.config.sweeps import Point, expand

@@ -1,8 +1,8 @@
-"""Rollouts, what stabilises them, and their diagnostics."""
+"""Rollouts, and what stabilises them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from thermalize.config.base import Name, Strict, quantity
 from thermalize.config.simulation import MOST_FRAMES, MOST_MEMBERS, MOST_STEPS
 from thermalize.config.stabilizers import AnyStabilizer, SweepConfig
 
-__all__ = ["DiagnosticsConfig", "RolloutsConfig"]
+__all__ = ["RolloutsConfig"]
 
 
 class RolloutsConfig(Strict):
@@ -35,32 +35,3 @@ class RolloutsConfig(Strict):
     sweeps: dict[Name, SweepConfig] = Field(
         default_factory=dict, max_length=100, description="named ablations: further ways, one per combination of values"
     )
-
-
-class DiagnosticsConfig(Strict):
-    energy_fraction: float = quantity(
-        "1", "share of the truth's variance in the energy-containing shells", 0.999, gt=0, lt=1
-    )
-    correlation_thresholds: tuple[Annotated[float, Field(gt=-1, lt=1)], ...] = Field(
-        (0.8, 0.9, 0.95), min_length=1, max_length=20, description="high-correlation thresholds [1]"
-    )
-    spectrum_window: int = quantity(
-        "frames", "frames averaged for a member's spectrum in the envelope", 50, gt=0, le=MOST_FRAMES
-    )
-    frozen_steps: int = quantity(
-        "emulator steps", "consecutive motionless steps that count as frozen", 20, gt=0, le=MOST_FRAMES
-    )
-    frozen_fraction: float = quantity(
-        "1", "motionless: increment below this share of the truth's median", 0.01, gt=0, lt=1
-    )
-    pdf_bins: int = quantity("1", "bins of the probability densities", 100, gt=1, le=10_000)
-    max_lag: int = quantity("emulator steps", "longest lag of the autocorrelation", 100, gt=0, le=100_000)
-    samples: int = quantity(
-        "states",
-        "states that every diffusion model makes, to be compared with as many true ones",
-        512,
-        gt=0,
-        le=1_000_000,
-    )
-    resamples: int = quantity("1", "bootstrap resamples behind every interval", 1000, gt=0, le=100_000)
-    confidence: float = quantity("1", "confidence of every interval", 0.95, gt=0, lt=1)

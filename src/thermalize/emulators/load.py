@@ -16,10 +16,11 @@ from thermalize.config.emulators import AnyEmulator, EmulatorSettings
 from thermalize.emulators.base import Emulator
 from thermalize.emulators.exported import load_program
 from thermalize.emulators.external import ForeignEmulator
-from thermalize.models.external import Trust, made, require_trust
+from thermalize.models.external import Trust, require_trust
 from thermalize.models.folder import load_weights, read_card, refuse_larger
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
+from thermalize.runtime.targets import made
 from thermalize.store.results import PROGRAM
 from thermalize.store.sealed import content as content_of
 

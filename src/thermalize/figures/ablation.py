@@ -20,11 +20,11 @@ from matplotlib.patches import Rectangle
 from thermalize.config.places import fields_of, unit_of
 from thermalize.config.stabilizers import SweepConfig
 from thermalize.figures.inputs import FigureInputs
-from thermalize.figures.pooling import Estimate
 from thermalize.figures.registry import register
 from thermalize.figures.style import LOST, MUTED, PAGE, TRUTH, headline, plain_log
 from thermalize.figures.tables import sweep_table
-from thermalize.figures.tabletext import horizon_text, interval_text, number
+from thermalize.metrics.families.stability import horizon_text
+from thermalize.metrics.pooling import Estimate, interval_text, number
 
 __all__ = ["ablation"]
 
@@ -86,7 +86,7 @@ QUANTITIES = (
 )  # fmt: skip
 
 
-@register("ablation")
+@register("ablation", when="sweeps", shows="tables")
 def ablation(inputs: FigureInputs) -> Figure:
     """One row of three panels per sweep and emulator."""
     table = sweep_table(inputs.diagnostics, inputs.costs, inputs.experiment)

@@ -27,7 +27,7 @@ PERFECT = "0.55"
 DEFAULT_BAND = (0.05, 0.95)
 
 
-@register("calibration")
+@register("calibration", when="diffusion")
 def calibration(inputs: FigureInputs) -> Figure:
     """One row per diffusion model: reliability and false triggers."""
     cards = {label: card["calibration"] for label, card in inputs.cards.items() if "calibration" in card}

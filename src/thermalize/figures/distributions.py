@@ -12,10 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from thermalize.figures.inputs import FigureInputs
-from thermalize.figures.pooling import average, mean
 from thermalize.figures.registry import register
 from thermalize.figures.style import PAGE, TRUTH_LOOK, Appearance, appearances, beneath, decades, headline
-from thermalize.figures.tabletext import interval_text, number
+from thermalize.metrics.pooling import average, interval_text, mean, number
 
 __all__ = ["distributions"]
 

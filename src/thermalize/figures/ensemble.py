@@ -36,7 +36,7 @@ class Run(NamedTuple):
     look: Appearance
 
 
-@register("ensemble")
+@register("ensemble", when="ensembles")
 def ensemble(inputs: FigureInputs) -> Figure:
     """One row per emulator: CRPS; skill and spread above their ratio; rank histograms."""
     emulators = list(dict.fromkeys(emulator for emulator, _ in inputs.ensembles))

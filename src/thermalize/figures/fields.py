@@ -89,7 +89,7 @@ ROW, MARGIN = 1.24, 0.5
 """Heights of a row of panels and of what is around them, in inches."""
 
 
-@register("fields")
+@register("fields", when="plane")
 def fields(inputs: FigureInputs) -> Figure:
     """One row per trajectory, one column per time, one block of rows per channel."""
     if not inputs.planar:

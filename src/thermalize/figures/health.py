@@ -1,8 +1,4 @@
-"""How rollouts fare over time, as curves with bands.
-
-Series of many members and steps as curves over time: a middle and a band in equal bins of steps.
-
-How a rollout fares over time: the noise its states are thought to have, the work spent on them, their energy.
+"""How rollouts fare over time: the noise that their states are thought to have, the work spent on them, their energy.
 
 Each curve is taken over the members of all seeds in equal bins of time: for level and drift the mean, for the energy
 the median, with the band from the 5th to the 95th percentile of members and steps; for reverse steps the mean over
@@ -12,7 +8,6 @@ unbounded energy, so that the median is never that of the survivors.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from thermalize.figures.inputs import FigureInputs, envelope, lost_steps, state
+from thermalize.figures.inputs import FigureInputs, envelope, lost_steps
 from thermalize.figures.registry import columns, register
 from thermalize.figures.starts import starts
 from thermalize.figures.style import (
@@ -41,8 +36,6 @@ from thermalize.figures.style import (
     plain_log,
 )
 from thermalize.figures.units import typeset
-from thermalize.metrics.invariants import invariants
-from thermalize.metrics.study import shells_of
 from thermalize.rollouts.series import recorded, values_of
 from thermalize.stabilizers import drift, thermalizer
 
@@ -94,9 +87,6 @@ def masked(rollout: xr.Dataset, values: np.ndarray, fill: float, frames: np.ndar
 
 
 BINS = {"seen": 120, "work": 60, "energy": 120}
-FRAMES, VALUES = 1200, 2**21
-"""Most frames whose energy is drawn, and most numbers of them that are held at once."""
-
 WIDTH = 30
 """Characters in a line of the energy's label."""
 
@@ -230,7 +220,8 @@ def draw_energy(inputs: FigureInputs, axes: Axes, emulator: str) -> None:
     low, high = envelope(first)["energy"]
     axes.axhspan(low, high, color=TRUTH, alpha=0.10, linewidth=0, label="envelope of the truth")
     for label in inputs.stabilizers(emulator):
-        series = [energy(rollout, first) for rollout in inputs.runs(emulator, label)]
+        pairs = zip(inputs.runs(emulator, label), inputs.of_seeds(emulator, label), strict=True)
+        series = [energy(*pair) for pair in pairs]
         values, steps = np.concatenate([values for values, _ in series]), series[0][1]
         bounds = edges(values.shape[1], BINS["energy"])
         curves = np.minimum(binned(values, bounds, quantiles), 1e3 * high)
@@ -249,18 +240,9 @@ def energy_label(diagnostics: xr.Dataset) -> str:
 
 
 def energy(rollout: xr.Dataset, diagnostics: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Energy as the diagnostics define it [member, frame], at evenly thinned frames, and their steps."""
-    frames = np.arange(0, rollout.sizes["time"], -(-rollout.sizes["time"] // FRAMES))
-    field = state(rollout).transpose("member", "time", "channel", ...)
-    system = json.loads(rollout.attrs.get("system", "{}"))
-    standard = diagnostics["truth_mean"].to_numpy(), diagnostics["truth_std"].to_numpy()
-    measure = invariants(str(field.name), system, shells_of(field), *standard).measure
-    blocks = np.array_split(frames, max(1, frames.size * int(np.prod(field.shape[2:])) // VALUES))
-    values = [
-        np.concatenate([measure(field.isel(member=member, time=block).to_numpy()).energy for block in blocks])
-        for member in range(field.shape[0])
-    ]
-    return masked(rollout, np.array(values), LOST_ENERGY, frames), frames
+    """Energy [member, frame] as the diagnostics hold it, of unbounded size once a member is lost, and its steps."""
+    frames = diagnostics["energy_step"].to_numpy()
+    return masked(rollout, diagnostics["energy"].to_numpy(), LOST_ENERGY, frames), frames
 
 
 Draw = Callable[[FigureInputs, Axes, str], None]

@@ -1,4 +1,8 @@
-"""Figures by name: a new figure is one module with one registered function, and nothing else changes."""
+"""Figures by name: a new figure is one module with one registered function, and its caption in `report/`.
+
+What is said when a figure is registered is literal text: `thermalize.workflow.pictures` reads it from the source, so
+that nothing is imported where jobs are planned.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +25,15 @@ FIGURES: dict[str, Draw] = {}
 """Every known figure: name → function of the inputs."""
 
 
-def register(name: str) -> Callable[[Draw], Draw]:
-    """Make a drawing function known as `name` and let it always draw in the house style."""
+def register(name: str, when: str = "always", shows: str = "rollouts") -> Callable[[Draw], Draw]:  # noqa: ARG001
+    """Make a drawing function known as `name` and let it always draw in the house style.
+
+    Args:
+        name: of the figure, of its file and of its caption.
+        when: the experiments that have it, one of `thermalize.workflow.pictures.CONDITIONS`.
+        shows: what it is drawn from: the named `rollouts` with all that is known of them, or the `tables` of every
+            point of the sweeps.
+    """
 
     def decorate(function: Draw) -> Draw:
         @wraps(function)

@@ -18,7 +18,6 @@ from matplotlib.typing import HashableList
 from thermalize.figures.distributions import draw_line
 from thermalize.figures.inputs import FigureInputs, state, units
 from thermalize.figures.panels import channel_names
-from thermalize.figures.pooling import average
 from thermalize.figures.registry import register
 from thermalize.figures.spectra import Curve, draw_curve, mark_energy_containing, set_ratio_limits, wavenumber
 from thermalize.figures.style import (
@@ -32,8 +31,8 @@ from thermalize.figures.style import (
     note,
     plain_log,
 )
-from thermalize.figures.tabletext import interval_text, number
 from thermalize.figures.units import typeset
+from thermalize.metrics.pooling import average, interval_text, number
 
 __all__ = ["samples"]
 
@@ -51,7 +50,7 @@ class Kind(NamedTuple):
     look: Appearance
 
 
-@register("samples")
+@register("samples", when="diffusion")
 def samples(inputs: FigureInputs) -> Figure:
     """One column per diffusion model and, in the spectra, per channel."""
     names, count = channel_names(state(inputs.truth)), max(1, len(inputs.samples))

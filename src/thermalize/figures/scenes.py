@@ -33,10 +33,10 @@ from thermalize.figures.panels import (
     origin,
     symmetric_limit,
 )
-from thermalize.figures.pooling import scalar
 from thermalize.figures.spacetime import space
 from thermalize.figures.style import LOST, MUTED, TRUTH, Appearance, appearances, headline
 from thermalize.figures.units import typeset
+from thermalize.metrics.pooling import scalar
 
 __all__ = ["Show", "Stretch", "planes", "profiles", "storyboard", "timeline"]
 

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 from thermalize.figures.inputs import FigureInputs, state, units
 from thermalize.figures.panels import channel_names
-from thermalize.figures.pooling import average
 from thermalize.figures.registry import columns, register
 from thermalize.figures.style import (
     BAND,
@@ -28,8 +27,8 @@ from thermalize.figures.style import (
     headline,
     plain_log,
 )
-from thermalize.figures.tabletext import interval_text
 from thermalize.figures.units import Scale, length_scale, typeset, wavenumber_scale
+from thermalize.metrics.pooling import average, interval_text
 
 __all__ = ["spectra"]
 

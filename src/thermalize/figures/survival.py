@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from thermalize.figures import pooling
 from thermalize.figures.inputs import FigureInputs
 from thermalize.figures.registry import columns, register
 from thermalize.figures.style import BAND, TRUTH, Appearance, appearances, beneath, headline, plain_log
 from thermalize.figures.units import Scale
+from thermalize.metrics import pooling
 
 __all__ = ["clock_above", "draw_survival", "survival"]
 

@@ -1,9 +1,9 @@
-"""Tables and numbers as readers want them: CSV, LaTeX, a terminal, few digits."""
+"""Tables as readers want them: CSV, LaTeX, a terminal, few digits."""
 
 from __future__ import annotations
 
 from io import BytesIO, StringIO
-from math import floor, isfinite, log10
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from thermalize.figures.pooling import Estimate
+from thermalize.metrics.pooling import MISSING, number
+from thermalize.metrics.registry import Cell, cells
 from thermalize.runtime.errors import UserError, printable
 from thermalize.store import sealed
 
-__all__ = ["format_terminal", "horizon_text", "interval_text", "number", "read_csv", "write_csv", "write_tex"]
-
-MISSING = "–"
-
-
-def number(value: float, digits: int = 2) -> str:
-    """`value` with that many significant digits, without an exponent between 1e−4 and 1e6; a dash for NaN."""
-    if not isfinite(value):
-        return MISSING
-    if value == 0:
-        return "0"
-    rounded = float(f"{value:.{digits - 1}e}")
-    if not 1e-4 <= abs(rounded) < 1e6:
-        return f"{rounded:.{digits - 1}e}"
-    return f"{rounded:.{max(0, digits - 1 - floor(log10(abs(rounded))))}f}"
-
-
-def interval_text(estimate: Estimate, digits: int = 2) -> str:
-    """``0.016 [0.012, 0.021]``; without an interval the value alone."""
-    value, low, high = (number(part, digits) for part in estimate)
-    return value if MISSING in (value, low, high) else f"{value} [{low}, {high}]"
-
+__all__ = ["format_terminal", "read_csv", "write_csv", "write_tex"]
 
 WIDTH = 100
 LEGEND = "In brackets: interval. In parentheses: the same distance between random halves of the truth."
@@ -78,7 +58,7 @@ def write_tex(table: pd.DataFrame, path: Path, label: str = "tab:summary") -> No
     """The columns of the terminal, with intervals, in booktabs style, to be \\input."""
     caption = CAPTION.format(steps=table["steps"].iloc[0], confidence=100 * table["confidence"].iloc[0])
     columns = _columns(table, intervals=True)
-    text = columns.rename(columns=lambda name: name.replace("\n", " ")).to_latex(
+    text = columns.rename(columns=lambda name: name.replace("-\n", "").replace("\n", " ")).to_latex(
         index=False,
         escape=True,
         column_format="ll" + "r" * (columns.shape[1] - 2),
@@ -96,12 +76,12 @@ def format_terminal(table: pd.DataFrame) -> str:
     table = table.map(lambda each: printable(each) if isinstance(each, str) else each)
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     short = _columns(table, intervals=False)
-    for name, cells in short.items():
+    for name, column in short.items():
         if name in NAMES:
             grid.add_column(Text(str(name)), overflow="fold")
         else:
             grid.add_column(
-                Text(str(name), justify="right"), justify="right", no_wrap=True, min_width=max(map(len, cells))
+                Text(str(name), justify="right"), justify="right", no_wrap=True, min_width=max(map(len, column))
             )
     for row in short.itertuples(index=False):
         grid.add_row(*(Text(str(cell)) for cell in row))
@@ -117,31 +97,8 @@ def _columns(table: pd.DataFrame, intervals: bool) -> pd.DataFrame:
 
 
 def _cells(row: Any, intervals: bool) -> dict[str, str]:
-    return {
-        "emulator": str(row.emulator),
-        "stabilizer": str(row.stabilizer),
-        "stable": f"{round(row.stable_fraction * row.members)}/{row.members}",
-        "horizon\n[steps]": horizon_text(row),
-        "spectral\ndistance": _distance(row, "log_spectral_distance", intervals),
-        "field\nW1": _distance(row, "wasserstein_field", intervals),
-        "evaluations" if intervals else "evalu-\nations": _fixed(row.network_evaluations_per_step),
-        "ms per\nstep": number(1e3 * row.seconds_per_step, 3),
-        "cost": _cost(row, intervals),
-    }
-
-
-def horizon_text(row: Any) -> str:
-    """Median horizon [steps] of a row with its interval, or what it is at least."""
-    if row.stable_horizon_is_lower_bound:
-        return f"≥ {row.stable_horizon_median:.0f}"
-    high = f"{row.stable_horizon_high:.0f}" if isfinite(row.stable_horizon_high) else MISSING
-    return f"{row.stable_horizon_median:.0f} [{row.stable_horizon_low:.0f}, {high}]"
-
-
-def _distance(row: Any, name: str, intervals: bool) -> str:
-    value, low, high, floor = (getattr(row, name + end) for end in ("", "_low", "_high", "_floor"))
-    text = interval_text(Estimate(value, low, high)) if intervals else number(value)
-    return f"{text} ({number(floor)})"
+    names = {name: str(getattr(row, name)) for name in NAMES}
+    return names | {each.title: each.text(row, intervals) for each in (*cells(), *COST)}
 
 
 def _cost(row: Any, intervals: bool) -> str:
@@ -151,5 +108,7 @@ def _cost(row: Any, intervals: bool) -> str:
     return f"{row.cost_ratio:.2f}×{spread}"
 
 
-def _fixed(value: float) -> str:
-    return f"{value:.2f}" if isfinite(value) else MISSING
+COST = (
+    Cell("ms per\nstep", lambda row, _: number(1e3 * row.seconds_per_step, 3), 90),
+    Cell("cost", _cost, 91),
+)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from thermalize.config import DiagnosticsConfig
 from thermalize.metrics.distributions import block_counts, common_edges, wasserstein, wasserstein_from_counts
 from thermalize.metrics.samples import Sample
 from thermalize.metrics.spectra import log_spectral_distance
@@ -75,6 +76,15 @@ class Comparison:
             distance(drawn_spectra(self.pool, self.dealt_floor), drawn_spectra(self.pool, self.dealt_reference)),
         )
 
+    def spectral_distances(self, containing: Flags, tail: Flags, resolution: Array) -> dict[str, float]:
+        """Over the energy-containing shells (channel, shell) with interval and floor, over the tail with the floor."""
+        beyond = self.spectral(tail, resolution)
+        return {
+            **self.spectral(containing, resolution).named("log_spectral_distance"),
+            "log_spectral_distance_tail": beyond.value,
+            "log_spectral_distance_tail_floor": beyond.floor,
+        }
+
     def wasserstein(self, name: str) -> Distance:
         """W₁ of the values called `name` in the samples: field or increment."""
         values = {s: getattr(getattr(self, s), name) for s in ("reference", "rollout", "pool")}
@@ -102,16 +112,28 @@ class Comparison:
 
 
 def compare(
-    samples: dict[str, Sample],
+    reference: Sample,
+    rollout: Sample,
+    pool: Sample,
+    floor_members: int,
     floor_blocks: int,
-    resamples: int,
-    confidence: float,
+    config: DiagnosticsConfig,
     truth_rng: np.random.Generator,
     rollout_rng: np.random.Generator,
 ) -> Comparison:
-    """Draw all weights; what concerns the truth alone takes its own generator, so every rollout sees the same floor."""
-    reference, pool, rollout = samples["reference"], samples["pool"], samples["rollout"]
-    sizes = (np.unique(reference.member).size, np.unique(samples["floor"].member).size)
+    """Draw all weights.
+
+    Args:
+        reference: the reference half of the truth.
+        rollout: what is compared with it.
+        pool: both halves of the truth, from which floors are dealt.
+        floor_members: members of the floor half that make a sample as large as the rollout's.
+        floor_blocks: blocks of each of them.
+        config: number of draws, and confidence of intervals.
+        truth_rng: draws of the truth alone; where every rollout has the same, all see the same floor.
+        rollout_rng: draws of the rollout.
+    """
+    sizes, resamples = (np.unique(reference.member).size, floor_members), config.resamples
     reference_draws = bootstrap_weights(reference.member, resamples, truth_rng)
     dealt = resplit_weights(pool.member, pool.rank, sizes, floor_blocks, resamples, truth_rng)
     rollout_draws = bootstrap_weights(rollout.member, resamples, rollout_rng)
@@ -123,7 +145,7 @@ def compare(
         rollout_draws=rollout_draws,
         dealt_reference=dealt[0],
         dealt_floor=dealt[1],
-        confidence=confidence,
+        confidence=config.confidence,
     )
 
 

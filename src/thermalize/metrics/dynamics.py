@@ -1,6 +1,4 @@
-"""Dynamics beside spectra: correlation in time, how long a forecast holds, slow fluctuations.
-
-Slow fluctuations of the spectrum: how much of the truth's slow variability a rollout has.
+"""Dynamics beside spectra: slow fluctuations, correlation in time, how long a forecast holds.
 
 Spectra and distributions pool over time, so that a rollout whose bands are held at their mean looks perfect. Here
 
@@ -9,11 +7,14 @@ Spectra and distributions pool over time, so that a rollout whose bands are held
 with E_b the variance of a band of energy-containing shells and windows of some integral times, one after another. The
 ratio is 1 for truth, below 1 where fluctuations are damped, and above 1 where members drift apart.
 
-Motion: autocorrelation in time, its integral, and how long a trajectory follows the truth it started from.
+The autocorrelation in time is
 
-R(l) = ⟨u′(x, t) u′(x, t+l)⟩ / ⟨u′²⟩ at fixed grid points, over all pairs of frames l steps apart, channels
-standardised; u′ is the departure from the sample's mean per channel, not per point: a frozen pattern keeps R = 1.
-T = ½ + R(1) + R(2) + … up to the first zero crossing (trapezoidal rule), or up to the last lag: then a lower bound.
+    R(l) = ⟨u′(x, t) u′(x, t+l)⟩ / ⟨u′²⟩
+
+at fixed grid points, over all pairs of frames l steps apart, channels standardised; u′ is the departure from the
+sample's mean per channel, not per point: a frozen pattern keeps R = 1. Its integral is T = ½ + R(1) + R(2) + …, by the
+trapezoidal rule, up to the first zero crossing, or up to the last lag: then a lower bound.
+
 Pearson correlation over space: each channel centred by its own spatial mean, then pooled.
 """
 

@@ -13,11 +13,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from thermalize.config import DiagnosticsConfig, Experiment
-from thermalize.metrics.attributes import ENDS, Entry, described
 from thermalize.metrics.cases import Case, Start, cases, climatology, follow, ranks, reliability
-from thermalize.metrics.samples import Piece, standardise
+from thermalize.metrics.declared import CHANNEL, Variable, dataset_of, with_interval
+from thermalize.metrics.reference import comparable
+from thermalize.metrics.registry import TRUTH
 from thermalize.metrics.statistics import interval, mean_weights, resampled_means
-from thermalize.metrics.study import comparable, halves_of
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.streams import stream
 
@@ -29,12 +29,12 @@ Numbers = dict[str, Any]
 RANK_LEADS = 3
 """Lead times with a rank histogram: the first, the last and, on a logarithmic axis, the one between."""
 
-COORDINATES: dict[str, Entry] = {
-    "lead": (("lead",), "lead time in emulator steps", "1"),
-    "lead_time": (("lead",), "lead time", "{time}"),
-    "rank_lead": (("rank_lead",), "lead time of the rank histogram in emulator steps", "1"),
-    "rank": (("rank",), "members of the ensemble that lie below the truth", "1"),
-    "channel": (("channel",), "channel of the field", ""),
+COORDINATES = {
+    "lead": Variable(("lead",), "lead time in emulator steps", known=True),
+    "lead_time": Variable(("lead",), "lead time", "{time}", known=True),
+    "rank_lead": Variable(("rank_lead",), "lead time of the rank histogram in emulator steps", known=True),
+    "rank": Variable(("rank",), "members of the ensemble that lie below the truth", known=True),
+    "channel": CHANNEL,
 }
 
 MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -47,14 +47,10 @@ MEASURES: dict[str, tuple[tuple[str, ...], str]] = {
     "rmse_climatology": ((), "root mean square error of the mean of the same states, over all lead times"),
 }
 
-VARIABLES: dict[str, Entry] = {
-    "truth_std": (("channel",), "standard deviation of the truth", "{field}"),
-    "initial_conditions": (("lead",), "initial conditions that have all members of their ensemble", "1"),
-    **{
-        name + end: (dims, text + more, "1")
-        for name, (dims, text) in MEASURES.items()
-        for end, more in {"": "", **ENDS}.items()
-    },
+VARIABLES: dict[str, Variable] = {
+    "truth_std": TRUTH["truth_std"],
+    "initial_conditions": Variable(("lead",), "initial conditions that have all members of their ensemble"),
+    **{name: each for stem, told in MEASURES.items() for name, each in with_interval(stem, Variable(*told)).items()},
 }
 
 
@@ -77,16 +73,20 @@ class Average:
 
 
 def score(
-    truth: xr.Dataset, rollouts: Mapping[int, xr.Dataset], experiment: Experiment, labels: Mapping[str, str]
+    truth: xr.Dataset,
+    std: Array,
+    rollouts: Mapping[int, xr.Dataset],
+    experiment: Experiment,
+    labels: Mapping[str, str],
 ) -> xr.Dataset:
     """Scores of the rollouts by seed, each with the attributes `initial_member` and `initial_frame` (member,).
 
-    `labels` names emulator and stabilizer. Raises UserError where the seeds make no ensemble.
+    `std` is the deviation of the truth (channel,); `labels` names emulator and stabilizer. Raises UserError where the
+    seeds make no ensemble.
     """
     pairs = [comparable(truth, rollout) for rollout in rollouts.values()]
     reality, runs = pairs[0][0], [run for _, run in pairs]
     starts = common_starts(rollouts)
-    std = standardise(reality, [Piece(member, 0, reality.shape[1]) for member in halves_of(reality)[0]]).std
     leads = min(reality.shape[1] - max(frame for _, frame in starts), *(run.shape[1] for run in runs)) - 1
 
     def rng(purpose: str) -> np.random.Generator:
@@ -106,20 +106,16 @@ def score(
         **by_climatology(references, leads, average),
     }
     units = {"field": str(reality.attrs.get("units", "1")), "time": str(truth["time"].attrs.get("units", "1"))}
-    return xr.Dataset(
-        {name: (dims, numbers[name], described(name, VARIABLES, units)) for name, (dims, *_) in VARIABLES.items()},
-        {name: (dims, numbers[name], described(name, COORDINATES, units)) for name, (dims, *_) in COORDINATES.items()},
-        {
-            "Conventions": "CF-1.11",
-            "title": "Scores of the seeds of a rollout as an ensemble forecast of held-out truth",
-            "experiment": experiment.name,
-            "emulator": labels["emulator"],
-            "stabilizer": labels["stabilizer"],
-            "seeds": list(rollouts),
-            "frame_interval": experiment.simulation.frame_interval,
-            "confidence": experiment.diagnostics.confidence,
-        },
-    )
+    attributes = {
+        "title": "Scores of the seeds of a rollout as an ensemble forecast of held-out truth",
+        "experiment": experiment.name,
+        "emulator": labels["emulator"],
+        "stabilizer": labels["stabilizer"],
+        "seeds": list(rollouts),
+        "frame_interval": experiment.simulation.frame_interval,
+        "confidence": experiment.diagnostics.confidence,
+    }
+    return dataset_of(VARIABLES, COORDINATES, numbers, units, attributes)
 
 
 def common_starts(rollouts: Mapping[int, xr.Dataset]) -> list[Start]:

@@ -63,6 +63,11 @@ class Invariants:
     coupled: tuple[tuple[int, int], ...] = ()
     kinetic: Array | None = None  # (channel, pair, mode) form of ⟨|u|²⟩ in every channel
 
+    @property
+    def names(self) -> dict[str, str]:
+        """What energy and enstrophy are called: what is no energy is not called so."""
+        return {"energy": self.energy.name, "enstrophy": self.enstrophy.name}
+
     def measure(self, u: NDArray[np.floating]) -> Measured:
         """Variance spectrum, E and Z of states (…, channel, *grid)."""
         with np.errstate(invalid="ignore", over="ignore"):

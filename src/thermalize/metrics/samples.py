@@ -72,6 +72,23 @@ class Sample:
     increment: Array  # (value,)
     increment_block: Integers  # (value,)
 
+    def select(self, members: Sequence[int]) -> Sample:
+        """The blocks of some members, in their order here."""
+        kept = np.isin(self.member, list(members))
+        number = np.cumsum(kept) - 1
+        values, steps = kept[self.field_block], kept[self.increment_block]
+        return Sample(
+            member=self.member[kept],
+            rank=self.rank[kept],
+            frames=self.frames[kept],
+            spectrum=self.spectrum[kept],
+            energy_spectrum=self.energy_spectrum[kept],
+            field=self.field[values],
+            field_block=number[self.field_block[values]],
+            increment=self.increment[steps],
+            increment_block=number[self.increment_block[steps]],
+        )
+
     @property
     def mean_spectrum(self) -> Array:
         """Variance spectrum over all frames, (channel, shell); NaN for an empty sample."""

@@ -21,6 +21,7 @@ condition) is not judged.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -58,9 +59,23 @@ class Envelope:
     increment: tuple[float, ...]
     frozen_steps: int
 
-    def published(self) -> dict[str, Any]:
-        """The thresholds as JSON-able numbers, with what they mean."""
-        return asdict(self)
+    def to_json(self) -> str:
+        """The thresholds with their names."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Envelope:
+        """What `to_json` gave; a ValueError, KeyError or TypeError where it cannot have."""
+        values = json.loads(text)
+        return cls(
+            energy=_pair(values["energy"]),
+            enstrophy=_pair(values["enstrophy"]),
+            spectrum=tuple(_pair(limits) for limits in values["spectrum"]),
+            spectrum_bands=tuple(Band(*band) for band in values["spectrum_bands"]),
+            spectrum_window=values["spectrum_window"],
+            increment=tuple(values["increment"]),
+            frozen_steps=values["frozen_steps"],
+        )
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,11 @@ def envelope(truth: Series, bands: Sequence[Band], window: int, frozen_fraction:
         increment=tuple((frozen_fraction * np.median(truth.increment[:, 1:], axis=(0, 1))).tolist()),
         frozen_steps=frozen_steps,
     )
+
+
+def _pair(limits: Sequence[float]) -> tuple[float, float]:
+    low, high = limits
+    return float(low), float(high)
 
 
 def _limits(values: Array, margin: tuple[float, float]) -> tuple[float, float]:

@@ -16,9 +16,7 @@ diffusion model also needs `encode`, `decode` and `features` as in `thermalize.m
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +26,9 @@ from torch import Tensor, nn
 from thermalize.config.networks import ImportedNetworkConfig
 from thermalize.models.base import Network, run
 from thermalize.runtime.errors import UserError
+from thermalize.runtime.targets import made
 
-__all__ = ["ImportedNetwork", "Trust", "factory", "level_fault", "made", "names_code", "require_trust"]
+__all__ = ["ImportedNetwork", "Trust", "level_fault", "names_code", "require_trust"]
 
 Trust = bool | BaseModel
 
@@ -103,43 +102,8 @@ def level_fault(network: Network) -> str | None:
     return None
 
 
-def factory(target: str) -> Callable[..., Any]:
-    """What `package.module:factory` names."""
-    name, _, attribute = target.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # last, so that nothing in it hides an installed package
-    try:
-        module = import_module(name)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"target {target!r}: no module {error.name!r} is installed or in {here}; check the name"
-        ) from error
-    except Exception as error:
-        raise UserError(f"target {target!r}: importing {name} raises {_said(error)}") from error
-    if not callable(found := getattr(module, attribute, None)):
-        raise UserError(f"target {target!r}: {name} ({module.__file__}) has no function or class {attribute!r}")
-    return found
-
-
-def made(target: str, options: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-    """What the function `target` makes of the options and of what it is given besides."""
-    make = factory(target)
-    try:
-        return make(**given, **options)
-    except Exception as error:
-        plain = {name: value for name, value in given.items() if isinstance(value, int)}
-        called = ", ".join(f"{name}={value!r}" for name, value in {**plain, **options}.items())
-        how = f"called with {called} it" if called else "it"
-        raise UserError(f"target {target!r}: {how} raises {_said(error)}") from error
-
-
 def _network(config: ImportedNetworkConfig, **sizes: int) -> nn.Module:
     network = made(config.target, config.options, sizes)
     if not isinstance(network, nn.Module):
         raise UserError(f"target {config.target!r} returns {type(network).__name__}; it must return a torch.nn.Module")
     return network
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

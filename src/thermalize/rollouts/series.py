@@ -1,14 +1,14 @@
 """What emulator and stabilizer recorded in a rollout, as its store says it.
 
-A series is a variable (member, time) of the store, with its text and units; an attribute of the store says of each what
-stands where nothing was recorded, and whether it counts network evaluations.
+A series is a variable (member, time) of the store. An attribute of the store holds what was declared of each, beyond
+what fits the attributes of a variable: what stands where nothing was recorded, and what counts network evaluations.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
+from dataclasses import asdict
 
 import numpy as np
 import xarray as xr
@@ -22,33 +22,22 @@ RECORDED = "recorded"
 
 
 def described(series: Iterable[Series]) -> str:
-    """What a store says of its series besides name, type, text and units, as JSON."""
-    return json.dumps(
-        {each.name: {"missing": _plain(each.missing), "evaluations": each.evaluations} for each in series}
-    )
+    """The attribute of a rollout's store, as JSON."""
+    return json.dumps([asdict(each) for each in series])
 
 
 def recorded(rollout: xr.Dataset) -> dict[str, Series]:
-    """The series [member, time] of a rollout's store, by name; `values_of` reads one.
+    """The series [member, time] of a rollout, by name; none of one that was made elsewhere and does not say so.
 
     Raises:
-        ValueError: the store does not say what it holds.
+        ValueError: the attribute does not say what was recorded.
     """
     try:
-        said = json.loads(rollout.attrs[RECORDED])
-        return {str(name): _series(rollout[name], **more) for name, more in said.items()}
-    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        said = json.loads(rollout.attrs.get(RECORDED, "[]"))
+        found = [Series(**each) for each in said]
+        return {str(each.name): each for each in found}
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"its attribute {RECORDED!r} does not say what was recorded") from error
-
-
-def _series(values: xr.DataArray, missing: float | None, evaluations: bool) -> Series:
-    text, units = str(values.attrs["long_name"]), str(values.attrs["units"])
-    dtype = "float32" if values.dtype.kind == "f" else "int16"
-    return Series(str(values.name), text, units, dtype, math.nan if missing is None else missing, evaluations)
-
-
-def _plain(number: float) -> float | None:
-    return None if math.isnan(number) else number
 
 
 def values_of(rollout: xr.Dataset, name: str, otherwise: float) -> np.ndarray:

@@ -35,21 +35,21 @@ class Series:
     units: str = "1"
     dtype: str = "float32"
     """float32, or int16 for whole numbers"""
-    missing: float = math.nan
-    """its value where nothing was recorded"""
+    missing: float | None = None
+    """its value where nothing was recorded; when left out, NaN"""
     evaluations: bool = False
     """whether it counts network evaluations, which a step costs"""
 
     def __post_init__(self) -> None:
         if self.dtype not in ("float32", "int16"):
             raise ValueError(f"series {self.name!r} is of {self.dtype}; store float32 or int16")
-        if self.dtype == "int16" and not float(self.missing).is_integer():
+        if self.dtype == "int16" and (self.missing is None or not float(self.missing).is_integer()):
             raise ValueError(f"series {self.name!r} is of whole numbers and needs one for `missing`, such as 0")
 
     def empty(self, *shape: int) -> Tensor:
         """`missing` everywhere."""
-        whole = self.dtype == "int16"
-        return torch.full(shape, int(self.missing) if whole else self.missing)
+        missing = math.nan if self.missing is None else self.missing
+        return torch.full(shape, int(missing) if self.dtype == "int16" else missing)
 
 
 class NoiseSource(Protocol):

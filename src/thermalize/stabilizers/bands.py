@@ -10,11 +10,12 @@ belongs to none.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Bands"]
+__all__ = ["BandEnergies", "Bands", "band_energies"]
 
 WIDENING = 1.25
 
@@ -76,3 +77,16 @@ def edges(last: int) -> list[int]:
     while found[-1] < last:
         found.append(min(max(found[-1] + 1, int(WIDENING * found[-1])), last))
     return found
+
+
+class BandEnergies(NamedTuple):
+    """Of true trajectories on a grid of shape `grid`: E_b [member, time, channel, band]."""
+
+    energy: Tensor
+    grid: tuple[int, ...]
+
+
+def band_energies(truth: Tensor) -> BandEnergies:
+    """Of normalised trajectories [member, time, channel, *grid], member by member."""
+    bands = Bands(tuple(truth.shape[3:]))
+    return BandEnergies(torch.stack([bands.energies(bands.transform(member)) for member in truth]), bands.grid)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from thermalize.diffusion.trained import TrainedDiffusion
 from thermalize.runtime.members import NoiseSource, Record, Series
+from thermalize.stabilizers.bands import BandEnergies
 
 __all__ = ["Inputs", "Memory", "Stabilized", "Stabilizer", "Stateless"]
 
@@ -75,3 +76,5 @@ class Inputs:
     """a random stream of each member, for a purpose"""
     truth: Callable[[], Tensor] | None = None
     """normalised true trajectories [member, time, channel, *grid]"""
+    bands: Callable[[], BandEnergies] | None = None
+    """band energies of normalised true trajectories"""

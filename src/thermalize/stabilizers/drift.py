@@ -28,7 +28,7 @@ from torch import Tensor
 from thermalize.config import DriftConfig
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.members import NoiseSource, Series
-from thermalize.stabilizers.bands import Bands
+from thermalize.stabilizers.bands import Bands, band_energies
 from thermalize.stabilizers.base import Inputs, Memory, Stabilized, Stabilizer
 
 __all__ = ["SERIES", "BandControl", "BandStatistics", "build"]
@@ -51,25 +51,29 @@ class BandStatistics:
     memory: float
 
     @classmethod
-    def of(cls, truth: Tensor, memory: float) -> BandStatistics:
-        """From normalised truth [member, time, channel, *grid]; raises UserError where it is not finite.
+    def of_energies(cls, energy: Tensor, memory: float) -> BandStatistics:
+        """From E_b [member, time, channel, band] of true trajectories; raises UserError where it is not finite.
 
         An average that begins at r = 1 has after t steps the share 1 − (1 − a)^{2t} of its final variance. Of windows
         shorter than the memory the mean energy of each is taken: it strays more than a long average would.
         """
-        bands = Bands(tuple(truth.shape[3:]))
-        energy = torch.stack([bands.energies(bands.transform(member)).double() for member in truth])
+        energy = energy.double()
         if not bool(energy.isfinite().all()):
             raise UserError("the truth that band energies are compared with is not finite")
         mean = energy.mean((0, 1))
         relative = energy / mean.clamp(min=SMALLEST)
-        if truth.shape[1] < memory:
+        if energy.shape[1] < memory:
             return cls(mean, logarithm(relative.mean(1)).square().mean(0).sqrt(), memory)
         ratio, square, share = torch.ones_like(relative[:, 0]), torch.zeros_like(mean), 0.0
         for t, now in enumerate(relative.unbind(1), start=1):
             ratio = ratio + (now - ratio) / memory
             square, share = square + logarithm(ratio).square().mean(0), share + 1 - (1 - 1 / memory) ** (2 * t)
         return cls(mean, (square / share).sqrt(), memory)
+
+    @classmethod
+    def of(cls, truth: Tensor, memory: float) -> BandStatistics:
+        """The same from normalised truth [member, time, channel, *grid]."""
+        return cls.of_energies(band_energies(truth).energy, memory)
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def logarithm(ratio: Tensor) -> Tensor:
 
 def build(config: DriftConfig, inner: Stabilizer, inputs: Inputs) -> BandControl:
     """Control around `inner`, by the band energies of true trajectories."""
-    assert inputs.truth is not None, "control of band energies needs true trajectories"
-    truth = inputs.truth()
-    statistics = BandStatistics.of(truth, config.memory)
-    return BandControl(inner, Bands(tuple(truth.shape[3:])), statistics, config.threshold, config.floor)
+    assert inputs.bands is not None, "control of band energies needs those of true trajectories"
+    truth = inputs.bands()
+    statistics = BandStatistics.of_energies(truth.energy, config.memory)
+    return BandControl(inner, Bands(truth.grid), statistics, config.threshold, config.floor)

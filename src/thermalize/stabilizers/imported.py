@@ -15,9 +15,9 @@ from typing import Any
 from torch import Tensor
 
 from thermalize.config import ImportedStabilizerConfig
-from thermalize.models.external import made
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.members import NoiseSource, Series
+from thermalize.runtime.targets import made
 from thermalize.stabilizers.base import Inputs, Memory, Stabilized, Stabilizer, Stateless
 
 __all__ = ["Checked", "OfStates", "build"]

@@ -21,6 +21,7 @@ from thermalize.stages.reading import open_rollout, read_costs, read_diagnostics
 from thermalize.store import sealed
 from thermalize.store.manifest import check_system, open_store
 from thermalize.store.results import Results
+from thermalize.workflow.pictures import picture
 
 __all__ = ["draw_figure", "make_movie", "print_table", "tabulate", "tabulate_sweeps"]
 
@@ -30,7 +31,7 @@ KIND = {"emulators": "emulator", "diffusion": "diffusion"}
 
 def draw_figure(experiment: Experiment, paths: Results, name: str) -> None:
     """Draws the figure `name` as PDF and PNG."""
-    inputs = (_sweep_inputs if name == "ablation" else _inputs)(experiment, paths)
+    inputs = (_numbers if picture(name).shows == "tables" else _inputs)(experiment, paths)
     save(draw(name, inputs), paths.figure(name), provenance(experiment))
 
 
@@ -67,8 +68,8 @@ def _inputs(experiment: Experiment, paths: Results) -> FigureInputs:
     )
 
 
-def _sweep_inputs(experiment: Experiment, paths: Results) -> FigureInputs:
-    """What the figure of the sweeps reads, of every stabilizer."""
+def _numbers(experiment: Experiment, paths: Results) -> FigureInputs:
+    """Diagnostics and cost of every stabilizer, as tables hold them."""
     return FigureInputs(
         experiment=experiment,
         truth=open_store(paths.simulation("test"), storage=experiment.storage),
@@ -92,7 +93,7 @@ def tabulate(experiment: Experiment, paths: Results) -> None:
 
 def tabulate_sweeps(experiment: Experiment, paths: Results) -> None:
     """Writes the table of the sweeps as CSV and LaTeX."""
-    inputs = _sweep_inputs(experiment, paths)
+    inputs = _numbers(experiment, paths)
     table = sweep_table(inputs.diagnostics, inputs.costs, experiment)
     write_csv(table, paths.table("csv", "ablation"))
     write_tex(with_point_names(table), paths.table("tex", "ablation"), "tab:ablation")

@@ -92,7 +92,7 @@ def _runs(
     stabilizers: dict[str, Stabilizer] = {BASELINE: Raw()}
     for label, config in experiment.stabilizers.items():
         if not isinstance(config, NoStabilizerConfig):
-            stabilizers[label] = Parts(experiment, paths, emulator, label, seed).build(model, device)
+            stabilizers[label] = Parts(experiment, paths, emulator, label, seed).build(device)
     return {label: Rollout(model, s, keys, experiment.rollouts.lost_above) for label, s in stabilizers.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from thermalize.config import Experiment
 from thermalize.metrics.ensemble import score
 from thermalize.runtime.errors import UserError
-from thermalize.stages.reading import open_rollout
+from thermalize.stages.reading import open_rollout, read_reference
 from thermalize.store.manifest import check_system, open_store
 from thermalize.store.netcdf import write_dataset
 from thermalize.store.results import Results
@@ -14,7 +14,7 @@ __all__ = ["score_ensemble"]
 
 
 def score_ensemble(experiment: Experiment, emulator: str, stabilizer: str, paths: Results) -> None:
-    """Reads the rollouts of all seeds and the test truth, and writes the scores atomically."""
+    """Reads the rollouts of all seeds, the test truth and its deviation, and writes the scores atomically."""
     if not experiment.has_ensembles:
         raise UserError(
             "an ensemble needs two `seeds` or more that share their initial states, `rollouts.initial: first`"
@@ -25,5 +25,6 @@ def score_ensemble(experiment: Experiment, emulator: str, stabilizer: str, paths
     }
     for dataset in (truth, *rollouts.values()):
         check_system(dataset, experiment)
-    result = score(truth, rollouts, experiment, {"emulator": emulator, "stabilizer": stabilizer})
+    std = read_reference(paths.reference, truth).standard.std
+    result = score(truth, std, rollouts, experiment, {"emulator": emulator, "stabilizer": stabilizer})
     write_dataset(paths.ensemble(emulator, stabilizer), result)

@@ -20,10 +20,10 @@ from thermalize.emulators.external import ForeignEmulator
 from thermalize.emulators.load import digest_of, imported, read_file
 from thermalize.emulators.validation import HeldOut
 from thermalize.models.card import readme
-from thermalize.models.external import factory
 from thermalize.models.folder import is_complete, save_model
 from thermalize.runtime.files import exclusive, explaining, write_bytes
 from thermalize.runtime.revision import revision
+from thermalize.runtime.targets import factory
 from thermalize.stages.data import TrainingData, identity_card, read_data
 from thermalize.store.fingerprint import fingerprint
 from thermalize.store.results import PROGRAM, Results

@@ -14,28 +14,24 @@ from typing import Annotated
 
 import numpy as np
 import xarray as xr
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from thermalize.config import Experiment
-from thermalize.metrics import ensemble, generated
-from thermalize.metrics.attributes import COORDINATES, VARIABLES, Entry, optional
-from thermalize.rollouts.series import recorded
+from thermalize.metrics import ensemble, generated, reference_dataset, registry
+from thermalize.metrics.declared import Variable
+from thermalize.metrics.reference import Reference, field_of, system_parameters
+from thermalize.metrics.reference_dataset import reference_from
+from thermalize.metrics.stability import Envelope
+from thermalize.rollouts.series import RECORDED, recorded
 from thermalize.runtime.errors import UserError
 from thermalize.store import sealed
 from thermalize.store.manifest import check_system, open_store
 from thermalize.store.netcdf import read_dataset
 from thermalize.store.results import Results
 
-__all__ = ["open_rollout", "read_costs", "read_diagnostics", "read_ensemble", "read_samples"]
+__all__ = ["open_rollout", "read_costs", "read_diagnostics", "read_ensemble", "read_reference", "read_samples"]
 
 NUMBERS, TEXT = "iuf", "UO"
-KNOWN = {
-    *("truth_mean", "truth_std", "truth_increment_std", "truth_stable_fraction", "spectrum_truth", "field_pdf_truth"),
-    *("stable_horizon", "correlation_time", "stable_fraction", "lead_time", "level", "noise", "evaluations"),
-    *("spectrum_samples", "spectrum_samples_low", "spectrum_samples_high", "field_pdf_samples"),
-}
-"""What is measured where nothing was lost; coordinates are known, too."""
-FLAGS = ("horizon_cause", "horizon_observed", "energy_containing")
 KINDS = (["unconditional", "thermalized"], ["partial", "thermalized"])
 LARGEST = 1e30
 
@@ -53,9 +49,6 @@ class CostForm(BaseModel):
     ratio_high: Time
 
 
-ENVELOPE: TypeAdapter[tuple[float, float]] = TypeAdapter(tuple[float, float], config=ConfigDict(allow_inf_nan=False))
-
-
 def open_rollout(path: Path, experiment: Experiment, truth: xr.Dataset) -> xr.Dataset:
     """The store of a rollout, with where its members began in the truth, when they were lost, and its series."""
     dataset = open_store(path, storage=experiment.storage)
@@ -69,12 +62,13 @@ def open_rollout(path: Path, experiment: Experiment, truth: xr.Dataset) -> xr.Da
             faults.append(f"its attribute {name!r} is missing or not one number per member")
         elif not all(type(each) is int and least <= each <= last for each in found):
             faults.append(f"its attribute {name!r} holds what the truth or the rollout does not have")
-    faults += _of_attributes(dataset, ("emulator", "stabilizer"), str)
+    faults += _of_attributes(dataset, ("emulator", "stabilizer", RECORDED), str)
     faults += _of_attributes(dataset, ("seed",), int)
     faults += _of_attributes(dataset, ("emulator_evaluations",), int)
     try:
         series = recorded(dataset)
-        faults += _of_entries(dataset, {name: (("member", "time"), s.long_name, s.units) for name, s in series.items()})
+        described = {name: Variable(("member", "time"), each.long_name, each.units) for name, each in series.items()}
+        faults += _of_entries(dataset, described)
     except ValueError as error:
         faults.append(str(error))
     for fault in faults:
@@ -93,9 +87,24 @@ def read_diagnostics(path: Path, experiment: Experiment) -> xr.Dataset:
             yield "its attribute 'energy' says no formula"
         if not _is_envelope(dataset.attrs["envelope"]):
             yield "its attribute 'envelope' gives no range of energies"
-        yield from (f"its variable {name!r} has values without a meaning" for name in FLAGS if not _told(dataset[name]))
 
-    return _read(path, COORDINATES | VARIABLES, faults, optional)
+    return _read(path, registry.coordinates() | registry.variables(), faults)
+
+
+def read_reference(path: Path, truth: xr.Dataset) -> Reference:
+    """The measured truth, of which `truth` is opened."""
+    field = field_of(truth)
+
+    def faults(dataset: xr.Dataset) -> Iterator[str]:
+        sizes = dict(zip(("member", "time", "channel"), field.shape[:3], strict=True))
+        yield from _of_sizes(dataset, sizes)
+        yield from _of_attributes(dataset, ("compared_frames", "block_frames"), np.integer)
+        yield from _of_attributes(dataset, ("envelope",), str)
+        if not _is_envelope(dataset.attrs["envelope"]):
+            yield "its attribute 'envelope' gives no thresholds"
+
+    dataset = _read(path, reference_dataset.COORDINATES | reference_dataset.VARIABLES, faults)
+    return reference_from(dataset, field, system_parameters(truth))
 
 
 def read_ensemble(path: Path, experiment: Experiment) -> xr.Dataset:
@@ -114,7 +123,7 @@ def read_samples(path: Path) -> xr.Dataset:
         if not (dataset["field_pdf_truth"] > 0).any():
             yield "its variable 'field_pdf_truth' holds no density"
 
-    return _read(path, generated.TABLE, faults)
+    return _read(path, generated.COORDINATES | generated.VARIABLES, faults)
 
 
 def read_costs(experiment: Experiment, paths: Results) -> dict[str, dict[str, dict[str, float]]]:
@@ -138,13 +147,12 @@ def _costs(path: Path, experiment: Experiment) -> dict[str, dict[str, float]]:
 
 def _read(
     path: Path,
-    entries: Mapping[str, Entry],
+    entries: Mapping[str, Variable],
     faults: Callable[[xr.Dataset], Iterator[str]],
-    dispensable: Callable[[str], bool] = lambda _: False,
 ) -> xr.Dataset:
     dataset = read_dataset(path)
     # one after the other: what looks into the variables counts on them
-    for fault in chain(_of_entries(dataset, entries, dispensable), faults(dataset)):
+    for fault in chain(_of_entries(dataset, entries), faults(dataset)):
         raise _refused(path, fault)
     return dataset
 
@@ -153,21 +161,21 @@ def _refused(path: Path, fault: str) -> UserError:
     return UserError(f"{path} is not what this version writes for this configuration: {fault}; run its stage again")
 
 
-def _of_entries(
-    dataset: xr.Dataset, entries: Mapping[str, Entry], dispensable: Callable[[str], bool] = lambda _: False
-) -> Iterator[str]:
-    for name, (dims, _, unit) in entries.items():
+def _of_entries(dataset: xr.Dataset, entries: Mapping[str, Variable]) -> Iterator[str]:
+    for name, declared in entries.items():
         if name in dataset.variables:
             found = dataset[name]
-            if found.dims != dims:
+            if found.dims != declared.dims:
                 yield f"its variable {name!r} lies along ({', '.join(map(str, found.dims))})"
-            if found.dtype.kind not in (NUMBERS if unit else TEXT):
+            if found.dtype.kind not in (NUMBERS if declared.units else TEXT):
                 yield f"its variable {name!r} holds {found.dtype}"
-            elif unit and (name in KNOWN or name in dataset.coords) and not _usable(found.to_numpy()):
+            elif declared.units and (declared.known or name in dataset.coords) and not _usable(found.to_numpy()):
                 yield f"its variable {name!r} holds values that are no numbers of any use"
             if not found.size:
                 yield f"its variable {name!r} is empty"
-        elif not dispensable(name):
+            if declared.flags and not _told(found):
+                yield f"its variable {name!r} has values without a meaning"
+        elif not declared.optional:
             yield f"it lacks the variable {name!r}"
 
 
@@ -189,7 +197,7 @@ def _of_attributes(dataset: xr.Dataset, names: tuple[str, ...], kind: type) -> I
 
 def _is_envelope(text: str) -> bool:
     try:
-        low, high = ENVELOPE.validate_python(json.loads(text)["energy"])
+        low, high = Envelope.from_json(text).energy
     except (KeyError, TypeError, ValueError, RecursionError):
         return False
     return -LARGEST < low < high < LARGEST

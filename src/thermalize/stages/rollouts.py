@@ -119,7 +119,7 @@ class _Stream:
         self.settings = job.experiment.rollouts
         own = job.experiment.emulators[job.emulator]
         self.emulator = load_emulator(job.emulator_folder, job.system, device, trust_code=own)
-        self.stabilizer = job.parts.build(self.emulator, device)
+        self.stabilizer = job.parts.build(device)
         keys = member_keys(job.experiment.seed, job.seed, self.settings.members)
         self.engine = Rollout(self.emulator, self.stabilizer, keys, self.settings.lost_above)
         self.truth = open_store(job.test, storage=job.experiment.storage)

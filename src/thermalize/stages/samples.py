@@ -12,38 +12,38 @@ from thermalize.config import DiffusionConfig, Experiment
 from thermalize.diffusion.denoiser import NoisePredictor
 from thermalize.diffusion.generation import Way, ways
 from thermalize.diffusion.load import load_diffusion
-from thermalize.metrics.generated import describe_generated, yardstick
-from thermalize.metrics.study import field_of
+from thermalize.metrics.generated import ThinnedTruth, describe_generated, thin
+from thermalize.metrics.reference import field_of
 from thermalize.models.folder import read_card
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.members import MemberNoise, member_keys
 from thermalize.runtime.progress import track
 from thermalize.runtime.streams import torch_seed
-from thermalize.store.manifest import check_system, open_store, system_of
+from thermalize.stages.reading import read_reference
+from thermalize.store.manifest import check_system, open_store
 from thermalize.store.netcdf import write_dataset
+from thermalize.store.results import Results
 
 __all__ = ["generate", "sample_diffusion"]
 
 BATCH = 64
 
 
-def sample_diffusion(
-    experiment: Experiment, name: str, folder: Path, test: Path, output: Path, device: torch.device
-) -> None:
-    """Lets the model `diffusion.{name}` in `folder` make states and writes how they compare to `output`, atomically."""
-    truth = open_store(test, storage=experiment.storage)
-    check_system(truth, experiment)
-    result = _sample(experiment, name, folder, truth, device)
-    write_dataset(output, result)
+def sample_diffusion(experiment: Experiment, name: str, paths: Results, device: torch.device) -> None:
+    """Lets the model `diffusion.{name}` make states and writes how they compare with the truth, atomically."""
+    dataset = open_store(paths.simulation("test"), storage=experiment.storage)
+    check_system(dataset, experiment)
+    reference = read_reference(paths.reference, dataset)
+    truth = thin(field_of(dataset), reference, experiment.diagnostics.samples)
+    write_dataset(paths.samples(name), _sample(experiment, name, paths.diffusion(name), truth, device))
 
 
-def _sample(experiment: Experiment, name: str, folder: Path, truth: xr.Dataset, device: torch.device) -> xr.Dataset:
+def _sample(experiment: Experiment, name: str, folder: Path, truth: ThinnedTruth, device: torch.device) -> xr.Dataset:
     system = experiment.simulation.identity
     card = read_card(folder, "diffusion", system)
     diffusion = load_diffusion(folder, system, device, trust_code=experiment.diffusion[name])
-    stick = yardstick(field_of(truth), experiment.diagnostics, system_of(truth.attrs))
-    origins = torch.from_numpy(stick.origins)
+    origins = torch.from_numpy(truth.origins)
     mean, std = Normalization.of(card["normalization"]).tensors(card["dims"])
     x = ((origins - mean) / std).flatten(0, 1)
     made, chosen = {}, ways(diffusion.schedule, DiffusionConfig.model_validate(card["config"]).train_levels)
@@ -60,7 +60,7 @@ def _sample(experiment: Experiment, name: str, folder: Path, truth: xr.Dataset, 
         made[way.kind] = (states.unflatten(0, shape) * std + mean).numpy()
     how = {"level": [way.level for way in chosen], "noise": [way.noise for way in chosen]}
     evaluations = [len(way.levels) for way in chosen]
-    return describe_generated(stick, made, {**how, "evaluations": evaluations}, experiment, name)
+    return describe_generated(truth, made, {**how, "evaluations": evaluations}, experiment, name)
 
 
 @torch.inference_mode()

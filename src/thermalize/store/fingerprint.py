@@ -36,6 +36,8 @@ UNTRACKED = {
 
 Nor is one of the package itself, which imports the rest only when it is asked for.
 """
+EVERY_MODULE = "iter_modules"
+"""A package that calls this function imports all modules that lie in it."""
 WITHOUT_VALUE = ("kind", "type_comment")
 """Fields of a syntax tree that say how something was written."""
 
@@ -109,6 +111,9 @@ def _imports(module: str) -> frozenset[str]:
         return frozenset()
     names = {module.rpartition(".")[0]}
     for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == EVERY_MODULE:
+            folder = PACKAGE.joinpath(*module.split(".")[1:])
+            names |= {f"{module}.{path.stem}" for path in folder.glob("[!_]*.py")}
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):

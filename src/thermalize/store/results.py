@@ -54,6 +54,16 @@ class Results:
         """Manifest of a split; its store lies beside it."""
         return self.folder / "simulation" / f"{split}.manifest.json"
 
+    @property
+    def reference(self) -> Path:
+        """The test split as it was measured, which everything is compared with."""
+        return self.folder / "reference" / "truth.nc"
+
+    @property
+    def bands(self) -> Path:
+        """Band energies of the train split."""
+        return self.folder / "reference" / "bands.nc"
+
     def emulator(self, emulator: str) -> Path:
         return self.folder / "emulators" / emulator
 

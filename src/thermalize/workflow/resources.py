@@ -36,6 +36,9 @@ STREAMED_MB = 4000
 UNKNOWN_GRID = (256, 256)
 """Counted where only the user's files know their grid."""
 
+BANDS_MB = 1500
+"""For the states of the train split whose band energies are measured, and their transforms."""
+
 FIELDS_OF_A_SOLVER = 40
 """Fields on the solver's grid that an integration holds: stages, tendencies, their transforms."""
 
@@ -179,6 +182,8 @@ JOBS = {
     "rollout": Needed(_of_networks, 720, _gpu),
     "cost": Needed(_of_networks, 60, _gpu),
     "device": Needed(_of_networks, 5, _gpu),
+    "reference": Needed(_of_analysis, 60),
+    "bands": Needed(lambda *_: PROCESS_MB + BANDS_MB, 30),
     "diagnose": Needed(_of_analysis, 60),
     "ensemble": Needed(_of_analysis, 60),
     "figure": Needed(lambda *_: ARTIFACT_MB, 30),

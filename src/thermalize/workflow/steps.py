@@ -4,6 +4,8 @@
     simulate  split               simulation, its own split, seed          the user's files, if any
     emulator  emulator            its section, seed                        train, valid; its files, if any
     diffusion diffusion model     its section, seed                        train, valid
+    reference                     what is measured, rollouts.steps, seed   test
+    bands                         seed                                     train
     rollout   emulator,           rollouts, its stabilizer, seed           test; emulator, diffusion model, what the
               stabilizer, seed                                             stabilizer compares with
     …
@@ -25,11 +27,11 @@ from thermalize.config import Experiment, ImportConfig, Own
 from thermalize.config.training import COMPUTED_HOW
 from thermalize.store.fingerprint import code_of, file_of
 from thermalize.store.results import MODEL_FILES, Results, with_digest
+from thermalize.workflow.pictures import figures_of, picture
 
-__all__ = ["STEPS", "Result", "Settings", "Step", "figures_of", "results_of", "settings_of", "whole_of"]
+__all__ = ["STEPS", "Result", "Settings", "Step", "results_of", "settings_of", "whole_of"]
 
 SPLITS = ("train", "valid", "test")
-FIGURES = ("overview", "spacetime", "spectra", "distributions", "survival", "health", "training")
 TRAINING: Any = {"training": COMPUTED_HOW}
 COMPUTED: Any = {
     "storage": True,
@@ -41,6 +43,8 @@ COMPUTED: Any = {
 """How and where an experiment is computed, which no result depends on."""
 WHICH = {"stabilizers", "sweeps"}
 """Keys of `rollouts` that say which rollouts there are, and nothing about any one of them."""
+MEASURED_ON_TRUTH = ("energy_fraction", "spectrum_window", "frozen_steps", "frozen_fraction", "max_lag")
+"""Keys of `diagnostics` that the measurement of the truth depends on."""
 Needs = Iterator["Result"]
 Settings = dict[str, Any]
 
@@ -100,18 +104,6 @@ def results_of(experiment: Experiment) -> Iterator[Result]:
         yield from (Result(name, key) for key in step.every(experiment))
 
 
-def figures_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures of an experiment; some need two dimensions, a diffusion model, several seeds or a sweep."""
-    conditional = {
-        "fields": len(experiment.simulation.grid) > 1,
-        "calibration": bool(experiment.diffusion),
-        "samples": bool(experiment.diffusion),
-        "ensemble": experiment.has_ensembles,
-        "ablation": bool(experiment.sweeps),
-    }
-    return (*FIGURES, *(name for name, drawn in conditional.items() if drawn))
-
-
 def _whole(whole: Settings, *_: str) -> Settings:
     return {key: value for key, value in whole.items() if key != "stabilizers"}
 
@@ -126,8 +118,16 @@ def _rolled(whole: Settings) -> Settings:
     return {"rollouts": {key: value for key, value in whole["rollouts"].items() if key not in WHICH}}
 
 
-def _measured(whole: Settings) -> Settings:
-    return {"diagnostics": {key: value for key, value in whole["diagnostics"].items() if key != "samples"}}
+def _measured(*without: str) -> Callable[[Settings], Settings]:
+    """How something is compared with the truth, but for keys that do not matter to it."""
+    return lambda whole: {
+        "diagnostics": {key: each for key, each in whole["diagnostics"].items() if key not in without}
+    }
+
+
+def _measured_on_truth(whole: Settings) -> Settings:
+    chosen = {key: whole["diagnostics"][key] for key in MEASURED_ON_TRUTH}
+    return {"diagnostics": chosen, "rollouts": {"steps": whole["rollouts"]["steps"]}}
 
 
 def _simulated(whole: Settings, split: str) -> Settings:
@@ -158,6 +158,11 @@ def _splits(*names: str) -> Callable[..., Needs]:
     return lambda *_: (Result("simulate", (name,)) for name in names)
 
 
+def _truth() -> Needs:
+    """The test split, and what was measured on it."""
+    yield from (Result("simulate", ("test",)), Result("reference"))
+
+
 def _parts(experiment: Experiment, emulator: str, stabilizer: str, seed: str) -> Needs:
     """What a rollout is made from."""
     yield Result("simulate", ("test",))
@@ -167,12 +172,21 @@ def _parts(experiment: Experiment, emulator: str, stabilizer: str, seed: str) ->
         yield Result("diffusion", (needs.diffusion,))
     if needs.like is not None:
         yield Result("rollout", (emulator, needs.like, seed))
+    if needs.bands:
+        yield Result("bands")
     if needs.truth:
         yield Result("simulate", ("train",))
 
 
+def _banded(experiment: Experiment) -> Iterator[tuple[str, ...]]:
+    """Band energies are measured once, where a stabilizer needs them."""
+    if any(config.needs.bands for config in experiment.stabilizers.values()):
+        yield ()
+
+
 def _timed(experiment: Experiment, emulator: str) -> Needs:
-    yield from _splits("test", "train")()
+    yield from _splits("test")()
+    yield from (Result("bands", key) for key in _banded(experiment))
     yield Result("emulator", (emulator,))
     yield from (Result("diffusion", (name,)) for name in experiment.diffusion)
     for stabilizer in experiment.stabilizers:
@@ -192,8 +206,8 @@ def _ensembles(experiment: Experiment) -> Iterator[tuple[str, ...]]:
 
 
 def _shown(experiment: Experiment, name: str = "") -> Needs:
-    """What figures and movie show: the stabilizers of the file; that of the sweeps, all points of sweeps."""
-    if name == "ablation":
+    """What figures and movie show: the stabilizers of the file; or all points of sweeps, as numbers."""
+    if picture(name).shows == "tables":
         yield from _tabulated(experiment)
         return
     yield Result("simulate", ("test",))
@@ -227,6 +241,11 @@ def _rolling(experiment: Experiment, emulator: str, stabilizer: str, *_: str) ->
     return (experiment.emulators[emulator].implementation, experiment.stabilizers[stabilizer].implementation)
 
 
+def _metrics(experiment: Experiment, *_: str) -> list[str]:
+    """What metrics of the user's own are made of."""
+    return [name for each in experiment.diagnostics.metrics.values() for name in _own(each)]
+
+
 def _model(folder: Path) -> list[str]:
     return [str(folder / name) for name in MODEL_FILES]
 
@@ -251,6 +270,22 @@ STEPS = {
         unused=truth.unused,
         runs=truth.runs,
     ),
+    "reference": Step(
+        (),
+        "thermalize.stages.reference",
+        every=lambda _: ((),),
+        reads=_of(_physics, _measured_on_truth),
+        needs=_splits("test"),
+        outputs=lambda paths: _digested(paths.reference),
+    ),
+    "bands": Step(
+        (),
+        "thermalize.stages.bands",
+        every=_banded,
+        reads=_physics,
+        needs=_splits("train"),
+        outputs=lambda paths: _digested(paths.bands),
+    ),
     "emulator": Step(
         ("emulator",),
         "thermalize.stages.emulator",
@@ -273,8 +308,8 @@ STEPS = {
         ("diffusion",),
         "thermalize.stages.samples",
         every=lambda experiment: ((name,) for name in experiment.diffusion),
-        reads=_of(_physics, _only("diagnostics")),
-        needs=lambda _, name: iter((Result("simulate", ("test",)), Result("diffusion", (name,)))),
+        reads=_of(_physics, _measured("metrics")),
+        needs=lambda _, name: iter((*_truth(), Result("diffusion", (name,)))),
         outputs=lambda paths, name: _digested(paths.samples(name)),
     ),
     "rollout": Step(
@@ -302,17 +337,18 @@ STEPS = {
         ("emulator", "stabilizer", "seed"),
         "thermalize.stages.diagnose",
         every=lambda experiment: _rollouts(experiment, experiment.stabilizers),
-        reads=_of(_physics, _rolled, _measured),
-        needs=lambda _, *key: iter((Result("simulate", ("test",)), Result("rollout", key))),
+        reads=_of(_physics, _rolled, _measured("samples")),
+        files=_metrics,
+        needs=lambda _, *key: iter((*_truth(), Result("rollout", key))),
         outputs=lambda paths, *key: _digested(paths.diagnostics(*key)),
     ),
     "ensemble": Step(
         ("emulator", "stabilizer"),
         "thermalize.stages.ensemble",
         every=_ensembles,
-        reads=_of(_physics, _rolled, _measured, _only("seeds")),
+        reads=_of(_physics, _rolled, _measured("samples", "metrics"), _only("seeds")),
         needs=lambda experiment, *key: iter(
-            [Result("simulate", ("test",)), *(Result("rollout", (*key, str(seed))) for seed in experiment.seeds)]
+            [*_truth(), *(Result("rollout", (*key, str(seed))) for seed in experiment.seeds)]
         ),
         outputs=lambda paths, *key: _digested(paths.ensemble(*key)),
     ),

@@ -23,6 +23,8 @@ class Needs(NamedTuple):
     """stabilizer whose rollout, of the same emulator and seed, it reads"""
     truth: bool = False
     """whether it reads true states of the train split"""
+    bands: bool = False
+    """whether it reads the band energies of the train split"""
 
 
 class StabilizerConfig(Own):

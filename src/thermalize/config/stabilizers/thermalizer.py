@@ -119,7 +119,7 @@ class ThermalizerConfig(StabilizerConfig):
 
     @property
     def needs(self) -> Needs:
-        return Needs(self.diffusion, self.like, truth=self.drift is not None)
+        return Needs(self.diffusion, self.like, bands=self.drift is not None)
 
     def of_models(self, models: Mapping[str, DiffusionConfig]) -> dict[str | None, Self]:
         """One that names no diffusion model stands for one of each, each of which is like the one of its own model."""

@@ -1,4 +1,4 @@
-"""Several seeds as one result.
+"""Several seeds as one result, and numbers as readers want them.
 
 Members of all seeds form one sample for the survival curve. A distance is averaged over the seeds, and so are the ends
 of its interval: the standard deviation of a mean is at most the mean of the standard deviations, however the seeds
@@ -8,15 +8,31 @@ none for the mean.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import floor, isfinite, log10
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from thermalize.metrics.registry import Numbers, Seeds
 from thermalize.metrics.statistics import Survival, kaplan_meier
 
-__all__ = ["Estimate", "average", "horizons", "mean", "scalar", "survival"]
+__all__ = [
+    "MISSING",
+    "Estimate",
+    "average",
+    "horizons",
+    "interval_text",
+    "mean",
+    "means",
+    "number",
+    "scalar",
+    "survival",
+    "with_floors",
+]
+
+MISSING = "–"
 
 
 class Estimate(NamedTuple):
@@ -42,6 +58,17 @@ def average(datasets: Sequence[xr.Dataset], name: str) -> Estimate:
     return Estimate(*(mean(datasets, f"{name}{end}") for end in ("", "_low", "_high")))
 
 
+def means(*names: str) -> Callable[[Seeds], Numbers]:
+    """Columns with the means of some scalars."""
+    return lambda seeds: {name: mean(seeds.datasets, name) for name in names}
+
+
+def with_floors(*names: str) -> Callable[[Seeds], Numbers]:
+    """Columns with the means of some distances, the ends of their intervals, and their floors."""
+    ends = ("", "_low", "_high", "_floor")
+    return means(*(f"{name}{end}" for name in names for end in ends))
+
+
 def horizons(datasets: Sequence[xr.Dataset]) -> tuple[np.ndarray, np.ndarray]:
     """Stable horizons [emulator steps] of all seeds' members, and whether each was seen to leave (else censored)."""
     steps = np.concatenate([dataset["stable_horizon"].to_numpy() for dataset in datasets])
@@ -52,3 +79,21 @@ def horizons(datasets: Sequence[xr.Dataset]) -> tuple[np.ndarray, np.ndarray]:
 def survival(datasets: Sequence[xr.Dataset], confidence: float) -> Survival:
     """Kaplan–Meier curve over the members of all seeds."""
     return kaplan_meier(*horizons(datasets), confidence)
+
+
+def number(value: float, digits: int = 2) -> str:
+    """`value` with that many significant digits, without an exponent between 1e−4 and 1e6; a dash for NaN."""
+    if not isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits - 1}e}")
+    if not 1e-4 <= abs(rounded) < 1e6:
+        return f"{rounded:.{digits - 1}e}"
+    return f"{rounded:.{max(0, digits - 1 - floor(log10(abs(rounded))))}f}"
+
+
+def interval_text(estimate: Estimate, digits: int = 2) -> str:
+    """``0.016 [0.012, 0.021]``; without an interval the value alone."""
+    value, low, high = (number(part, digits) for part in estimate)
+    return value if MISSING in (value, low, high) else f"{value} [{low}, {high}]"

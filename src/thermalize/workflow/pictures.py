@@ -1,0 +1,65 @@
+"""Which figures there are, as their modules declare it, read from the source: drawing needs libraries, planning none.
+
+@register("samples", when="diffusion")        the experiments that have a diffusion model
+@register("ablation", when="sweeps", shows="tables")
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from thermalize.config import Experiment
+
+__all__ = ["CONDITIONS", "Picture", "figures_of", "picture", "pictures"]
+
+FOLDER = Path(__file__).parents[1] / "figures"
+REGISTER = "register"
+
+CONDITIONS: dict[str, Callable[[Experiment], bool]] = {
+    "always": lambda _: True,
+    "plane": lambda experiment: len(experiment.simulation.grid) > 1,
+    "diffusion": lambda experiment: bool(experiment.diffusion),
+    "ensembles": lambda experiment: experiment.has_ensembles,
+    "sweeps": lambda experiment: bool(experiment.sweeps),
+}
+"""When a figure is drawn: fields of two dimensions, a diffusion model, several seeds, a sweep."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a figure says of itself; see `thermalize.figures.registry.register`."""
+
+    name: str
+    when: str = "always"
+    shows: str = "rollouts"
+
+
+def figures_of(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the figures of an experiment."""
+    return tuple(name for name, each in pictures().items() if CONDITIONS[each.when](experiment))
+
+
+@cache
+def pictures() -> dict[str, Picture]:
+    """Every figure by name."""
+    found = [each for path in sorted(FOLDER.glob("*.py")) for each in _declared(path.read_text(encoding="utf-8"))]
+    return {each.name: each for each in found}
+
+
+def picture(name: str) -> Picture:
+    """The figure of that name; one that nobody knows is refused when it is drawn."""
+    return pictures().get(name, Picture(name))
+
+
+def _declared(source: str) -> Iterator[Picture]:
+    if f"@{REGISTER}(" not in source:
+        return
+    for function in ast.parse(source).body:
+        for call in getattr(function, "decorator_list", []):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == REGISTER:
+                words = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+                yield Picture(*map(ast.literal_eval, call.args), **words)
