@@ -21,7 +21,7 @@ from thermalize.runtime.errors import UserError
 from thermalize.runtime.progress import track
 from thermalize.runtime.streams import torch_seed
 from thermalize.stabilizers.base import MemberNoise
-from thermalize.stages.reading import read_reference
+from thermalize.stages.reference import read_reference
 from thermalize.store.manifest import check_system, open_store
 from thermalize.store.netcdf import write_dataset
 from thermalize.store.results import Results
