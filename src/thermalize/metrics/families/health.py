@@ -1,7 +1,7 @@
 """What the stabilizer did, averaged over the steps in which a member was alive.
 
-Network evaluations per emulator step = 1 (the emulator) + evaluations at the noise level (each one of the encoder,
-counted as one and also given apart) + reverse steps of denoising. Control of band energies evaluates no network.
+Network evaluations per emulator step = 1 (the emulator) + evaluations of the noise level (each one pass of the
+encoder, counted as one and also given apart) + reverse steps of denoising. Control of band energies evaluates none.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ RATES = {
     "trigger_rate": Variable((), "share of emulator steps in which a living member was thermalized"),
     "reverse_steps_per_step": Variable((), "reverse steps of denoising per emulator step"),
     "level_evaluations_per_step": Variable(
-        (), "looks at the noise level, each one pass of the encoder, per emulator step"
+        (), "evaluations of the noise level, each one pass of the encoder, per emulator step"
     ),
     "network_evaluations_per_step": Variable(
-        (), "network evaluations of emulator, level looks and denoising per emulator step"
+        (), "network evaluations of emulator, noise level and denoising per emulator step"
     ),
     "rescaled_bands_per_step": Variable((), "bands of wavenumbers whose energy was set right, per emulator step"),
 }
@@ -47,8 +47,8 @@ def rates(rollout: xr.Dataset, last_finite: NDArray[np.integer[Any]]) -> dict[st
     """Rates per emulator step; NaN where no member survived its first step.
 
     Args:
-        rollout: with the series (member, time) `level` (-1 where nobody looked), `reverse_steps` (above 0 means that
-            the member was thermalized) and `rescaled` (bands whose energy was set right); frame 0 is the initial
+        rollout: with the series (member, time) `level` (−1 where it was not evaluated), `reverse_steps` (above 0 means
+            that the member was thermalized) and `rescaled` (bands whose energy was set right); frame 0 is the initial
             condition.
         last_finite: last finite frame (member,); a member is alive at the steps up to it.
     """
@@ -57,12 +57,12 @@ def rates(rollout: xr.Dataset, last_finite: NDArray[np.integer[Any]]) -> dict[st
     level, reverse, rescaled = (
         rollout[name].to_numpy()[:, 1:][alive].astype(np.float64) for name in ("level", "reverse_steps", "rescaled")
     )
-    looks, reverses = _mean(level >= 0), _mean(reverse)
+    levels, reverses = _mean(level >= 0), _mean(reverse)
     return {
         "trigger_rate": _mean(reverse > 0),
         "reverse_steps_per_step": reverses,
-        "level_evaluations_per_step": looks,
-        "network_evaluations_per_step": 1.0 + looks + reverses,
+        "level_evaluations_per_step": levels,
+        "network_evaluations_per_step": 1.0 + levels + reverses,
         "rescaled_bands_per_step": _mean(rescaled),
     }
 
