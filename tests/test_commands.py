@@ -27,12 +27,14 @@ REFUSALS = {
 }
 MADE = {
     "ablation": "tables",
+    "bands": "reference/bands.nc",
     "cost": "cost",
     "device": "device.json",
     "diagnose": "diagnostics",
     "ensemble": "ensembles",
     "figure": "figures",
     "movie": "figures",
+    "reference": "reference",
     "resolve": "config.yaml",
     "rollout": "rollouts",
     "sample": "samples",

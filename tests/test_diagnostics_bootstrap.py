@@ -7,7 +7,7 @@ import xarray as xr
 from thermalize.config import DiagnosticsConfig
 from thermalize.metrics.distances import compare
 from thermalize.metrics.invariants import velocity
-from thermalize.metrics.samples import Piece, Sample, collect, final_pieces, halves, joined, matched_members
+from thermalize.metrics.samples import Sample, Span, collect, final_frames, halves, joined, matched_members
 from thermalize.metrics.samples import standardise as standard_of
 from thermalize.metrics.spectra import Shells
 from thermalize.metrics.statistics import bootstrap_weights, interval, mean_weights, recentred, resplit_weights
@@ -89,8 +89,8 @@ def test_rollouts_that_started_from_the_floor_half_come_first():
 
 
 def test_final_pieces_take_the_last_finite_frames():
-    assert final_pieces([0, 2, 3], [99, 5, 30, 0], 20, first=1) == [Piece(0, 80, 100), Piece(2, 11, 31)]
-    assert final_pieces([1], [99, 5], 20, first=1) == [Piece(1, 1, 6)]
+    assert final_frames([0, 2, 3], [99, 5, 30, 0], 20, first=1) == [Span(0, 80, 100), Span(2, 11, 31)]
+    assert final_frames([1], [99, 5], 20, first=1) == [Span(1, 1, 6)]
 
 
 def noise(rng: np.random.Generator, members: int, frames: int, n: int = 16) -> xr.DataArray:
@@ -103,8 +103,8 @@ VARYING = np.arange(9)[None] >= 1
 
 
 def whole(field: xr.DataArray, members: list[int], block: int = 5, values: int = 10**6) -> Sample:
-    pieces = [Piece(m, 0, field.shape[1]) for m in members]
-    return collect(field, pieces, STATE, standard_of(field, pieces), block, values)
+    spans = [Span(m, 0, field.shape[1]) for m in members]
+    return collect(field, spans, STATE, standard_of(field, spans), block, values)
 
 
 def test_blocks_are_counted_back_from_the_end():
@@ -127,7 +127,7 @@ def test_sample_holds_standardised_values_and_the_spectrum():
 
 def test_a_piece_takes_its_first_increment_from_the_frame_before():
     field = noise(np.random.default_rng(0), 1, 9)
-    sample = collect(field, [Piece(0, 8, 9)], STATE, standard_of(field, [Piece(0, 0, 9)]), 5)
+    sample = collect(field, [Span(0, 8, 9)], STATE, standard_of(field, [Span(0, 0, 9)]), 5)
     assert sample.field.size == sample.increment.size == 16
 
 
@@ -141,7 +141,7 @@ def test_subsample_is_bounded_and_visits_every_point():
 
 def test_empty_sample():
     field = noise(np.random.default_rng(0), 2, 9)
-    empty = collect(field, [], STATE, standard_of(field, [Piece(0, 0, 9)]), 5)
+    empty = collect(field, [], STATE, standard_of(field, [Span(0, 0, 9)]), 5)
     assert empty.frames.size == 0
     assert np.isnan(empty.mean_spectrum).all()
 

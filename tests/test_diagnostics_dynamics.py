@@ -14,7 +14,7 @@ from thermalize.metrics.dynamics import (
     pooled_autocorrelation,
 )
 from thermalize.metrics.families.health import rates
-from thermalize.metrics.samples import Piece, Standard
+from thermalize.metrics.samples import Span, Standard
 
 
 def trajectory(values: np.ndarray) -> xr.DataArray:
@@ -37,7 +37,7 @@ def test_ar1_has_a_geometric_autocorrelation_and_its_integral():
     """R(l) = ρ^l and T = ½ (1 + ρ) / (1 − ρ)."""
     rho = 0.8
     field = trajectory(3.0 + ar1(np.random.default_rng(2), rho, (4, 600, 1, 200)))
-    r = autocorrelation(field, [Piece(m, 0, 600) for m in range(4)], unit(), 40)
+    r = autocorrelation(field, [Span(m, 0, 600) for m in range(4)], unit(), 40)
     np.testing.assert_allclose(r, rho ** np.arange(41), atol=0.02)
     assert integral_time(r) == pytest.approx(0.5 * (1 + rho) / (1 - rho), rel=0.05)
 
@@ -56,9 +56,9 @@ def test_frozen_pattern_never_forgets_and_motion_is_seen():
     x = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     frozen = np.broadcast_to(np.sin(x), (1, 40, 1, 16))
     moving = np.sin(x - 0.5 * np.pi * np.arange(40)[:, None])[None, :, None]
-    pieces = [Piece(0, 0, 40)]
-    np.testing.assert_allclose(autocorrelation(trajectory(frozen), pieces, unit(), 4), 1.0)
-    np.testing.assert_allclose(autocorrelation(trajectory(moving), pieces, unit(), 4), [1, 0, -1, 0, 1], atol=1e-12)
+    spans = [Span(0, 0, 40)]
+    np.testing.assert_allclose(autocorrelation(trajectory(frozen), spans, unit(), 4), 1.0)
+    np.testing.assert_allclose(autocorrelation(trajectory(moving), spans, unit(), 4), [1, 0, -1, 0, 1], atol=1e-12)
 
 
 def test_integral_time_stops_at_the_first_zero_crossing():
@@ -70,7 +70,7 @@ def test_integral_time_stops_at_the_first_zero_crossing():
 def test_nothing_to_correlate():
     field = trajectory(np.zeros((1, 5, 1, 8)))
     assert np.isnan(autocorrelation(field, [], unit(), 3)).all()
-    assert np.isnan(autocorrelation(field, [Piece(0, 0, 5)], unit(), 3)).all()
+    assert np.isnan(autocorrelation(field, [Span(0, 0, 5)], unit(), 3)).all()
 
 
 def test_pearson_ignores_offset_and_scale_of_every_channel():

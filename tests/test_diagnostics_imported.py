@@ -7,13 +7,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from test_diagnostics_dataset import FRAMES, LABELS, MEMBERS, STEPS, experiment, flow, rolled, started, trajectory
 
 from thermalize.config import Experiment
-from thermalize.metrics import diagnose
-from thermalize.metrics.registry import Seeds, columns_of
+from thermalize.figures.tabletext import format_terminal
+from thermalize.metrics import diagnose, registry
+from thermalize.metrics.declared import Variable
+from thermalize.metrics.pooling import means, number
+from thermalize.metrics.registry import Cell, Seeds, columns_of
 from thermalize.runtime.errors import UserError
 from thermalize.workflow.steps import STEPS as TABLE
 from thermalize.workflow.steps import settings_of
@@ -152,3 +156,25 @@ def test_the_module_and_the_settings_of_a_metric_are_what_diagnose_depends_on_an
         if json.dumps(settings_of(plain, step, wildcards)) != json.dumps(settings_of(own, step, wildcards))
     }
     assert changed == {"diagnose"}
+
+
+def test_a_family_of_metrics_is_all_that_a_new_metric_takes(monkeypatch):
+    """Its variables are in the file and in the check of what is read, its column in the table and on the terminal."""
+    monkeypatch.setattr(registry, "FAMILIES", dict(registry.FAMILIES))
+    largest = Variable((), "largest value of the rollout", "{field}", known=True)
+    cell = Cell("largest", lambda row, _: number(row.largest), 25)
+
+    @registry.family({"largest": largest}, columns=means("largest"), cells=(cell,))
+    def extremes(case):
+        return {"largest": float(abs(case.rollout.field).max())}
+
+    found = diagnosed(asking())
+    assert found["largest"].attrs == {"long_name": "largest value of the rollout", "units": "1"}
+    assert "largest" in registry.variables()
+    row = columns_of(Seeds([found], STEPS, 0.95))
+    assert row["largest"] == float(found["largest"])
+    assert [each.title for each in registry.cells()].index("largest") == 4
+    table = pd.DataFrame(
+        [{"emulator": "unet", "stabilizer": "none", **row, "seconds_per_step": 0.1, "cost_ratio": 1.0}]
+    )
+    assert "largest" in format_terminal(table.assign(cost_ratio_low=1.0, cost_ratio_high=1.0))

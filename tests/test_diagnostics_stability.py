@@ -53,7 +53,8 @@ def test_thresholds_are_the_published_ones(limits):
     low, high = np.quantile(truth.energy, [0.001, 0.999])
     assert limits.energy == pytest.approx((low / 2, 2 * high))
     assert limits.increment == pytest.approx((0.01 * np.median(truth.increment[:, 1:]),))
-    assert limits.published()["spectrum_window"] == WINDOW
+    assert limits.spectrum_window == WINDOW
+    assert Envelope.from_json(limits.to_json()) == limits
     windows = np.array([truth.bands[:, t - WINDOW : t, 1].mean(axis=1) for t in range(WINDOW, 301)])
     low, high = np.quantile(windows, [0.001, 0.999])
     assert limits.spectrum[1] == pytest.approx((low / 10, 3 * high))

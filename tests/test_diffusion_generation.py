@@ -11,7 +11,7 @@ import torch
 from gaussian import SCHEDULE, GaussianModel, ddpm_output, response, steep_spectrum
 
 from thermalize.config import GeometricScheduleConfig, LinearScheduleConfig, PowerScheduleConfig
-from thermalize.diffusion.generation import Way, equidistant, ways
+from thermalize.diffusion.generation import Protocol, equidistant, protocols
 from thermalize.diffusion.schedule import CLEAN, Schedule, build
 from thermalize.stages.samples import generate
 
@@ -29,19 +29,19 @@ CASES = {
 CPU = torch.device("cpu")
 
 
-def made(way: Way, schedule: Schedule) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gain and variance [mode] of what the way makes of a true state."""
+def made(protocol: Protocol, schedule: Schedule) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gain and variance [mode] of what the protocol makes of a true state."""
     model = GaussianModel(SPECTRUM, schedule=schedule)
-    return response(lambda x, rows, noise: way.make(model, x, rows, noise), 64, len(way.levels) + 1)
+    return response(lambda x, rows, noise: protocol.make(model, x, rows, noise), 64, len(protocol.levels) + 1)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_samples_have_the_variance_of_the_data_mode_by_mode(case):
     schedule, trained, kind, level = CASES[case]
-    way, _ = ways(schedule, trained)
-    assert (way.kind, way.level) == (kind, level)
-    assert len(way.levels) <= 50
-    gain, variance = made(way, schedule)
+    protocol, _ = protocols(schedule, trained)
+    assert (protocol.kind, protocol.level) == (kind, level)
+    assert len(protocol.levels) <= 50
+    gain, variance = made(protocol, schedule)
     if kind == "unconditional":
         assert not gain.any()
     hidden = schedule.noise(0) ** 2 / GaussianModel(SPECTRUM, schedule=schedule).marginal(torch.tensor([0]))[0]
@@ -49,15 +49,15 @@ def test_samples_have_the_variance_of_the_data_mode_by_mode(case):
 
 
 def test_pure_noise_is_reached_by_the_training_not_by_the_schedule():
-    assert [ways(SCHEDULE, trained)[0].kind for trained in (993, 994)] == ["partial", "unconditional"]
+    assert [protocols(SCHEDULE, trained)[0].kind for trained in (993, 994)] == ["partial", "unconditional"]
 
 
 def test_thermalizing_true_states_once_is_the_recursion_of_the_ancestral_steps():
     """At level 12, noise 0.0303: x → g √ᾱ x with variance g² u + v; modes far above the noise keep their variance."""
-    _, way = ways(SCHEDULE, 200)
-    assert (way.level, round(way.noise, 4)) == (12, 0.0303)
-    gain, variance = made(way, SCHEDULE)
-    reverse, spread = ddpm_output(SPECTRUM, way.level, CLEAN)
+    _, protocol = protocols(SCHEDULE, 200)
+    assert (protocol.level, round(protocol.noise, 4)) == (12, 0.0303)
+    gain, variance = made(protocol, SCHEDULE)
+    reverse, spread = ddpm_output(SPECTRUM, protocol.level, CLEAN)
     torch.testing.assert_close(gain, reverse * SCHEDULE.signal(12), rtol=1e-9, atol=0)
     torch.testing.assert_close(variance, reverse**2 * SCHEDULE.noise(12) ** 2 + spread, rtol=1e-9, atol=0)
     kept = (gain**2 * SPECTRUM + variance) / SPECTRUM
@@ -65,7 +65,7 @@ def test_thermalizing_true_states_once_is_the_recursion_of_the_ancestral_steps()
 
 
 def test_a_model_of_few_levels_is_thermalized_at_the_nearest_of_them():
-    assert ways(SCHEDULE, 5)[1].level == 4
+    assert protocols(SCHEDULE, 5)[1].level == 4
 
 
 def test_levels_of_the_flow_are_equidistant_where_the_schedule_is_fine():
@@ -83,10 +83,10 @@ def test_a_state_does_not_depend_on_its_batch(trained):
     generator = torch.Generator().manual_seed(0)
     x = (torch.randn(10, 1, 64, generator=generator, dtype=torch.float64) * SPECTRUM.sqrt()).float()
     model = GaussianModel(SPECTRUM)
-    for way in ways(SCHEDULE, trained):
-        whole, parts = (generate(way, model, x, 5, CPU, "test", batch) for batch in (64, 3))
+    for protocol in protocols(SCHEDULE, trained):
+        whole, parts = (generate(protocol, model, x, 5, CPU, "test", batch) for batch in (64, 3))
         assert torch.equal(whole, parts)
-        assert not torch.equal(whole, generate(way, model, x, 6, CPU, "test"))
+        assert not torch.equal(whole, generate(protocol, model, x, 6, CPU, "test"))
         assert len(whole.unique(dim=0)) == 10
 
 
@@ -94,7 +94,7 @@ def test_samples_of_a_perfect_model_are_drawn_from_the_data():
     """4000 states: variances within 7 % (three standard errors), of modes above the noise of level 0."""
     for trained in (1000, 200):
         x = torch.randn(4000, 1, 64, generator=torch.Generator().manual_seed(1)) * SPECTRUM.sqrt().float()
-        for way in ways(SCHEDULE, trained):
-            states = generate(way, GaussianModel(SPECTRUM), x, 2, CPU, "test", 4000)[:, 0, :16]
+        for protocol in protocols(SCHEDULE, trained):
+            states = generate(protocol, GaussianModel(SPECTRUM), x, 2, CPU, "test", 4000)[:, 0, :16]
             ratio = states.double().square().mean(0) / SPECTRUM[:16]
             torch.testing.assert_close(ratio, torch.ones(16).double(), rtol=0.07, atol=0)

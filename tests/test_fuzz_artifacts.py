@@ -56,7 +56,7 @@ def artifacts() -> dict[str, tuple[Command, list[Command]]]:
     """By file below the experiment's folder: the command that makes it, and those that read it."""
     learn = [("train-emulator", "--emulator", "small"), ("train-diffusion", "--diffusion", "small")]
     sample, rollout, cost = ("sample", "--diffusion", "small"), ("rollout", *OF), ("cost", "--emulator", "small")
-    scored = [("diagnose", *OF), ("ensemble", *OF[:4])]
+    scored, measured = [("diagnose", *OF), ("ensemble", *OF[:4])], ("reference",)
     figure, tables = ("figure", "--name", "spectra"), [("summary",), ("ablation",)]
     drawn = [figure, ("movie",)]
     found: dict[str, tuple[Command, list[Command]]] = {}
@@ -64,7 +64,11 @@ def artifacts() -> dict[str, tuple[Command, list[Command]]]:
     def add(names: list[str], maker: Command, *readers: Command) -> None:
         found.update({name: (maker, list(readers)) for name in names})
 
-    for split, readers in (("train", learn), ("valid", learn), ("test", [sample, rollout, *scored, cost, *drawn])):
+    for split, readers in (
+        ("train", learn),
+        ("valid", learn),
+        ("test", [measured, sample, rollout, *scored, cost, *drawn]),
+    ):
         simulate = ("simulate", "--split", split, "--workers", "1")
         add([f"simulation/{split}{part}" for part in PARTS], simulate, *readers)
     add([f"{ROLLOUT}{part}" for part in (*PARTS, ".zarr/level/c/0/0")], rollout, *scored, cost, *drawn)
@@ -73,6 +77,7 @@ def artifacts() -> dict[str, tuple[Command, list[Command]]]:
     for name, maker, readers in (
         (f"diagnostics/small/{LABEL}/seed0.nc", scored[0], [*drawn, *tables]),
         (f"ensembles/small/{LABEL}.nc", scored[1], drawn),
+        ("reference/truth.nc", measured, [sample, *scored]),
         ("samples/small.nc", sample, drawn),
         ("cost/small.json", cost, tables),
         ("tables/summary.csv", tables[0], [("show",)]),

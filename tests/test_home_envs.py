@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "thermalize"
 ROLE_OF = {
     "simulate": "simulate",
+    "reference": "analyse",
+    "bands": "train",
     "emulator": "train",
     "diffusion": "train",
     "sample": "train",

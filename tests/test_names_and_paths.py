@@ -91,6 +91,7 @@ def everything(experiment: Experiment) -> list[Path]:
     manifests = [results.simulation(split) for split in experiment.simulation.splits]
     manifests += [results.rollout(*pair, seed) for pair in pairs for seed in seeds]
     files = [results.config, results.device, results.movie, results.movie_in_report]
+    files += [results.reference]
     files += [results.samples(name) for name in experiment.diffusion]
     files += [results.cost(name) for name in experiment.emulators]
     files += [results.diagnostics(*pair, seed) for pair in pairs for seed in seeds]
@@ -107,7 +108,14 @@ def logs(experiment: Experiment, results: Results, figures: list[Path]) -> Itera
     """Logs and benchmarks, whose names have the wildcards of the rules, which names then take the place of."""
     of = log_of(results)
     rollout = ("{emulator}", "{stabilizer}", "{seed}")
-    single = [results.device, *figures, results.figure("movie"), results.table("csv"), results.table("csv", "ablation")]
+    single = [
+        results.device,
+        results.reference,
+        *figures,
+        results.figure("movie"),
+        results.table("csv"),
+        results.table("csv", "ablation"),
+    ]
     patterns = [
         *single,
         *(results.simulation("{split}"), results.emulator("{emulator}"), results.diffusion("{diffusion}")),

@@ -34,8 +34,7 @@ from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.stabilizers.drift import BandStatistics
 from thermalize.stages.bands import measure_bands, read_bands
-from thermalize.stages.reading import read_reference
-from thermalize.stages.reference import measure_truth
+from thermalize.stages.reference import measure_truth, read_reference
 from thermalize.store.manifest import open_store, read_manifest
 from thermalize.store.netcdf import read_dataset, write_dataset
 from thermalize.store.results import Results

@@ -136,6 +136,7 @@ def commands(config: Path, device: str, how: str, cores: int) -> list[list[str]]
     stages = [
         ["device", *granted],
         *(["simulate", "--split", split, "--workers", "1", *granted] for split in ("train", "valid", "test")),
+        ["reference"],
         ["train-emulator", "--emulator", "small", *granted],
         ["train-diffusion", "--diffusion", "small", *granted],
         *(["rollout", *which, *granted] for which in rollouts),

@@ -23,7 +23,7 @@ from thermalize.diffusion.samplers import DDPM, DPMSolver2M, Sampler
 from thermalize.diffusion.schedule import CLEAN, Schedule
 from thermalize.runtime.members import NoiseSource
 
-__all__ = ["Way", "equidistant", "ways"]
+__all__ = ["Protocol", "equidistant", "protocols"]
 
 PURE_SIGNAL = 0.01
 FLOW_LEVELS = 50
@@ -31,7 +31,7 @@ THERMAL_NOISE = 0.03
 
 
 @dataclass(frozen=True)
-class Way:
+class Protocol:
     """How states are made: `sampler` goes down the levels `levels` [step], ascending, of the model's own schedule."""
 
     kind: str
@@ -79,15 +79,15 @@ class _Chosen:
         return self.model.noise(x, self.levels[level])
 
 
-def ways(schedule: Schedule, trained: int) -> tuple[Way, Way]:
+def protocols(schedule: Schedule, trained: int) -> tuple[Protocol, Protocol]:
     """Samples and thermalized states of a model that was trained on levels 0 … `trained` − 1."""
     known = torch.arange(trained)
     pure = torch.nonzero(schedule.signal(known) <= PURE_SIGNAL).flatten()
     flow = equidistant(schedule, int(pure[0]) if len(pure) else trained - 1, FLOW_LEVELS)
     low = known[: int((schedule.noise(known) - THERMAL_NOISE).abs().argmin()) + 1]
     return (
-        Way("unconditional" if len(pure) else "partial", flow, DPMSolver2M(_part(schedule, flow))),
-        Way("thermalized", low, DDPM(_part(schedule, low))),
+        Protocol("unconditional" if len(pure) else "partial", flow, DPMSolver2M(_part(schedule, flow))),
+        Protocol("thermalized", low, DDPM(_part(schedule, low))),
     )
 
 

@@ -28,7 +28,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scoringrules import crps_ensemble
 
-from thermalize.metrics.samples import VALUES_PER_BLOCK, Piece, read
+from thermalize.metrics.samples import VALUES_PER_BLOCK, Span, read
 
 __all__ = [
     "SCORES",
@@ -124,11 +124,11 @@ def _measure(truth: xr.DataArray, std: Array) -> tuple[Array, int]:
 
 
 def _moving(field: xr.DataArray, member: int, frame: int) -> Reader:
-    return lambda start, stop: read(field, Piece(member, frame + start, frame + stop))
+    return lambda start, stop: read(field, Span(member, frame + start, frame + stop))
 
 
 def _still(field: xr.DataArray, member: int, frame: int) -> Reader:
-    state = read(field, Piece(member, frame, frame + 1))
+    state = read(field, Span(member, frame, frame + 1))
     return lambda start, stop: np.repeat(state, stop - start, axis=0)
 
 

@@ -27,7 +27,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
-from thermalize.metrics.samples import Piece, Standard, read
+from thermalize.metrics.samples import Span, Standard, read
 
 __all__ = ["autocorrelation", "correlation", "correlation_time", "integral_time", "pearson", "slow_fluctuations"]
 
@@ -57,12 +57,12 @@ def _spread(bands: Array, window: int) -> Array:
     return np.asarray(np.log(kept).std(axis=0, ddof=1))
 
 
-def autocorrelation(field: xr.DataArray, pieces: Sequence[Piece], standard: Standard, lags: int) -> Array:
-    """R(0 … lags) of the pieces of a trajectory, (lag,); NaN where no two frames are that far apart."""
+def autocorrelation(field: xr.DataArray, spans: Sequence[Span], standard: Standard, lags: int) -> Array:
+    """R(0 … lags) of the spans of a trajectory, (lag,); NaN where no two frames are that far apart."""
     scale = (slice(None),) + (None,) * (field.ndim - 3)
-    total = sum(piece.stop - piece.start for piece in pieces)
-    mean = sum((_sum(read(field, piece)) for piece in pieces), np.zeros(field.shape[2])) / max(1, total)
-    departures = ((read(field, piece) - mean[scale]) / standard.std[scale] for piece in pieces)
+    total = sum(span.stop - span.start for span in spans)
+    mean = sum((_sum(read(field, span)) for span in spans), np.zeros(field.shape[2])) / max(1, total)
+    departures = ((read(field, span) - mean[scale]) / standard.std[scale] for span in spans)
     return pooled_autocorrelation((u.reshape(u.shape[0], -1) for u in departures), lags)
 
 
@@ -118,7 +118,7 @@ def correlation(
     result = np.full((len(starts), max(leads)), np.nan)
     for i, ((member, frame), lead) in enumerate(zip(starts, leads, strict=True)):
         alive = min(lead, int(last[i]) + 1)
-        u, v = read(truth, Piece(member, frame, frame + alive)), read(rollout, Piece(i, 0, alive))
+        u, v = read(truth, Span(member, frame, frame + alive)), read(rollout, Span(i, 0, alive))
         result[i, :alive] = pearson(u, v, std)
         result[i, alive:lead] = 0.0
     return result

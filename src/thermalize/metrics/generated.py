@@ -24,7 +24,7 @@ from thermalize.metrics.families.distances import CONTAINING, DISTANCES, SPECTRA
 from thermalize.metrics.families.distributions import BINS, DENSITIES
 from thermalize.metrics.reference import Reference, block_length
 from thermalize.metrics.registry import TRUTH
-from thermalize.metrics.samples import Piece, Sample, collect, joined
+from thermalize.metrics.samples import Sample, Span, collect, joined
 from thermalize.metrics.spectra import log_spectral_distance
 from thermalize.runtime.streams import stream
 
@@ -92,8 +92,8 @@ class ThinnedTruth:
         return self._collect(xr.DataArray(states, dims=self.states.dims), range(len(states)))
 
     def _collect(self, field: xr.DataArray, members: Sequence[int]) -> Sample:
-        pieces = [Piece(member, 0, field.shape[1]) for member in members]
-        return collect(field, pieces, self.reference.invariants, self.reference.standard, self.block)
+        spans = [Span(member, 0, field.shape[1]) for member in members]
+        return collect(field, spans, self.reference.invariants, self.reference.standard, self.block)
 
 
 def thin(field: xr.DataArray, reference: Reference, samples: int) -> ThinnedTruth:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from thermalize.config import DiagnosticsConfig
 from thermalize.metrics.dynamics import autocorrelation, integral_time, slow_fluctuations
 from thermalize.metrics.invariants import Invariants, invariants
-from thermalize.metrics.samples import Piece, Sample, Standard, collect, halves, joined, standardise
+from thermalize.metrics.samples import Sample, Span, Standard, collect, halves, joined, standardise
 from thermalize.metrics.series import Series, series
 from thermalize.metrics.spectra import Band, Shells, energy_containing, octave_bands
 from thermalize.metrics.stability import Envelope, Horizon, envelope, horizon
@@ -173,13 +173,13 @@ def measure_reference(
         UserError: it has too few members for two halves.
     """
     reference_half, floor_half = halves_of(field)
-    pieces = [Piece(member, 0, field.shape[1]) for member in reference_half]
-    standard = standardise(field, pieces)
-    correlation = autocorrelation(field, pieces, standard, min(config.max_lag, compared // 2))
+    spans = [Span(member, 0, field.shape[1]) for member in reference_half]
+    standard = standardise(field, spans)
+    correlation = autocorrelation(field, spans, standard, min(config.max_lag, compared // 2))
     block = block_length(integral_time(correlation), compared)
     measures = invariants_of(field, standard, system)
-    floor_pieces = [Piece(member, 0, field.shape[1]) for member in floor_half]
-    reference, floor = (collect(field, half, measures, standard, block) for half in (pieces, floor_pieces))
+    floor_spans = [Span(member, 0, field.shape[1]) for member in floor_half]
+    reference, floor = (collect(field, half, measures, standard, block) for half in (spans, floor_spans))
     containing = energy_containing(reference.mean_spectrum, config.energy_fraction, measures.shells.limit)
     bands = bands_of(containing)
     truth = series(field, measures, bands)

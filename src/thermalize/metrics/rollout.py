@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from thermalize.metrics.reference import Reference
-from thermalize.metrics.samples import Piece, Sample, collect, final_pieces, matched_members
+from thermalize.metrics.samples import Sample, Span, collect, final_frames, matched_members
 from thermalize.metrics.series import Series, series
 
 __all__ = ["MeasuredRollout", "measure_rollout"]
@@ -24,7 +24,7 @@ class MeasuredRollout:
     frames: int
     series: Series
     members: list[int]
-    pieces: list[Piece]
+    spans: list[Span]
     sample: Sample
 
     @property
@@ -40,6 +40,6 @@ def measure_rollout(field: xr.DataArray, reference: Reference, starts: list[tupl
     """
     measured = series(field, reference.invariants, reference.bands)
     members = matched_members([member for member, _ in starts], reference.floor_half)
-    pieces = final_pieces(members, measured.last_finite.tolist(), reference.compared, first=1)
-    sample = collect(field, pieces, reference.invariants, reference.standard, reference.block)
-    return MeasuredRollout(field, starts, reference.compared, measured, members, pieces, sample)
+    spans = final_frames(members, measured.last_finite.tolist(), reference.compared, first=1)
+    sample = collect(field, spans, reference.invariants, reference.standard, reference.block)
+    return MeasuredRollout(field, starts, reference.compared, measured, members, spans, sample)

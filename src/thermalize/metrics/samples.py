@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from thermalize.metrics.invariants import Invariants
 
 __all__ = [
-    "Piece",
     "Sample",
+    "Span",
     "Standard",
     "collect",
-    "final_pieces",
+    "final_frames",
     "halves",
     "joined",
     "matched_members",
@@ -37,11 +37,11 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 VALUES_PER_BLOCK = 2**21
-"""Numbers held at once when a trajectory is walked through in time."""
+"""Numbers held at once when a trajectory is read block by block in time."""
 
 
 @dataclass(frozen=True)
-class Piece:
+class Span:
     """Frames start … stop−1 of one member (its position)."""
 
     member: int
@@ -112,15 +112,15 @@ def matched_members(initial_member: Sequence[int], floor_half: Sequence[int]) ->
     return sorted(order[: len(floor_half)])
 
 
-def final_pieces(members: Sequence[int], last: Sequence[int], frames: int, first: int = 0) -> list[Piece]:
+def final_frames(members: Sequence[int], last: Sequence[int], frames: int, first: int = 0) -> list[Span]:
     """The last `frames` frames of each member up to its frame `last` (member,), none before frame `first`."""
-    pieces = [Piece(m, max(first, int(last[m]) + 1 - frames), int(last[m]) + 1) for m in members]
-    return [piece for piece in pieces if piece.stop > piece.start]
+    spans = [Span(m, max(first, int(last[m]) + 1 - frames), int(last[m]) + 1) for m in members]
+    return [span for span in spans if span.stop > span.start]
 
 
-def read(field: xr.DataArray, piece: Piece) -> Array:
+def read(field: xr.DataArray, span: Span) -> Array:
     """Frames of one member in double precision, (time, channel, *grid)."""
-    return field[piece.member, piece.start : piece.stop].to_numpy().astype(np.float64)
+    return field[span.member, span.start : span.stop].to_numpy().astype(np.float64)
 
 
 def time_blocks(field: xr.DataArray) -> Iterator[tuple[slice, Array]]:
@@ -132,12 +132,12 @@ def time_blocks(field: xr.DataArray) -> Iterator[tuple[slice, Array]]:
         yield block, field[:, block].to_numpy().astype(np.float64)
 
 
-def standardise(field: xr.DataArray, pieces: Sequence[Piece]) -> Standard:
-    """The standard of the given pieces, which is the truth's; a channel that never varies has deviation 1."""
+def standardise(field: xr.DataArray, spans: Sequence[Span]) -> Standard:
+    """The standard of the given spans, which is the truth's; a channel that never varies has deviation 1."""
     axes = (0, *range(2, field.ndim - 1))
     moments, steps = [], []
-    for piece in pieces:
-        values = read(field, piece)
+    for span in spans:
+        values = read(field, span)
         moments.append((values.mean(axis=axes), (values**2).mean(axis=axes)))
         steps.append((np.diff(values, axis=0) ** 2).mean(axis=axes))
     mean, square = np.mean(moments, axis=0)
@@ -147,20 +147,20 @@ def standardise(field: xr.DataArray, pieces: Sequence[Piece]) -> Standard:
 
 def collect(
     field: xr.DataArray,
-    pieces: Sequence[Piece],
+    spans: Sequence[Span],
     invariants: Invariants,
     standard: Standard,
     block: int,
     values: int = 10**6,
 ) -> Sample:
-    """Read the pieces one by one into blocks of `block` frames, counted back from each piece's end.
+    """Read the spans one by one into blocks of `block` frames, counted back from each span's end.
 
     At most `values` field values and as many increments are kept, at a fixed stride that visits every grid point in
-    turn. An increment belongs to the frame it leads to; the frame before a piece gives its first one where it exists.
+    turn. An increment belongs to the frame it leads to; the frame before a span gives its first one where it exists.
     """
     points = int(np.prod(field.shape[2:]))
-    stride = _stride(sum(piece.stop - piece.start for piece in pieces) * points, values, points)
-    parts = (_part(field, piece, invariants, standard, block, stride) for piece in pieces)
+    stride = _stride(sum(span.stop - span.start for span in spans) * points, values, points)
+    parts = (_span_sample(field, span, invariants, standard, block, stride) for span in spans)
     return joined([_empty(invariants), *parts])
 
 
@@ -182,12 +182,12 @@ def _stride(total: int, values: int, points: int) -> int:
     return stride
 
 
-def _part(
-    field: xr.DataArray, piece: Piece, invariants: Invariants, standard: Standard, block: int, stride: int
+def _span_sample(
+    field: xr.DataArray, span: Span, invariants: Invariants, standard: Standard, block: int, stride: int
 ) -> Sample:
-    """The sample of one piece."""
-    known = read(field, replace(piece, start=max(0, piece.start - 1)))
-    length = piece.stop - piece.start
+    """The sample of one span."""
+    known = read(field, replace(span, start=max(0, span.start - 1)))
+    length = span.stop - span.start
     before = known.shape[0] - length
     rank = np.arange(length)[::-1] // block
     starts = np.flatnonzero(np.diff(rank, prepend=-1))
@@ -198,7 +198,7 @@ def _part(
     step_number = number[length - steps.shape[0] :]
     variance, energy = (np.add.reduceat(s, starts, axis=0) for s in invariants.spectra(known[before:]))
     return Sample(
-        member=np.full(starts.size, piece.member),
+        member=np.full(starts.size, span.member),
         rank=rank[starts],
         frames=np.bincount(number).astype(np.float64),
         spectrum=variance,

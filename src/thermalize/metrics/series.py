@@ -43,7 +43,7 @@ class Series:
 
 
 def series(field: xr.DataArray, invariants: Invariants, bands: Sequence[Band]) -> Series:
-    """Walk through (member, time, channel, *grid), lazily read."""
+    """Of (member, time, channel, *grid), read lazily, block by block in time."""
     members, frames, channels = field.shape[:3]
     result = Series(
         energy=np.empty((members, frames)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from thermalize.config import Experiment
 from thermalize.metrics.dataset import diagnose
-from thermalize.stages.reading import open_rollout, read_reference
+from thermalize.stages.reading import open_rollout
+from thermalize.stages.reference import read_reference
 from thermalize.store.manifest import check_system, open_store
 from thermalize.store.netcdf import write_dataset
 from thermalize.store.results import Results

@@ -12,7 +12,7 @@ from thermalize.metrics.distances import compare
 from thermalize.metrics.distributions import wasserstein
 from thermalize.metrics.pooling import Estimate, interval_text, means, number, with_floors
 from thermalize.metrics.registry import Case, Cell, Numbers, Seeds, family
-from thermalize.metrics.samples import collect, final_pieces
+from thermalize.metrics.samples import collect, final_frames
 from thermalize.metrics.spectra import log_spectral_distance
 
 __all__ = ["DISTANCES", "SPECTRA", "TAIL", "distances", "distances_in_windows", "spectrum"]
@@ -132,8 +132,8 @@ def distances_in_windows(case: Case) -> Numbers:
     spectral, values = [], []
     for start in starts.tolist():
         last = np.minimum(rollout.last_finite, start + frames - 1)
-        pieces = final_pieces(rollout.members, last.tolist(), frames, first=start)
-        sample = collect(rollout.field, pieces, reference.invariants, reference.standard, frames, VALUES_PER_WINDOW)
+        spans = final_frames(rollout.members, last.tolist(), frames, first=start)
+        sample = collect(rollout.field, spans, reference.invariants, reference.standard, frames, VALUES_PER_WINDOW)
         spectral.append(
             log_spectral_distance(sample.mean_spectrum, truth, reference.energy_containing, reference.resolution)
         )

@@ -71,7 +71,7 @@ def motion(case: Case) -> Numbers:
     """Autocorrelation in time and its integral; slow fluctuations, of which all of the truth shows few."""
     reference, rollout = case.reference, case.rollout
     truth = reference.autocorrelation
-    found = autocorrelation(rollout.field, rollout.pieces, reference.standard, truth.size - 1)
+    found = autocorrelation(rollout.field, rollout.spans, reference.standard, truth.size - 1)
     return {
         "lag": np.arange(truth.size),
         "autocorrelation_truth": truth,

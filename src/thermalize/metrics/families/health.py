@@ -32,10 +32,10 @@ RATES = {
     "trigger_rate": Variable((), "share of emulator steps in which a living member was thermalized"),
     "reverse_steps_per_step": Variable((), "reverse steps of denoising per emulator step"),
     "level_evaluations_per_step": Variable(
-        (), "looks at the noise level, each one pass of the encoder, per emulator step"
+        (), "evaluations of the noise level, each one pass of the encoder, per emulator step"
     ),
     "network_evaluations_per_step": Variable(
-        (), "network evaluations of emulator, level looks and denoising per emulator step"
+        (), "network evaluations of emulator, noise level and denoising per emulator step"
     ),
     "rescaled_bands_per_step": Variable((), "bands of wavenumbers whose energy was set right, per emulator step"),
 }
