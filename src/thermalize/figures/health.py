@@ -37,7 +37,6 @@ from thermalize.figures.style import (
 )
 from thermalize.figures.units import typeset
 from thermalize.rollouts.series import recorded, values_of
-from thermalize.stabilizers import drift, thermalizer
 
 __all__ = ["binned", "draw_band", "edges", "energy", "health", "masked", "middles", "quantiles", "spread"]
 
@@ -87,6 +86,8 @@ def masked(rollout: xr.Dataset, values: np.ndarray, fill: float, frames: np.ndar
 
 
 BINS = {"seen": 120, "work": 60, "energy": 120}
+KNOWN = ("level", "reverse_steps", "displacement", "drift", "rescaled")
+"""Series that have a panel, or go with one that has."""
 WIDTH = 30
 """Characters in a line of the energy's label."""
 
@@ -131,9 +132,8 @@ def watching(series: str) -> Callable[[xr.Dataset], bool]:
 
 def others(inputs: FigureInputs) -> list[str]:
     """Series that have no panel of their own, of any rollout."""
-    known = {each.name for each in (*thermalizer.SERIES, *drift.SERIES)}
     found = (name for rollout in inputs.rollouts.values() for name in recorded(rollout))
-    return [name for name in dict.fromkeys(found) if name not in known]
+    return [name for name in dict.fromkeys(found) if name not in KNOWN]
 
 
 def draw_level(inputs: FigureInputs, axes: Axes, emulator: str) -> None:

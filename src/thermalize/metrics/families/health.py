@@ -20,11 +20,11 @@ from thermalize.metrics.declared import Variable
 from thermalize.metrics.pooling import MISSING, mean
 from thermalize.metrics.registry import Case, Cell, Numbers, Seeds, family
 from thermalize.rollouts.series import recorded, values_of
-from thermalize.stabilizers import drift, thermalizer
 
 __all__ = ["RATES", "health", "rates"]
 
-OURS = {each.name for each in (*thermalizer.SERIES, *drift.SERIES)}
+RATED = ("level", "reverse_steps", "rescaled")
+"""Series with rates of their own."""
 SERIES = "series"
 """Attribute of the mean of a series, its name."""
 
@@ -90,7 +90,7 @@ def _means(rollout: xr.Dataset, last_finite: NDArray[np.integer[Any]]) -> dict[s
     alive[:, 0] = False
     found = {}
     for name, series in recorded(rollout).items():
-        if name not in OURS:
+        if name not in RATED:
             values = values_of(rollout, name, np.nan)[alive].astype(np.float64)
             text = f"{series.long_name}: mean over living members and steps"
             attributes = {"long_name": text, "units": series.units, SERIES: name}
