@@ -17,7 +17,7 @@ from thermalize.runtime.errors import UserError
 from thermalize.store.results import Results, digests_of, with_digest
 from thermalize.workflow.estimates import refuse_impossible
 from thermalize.workflow.job import run_package_of
-from thermalize.workflow.recipes import Plan, due_of, record_of, result_of
+from thermalize.workflow.recipes import MARKS, Plan, due_of, record_of, result_of
 from thermalize.workflow.resolved import hold_experiment
 from thermalize.workflow.resources import JOBS, simulation_threads_of
 from thermalize.workflow.pictures import figures_of
@@ -54,7 +54,7 @@ try:
     RESULTS = Results(EXPERIMENT.name)
     PLAN = Plan(EXPERIMENT, RESULTS)
     PLAN.look_at_sources()
-    DUE = Path(".snakemake") / "thermalize" / EXPERIMENT.name
+    DUE = MARKS / EXPERIMENT.name
     if not workflow.remote_exec:  # jobs of a batch system are part of a run that has looked
         PLAN.mark(DUE)
         if IMPORTED:  # no hook of a module runs before the first job

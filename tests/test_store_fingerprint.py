@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from store_data import experiment
 
 from thermalize.store import fingerprint as fingerprints
-from thermalize.store.fingerprint import UNTRACKED, code_of, digest_of, file_of, fingerprint, modules, untracked
+from thermalize.store.fingerprint import (
+    UNTRACKED,
+    code_of,
+    digest_of,
+    file_of,
+    fingerprint,
+    keep,
+    modules,
+    remember,
+    untracked,
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -92,15 +102,45 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def forget() -> None:
-    for function in (fingerprints.modules, fingerprints.digest_of, fingerprints._imports, fingerprints._tree):
-        function.cache_clear()
-    fingerprints._path.cache_clear()
+    for function in ("modules", "_imports", "_source", "_content", "_path"):
+        getattr(fingerprints, function).cache_clear()
+    fingerprints._KNOWN.clear()
+    fingerprints._USED.clear()
 
 
 def digest(path: Path, text: str) -> str:
     path.write_text(text)
     forget()
     return code_of("thermalize.stage")["thermalize.part.deep"]
+
+
+def test_what_is_known_of_sources_is_kept_by_their_contents(package: Path, tmp_path: Path) -> None:
+    kept, deep = tmp_path / "kept" / "sources.json", package / "part" / "deep.py"
+    before, text = code_of("thermalize.stage"), deep.read_text()
+    keep(kept)
+    whole = kept.read_text()
+    deep.write_text(text + "\nedited = 1\n")
+    forget()
+    remember(kept)
+    assert code_of("thermalize.stage") != before
+    keep(kept)
+    deep.write_text(text)
+    forget()
+    remember(kept)
+    assert code_of("thermalize.stage") == before
+    keep(kept)
+    assert kept.read_text() == whole, "what is no longer there is forgotten"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": {"digest": 1}}'])
+def test_a_damaged_memory_of_sources_is_no_harm(package: Path, tmp_path: Path, text: str) -> None:
+    before, kept = code_of("thermalize.stage"), tmp_path / "sources.json"
+    kept.write_text(text)
+    forget()
+    remember(kept)
+    assert code_of("thermalize.stage") == before
+    keep(kept)
+    assert kept.read_text().startswith('{"')
 
 
 def test_a_module_runs_what_it_imports_wherever_it_does(package: Path) -> None:

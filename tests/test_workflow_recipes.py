@@ -136,7 +136,7 @@ def test_every_module_is_told_from_its_edited_self_and_not_from_other_prose(
     monkeypatch.setattr(fingerprints, "PACKAGE", package)
 
     def digest(name: str) -> str:
-        for function in (fingerprints.digest_of, fingerprints._tree, fingerprints._path):
+        for function in (fingerprints._source, fingerprints._content, fingerprints._path):
             function.cache_clear()
         return fingerprints.digest_of(name)
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.machinery import PathFinder
@@ -20,7 +22,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["UNTRACKED", "code_of", "digest_of", "file_of", "fingerprint", "modules", "untracked"]
+from thermalize.runtime.files import read_json, write_text
+
+__all__ = [
+    "UNTRACKED",
+    "code_of",
+    "digest_of",
+    "file_of",
+    "fingerprint",
+    "keep",
+    "modules",
+    "remember",
+    "untracked",
+]
 
 PACKAGE = Path(__file__).parents[1]
 NAME = PACKAGE.name
@@ -86,12 +100,9 @@ def file_of(module: str) -> Path | None:
     return Path(origin) if origin and origin.endswith(".py") else None
 
 
-@cache
 def digest_of(module: str) -> str:
     """SHA-256 of the syntax tree of a module, short."""
-    out: list[str] = []
-    _write(_tree(module), out)
-    return sha256("\0".join(out).encode()).hexdigest()[:16]
+    return _source(module).digest
 
 
 def code_of(stage: str, unused: tuple[str, ...] = (), runs: tuple[str, ...] = ()) -> dict[str, str]:
@@ -105,28 +116,82 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r} cannot be part of a fingerprint; give JSON values or pydantic models")
 
 
+def remember(path: Path) -> None:
+    """Take what `keep` wrote: syntax trees of sources that are as they were need not be walked again."""
+    found = read_json(path)
+    for content, known in (found if isinstance(found, dict) else {}).items():
+        with suppress(KeyError, TypeError):
+            digest, names, whole = str(known["digest"]), [str(name) for name in known["names"]], bool(known["whole"])
+            _KNOWN.setdefault(str(content), _Source(digest, tuple(names), whole))
+
+
+def keep(path: Path) -> None:
+    """Write what is known of the sources of today, by their contents, where something is new."""
+    used = {_content(module): _source(module) for module in _USED}
+    known = {content: asdict(source) for content, source in sorted(used.items())}
+    if read_json(path) != json.loads(json.dumps(known)):
+        with suppress(OSError):  # it is only slower without
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps(known) + "\n")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is known of a module by its source: a digest, the names that it imports, and whether all in its package."""
+
+    digest: str
+    names: tuple[str, ...]
+    whole: bool
+
+
+_KNOWN: dict[str, _Source] = {}
+"""By the digest of the file."""
+_USED: set[str] = set()
+
+
 @cache
 def _imports(module: str) -> frozenset[str]:
     if untracked(module):
         return frozenset()
-    names = {module.rpartition(".")[0]}
-    for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == EVERY_MODULE:
-            folder = PACKAGE.joinpath(*module.split(".")[1:])
-            names |= {f"{module}.{path.stem}" for path in folder.glob("[!_]*.py")}
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+    source = _source(module)
+    names = {module.rpartition(".")[0], *source.names}
+    if source.whole:
+        names |= {f"{module}.{path.stem}" for path in PACKAGE.joinpath(*module.split(".")[1:]).glob("[!_]*.py")}
     return frozenset(name for name in names if name.split(".")[0] == NAME and _path(name) is not None)
 
 
 @cache
-def _tree(module: str) -> ast.Module:
+def _source(module: str) -> _Source:
+    path, content = _path(module), _content(module)
+    _USED.add(module)
+    if content not in _KNOWN:
+        assert path is not None
+        _KNOWN[content] = _read(ast.parse(path.read_text(encoding="utf-8")))
+    return _KNOWN[content]
+
+
+@cache
+def _content(module: str) -> str:
     path = _path(module)
     if path is None:
         raise ModuleNotFoundError(f"no source for the module {module}", name=module)
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def _read(tree: ast.Module) -> _Source:
+    out: list[str] = []
+    _write(tree, out)
+    names: set[str] = set()
+    whole = False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == EVERY_MODULE:
+            whole = True
+    own = (name for name in names if name.split(".")[0] == NAME)
+    return _Source(sha256("\0".join(out).encode()).hexdigest()[:16], tuple(sorted(own)), whole)
 
 
 @cache

@@ -11,10 +11,11 @@ from pathlib import Path
 from thermalize.config import Experiment
 from thermalize.config.load import load_experiment
 from thermalize.runtime.errors import UserError
+from thermalize.store.fingerprint import remember
 from thermalize.store.ours import refuse_links
 from thermalize.store.results import Results
 from thermalize.workflow.estimates import refuse_impossible
-from thermalize.workflow.recipes import Plan, result_of, write_record
+from thermalize.workflow.recipes import MARKS, SOURCES, Plan, result_of, write_record
 from thermalize.workflow.resolved import check_settings, refuse_other
 
 __all__ = ["SETTINGS", "load_job", "making", "run_package_of"]
@@ -42,6 +43,7 @@ def making(config: Path, root: Path, step: str, **wildcards: object) -> Iterator
         refuse_other(experiment, Results(experiment.name, root).config, config, step, wildcards)
     _refuse_unknown(experiment, wildcards)
     experiment, paths = _placed(experiment, root)
+    remember(MARKS / SOURCES)
     result = result_of(step, wildcards)
     inputs = Plan(experiment, paths).contents(result)
     yield experiment, paths

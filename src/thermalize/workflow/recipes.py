@@ -27,12 +27,15 @@ from typing import Any
 from thermalize.config import Experiment, ImportConfig
 from thermalize.config.texts import is_url
 from thermalize.runtime.files import explaining, read_bytes, read_json, remove, write_text
+from thermalize.store.fingerprint import keep, remember
 from thermalize.store.results import DIGEST, SUMS, Results
 from thermalize.truth.imported.paths import matches, stamp
 from thermalize.workflow.differences import leaves, short
 from thermalize.workflow.steps import STEPS, Result, Settings, results_of, whole_of
 
 __all__ = [
+    "MARKS",
+    "SOURCES",
     "Plan",
     "Status",
     "due_of",
@@ -49,6 +52,9 @@ HEAD = 120
 MEASURED = "README.md"
 """Of a model, with the time that a training took."""
 LONG_AGO = 1
+MARKS = Path(".snakemake") / "thermalize"
+"""Folder of what Snakemake is told, below the one that it runs in."""
+SOURCES = ".sources.json"
 """Time of change of what is to be older than any result [s since 1970]."""
 Recipe = dict[str, Any]
 
@@ -199,6 +205,7 @@ class Plan:
         That of a result that is current is empty and older than anything. That of another is new, and holds what it
         never held before, so that the result is made again whichever target asks for it.
         """
+        remember(folder.parent / SOURCES)
         for result in results_of(self.experiment):
             path, status = due_of(folder, result.step, *result.key), self.status(result)
             with suppress(FileNotFoundError):
@@ -210,6 +217,7 @@ class Plan:
                 path.write_text("" if status.current else f"{time.time_ns()}: {'; '.join(status.faults)}\n")
                 now = max([time.time(), *(Path(name).stat().st_mtime + 1 for name in self._there(result))])
                 os.utime(path, (LONG_AGO if status.current else now,) * 2)
+        keep(folder.parent / SOURCES)
 
     def _there(self, result: Result) -> list[str]:
         names = [*self.outputs(result), str(record_of(self.paths, *_flat(result)))]
