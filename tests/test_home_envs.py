@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,9 @@ import pytest
 import yaml
 from rattler import BuildString, MatchSpec, PackageRecord
 
+from thermalize.config import EmulatorSettings, StabilizerConfig, emulators, stabilizers, systems
+from thermalize.config.kinds import kinds_of
+from thermalize.config.systems import SystemSettings
 from thermalize.store.fingerprint import file_of
 from thermalize.workflow.steps import STEPS
 
@@ -83,6 +87,9 @@ def needed(module: str, everywhere: bool) -> frozenset[str]:
         name = waiting.pop()
         seen.add(name)
         nodes = [*ast.walk(tree(name))] if everywhere else tree(name).body
+        path = Path(str(file_of(name)))
+        if path.name == "__init__.py" and any(getattr(node, "id", "") == "iter_modules" for node in nodes):
+            waiting |= {f"{name}.{each.stem}" for each in path.parent.glob("[!_]*.py")}
         found |= foreign(iter(nodes))
         for node in nodes:
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("thermalize."):
@@ -91,8 +98,21 @@ def needed(module: str, everywhere: bool) -> frozenset[str]:
     return frozenset(found)
 
 
+def implementations(step: str) -> set[str]:
+    """Modules of every kind of system, emulator and stabilizer that a step may run."""
+    of_rollouts = {*kinds_of(emulators, EmulatorSettings), *kinds_of(stabilizers, StabilizerConfig)}
+    kinds = {
+        "simulate": {*kinds_of(systems, SystemSettings)},
+        "emulator": {*kinds_of(emulators, EmulatorSettings)},
+        "rollout": of_rollouts,
+        "cost": of_rollouts,
+    }
+    return {each.implementation for each in kinds.get(step, ())}
+
+
 def imported(step: str) -> set[str]:
-    return {*needed("thermalize.cli", False), *needed(STEPS[step].stage, True)}
+    own = (needed(module, True) for module in (STEPS[step].stage, *implementations(step)))
+    return {*needed("thermalize.cli", False), *chain.from_iterable(own)}
 
 
 def specs(role: str) -> list[str]:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, create_model, model_serializer, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from thermalize.config.base import Name, Strict
 from thermalize.config.collisions import MOST_STABILIZERS
 from thermalize.config.places import bare
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from thermalize.config.stabilizers.base import StabilizerConfig
 
 __all__ = ["Point", "Sweep", "expand", "sweep_of"]
