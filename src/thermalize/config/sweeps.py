@@ -22,8 +22,6 @@ from thermalize.config.collisions import MOST_STABILIZERS
 from thermalize.config.places import bare
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
     from thermalize.config.stabilizers.base import StabilizerConfig
 
 __all__ = ["Point", "Sweep", "expand", "sweep_of"]
@@ -159,12 +157,12 @@ def _point(base: StabilizerConfig, label: str, values: dict[str, Any], complete:
     try:
         return Point(values, config=complete(base.varied(label, values)))
     except ValidationError as error:
-        return Point(values, left_out="; ".join(_reason(each, base) for each in error.errors()))
+        return Point(values, left_out="; ".join(_reason({**each}, base) for each in error.errors()))
     except ValueError as error:
         return Point(values, left_out=str(error))
 
 
-def _reason(error: ErrorDetails, base: StabilizerConfig) -> str:
+def _reason(error: Mapping[str, Any], base: StabilizerConfig) -> str:
     if error["type"] == "extra_forbidden":
         return f"a stabilizer of kind: {base.kind} has no such key"
     return str(error.get("ctx", {}).get("error", error["msg"]))
