@@ -10,7 +10,7 @@ through them:
 from __future__ import annotations
 
 from thermalize.config.cluster import DaskConfig, JobQueueConfig
-from thermalize.config.diagnostics import DiagnosticsConfig, ImportedMetricConfig
+from thermalize.config.diagnostics import DiagnosticsConfig, ImportedFigureConfig, ImportedMetricConfig
 from thermalize.config.diffusion import (
     CosineScheduleConfig,
     DiffusionConfig,
@@ -62,6 +62,7 @@ __all__ = [
     "ImportConfig",
     "ImportSplitConfig",
     "ImportedEmulatorConfig",
+    "ImportedFigureConfig",
     "ImportedMetricConfig",
     "ImportedNetworkConfig",
     "JobQueueConfig",

@@ -1,4 +1,4 @@
-"""How rollouts are compared with the truth, and metrics of the user's own."""
+"""How rollouts are compared with the truth, and metrics and figures of the user's own."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from thermalize.config.base import FACTORY, Strict, quantity
+from thermalize.config.base import FACTORY, Line, Strict, quantity
 from thermalize.config.simulation import MOST_FRAMES
 
-__all__ = ["DiagnosticsConfig", "ImportedMetricConfig"]
+__all__ = ["DiagnosticsConfig", "ImportedFigureConfig", "ImportedMetricConfig", "OwnName"]
 
-MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
-"""Begins the names of variables and columns."""
+OwnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
+"""Of a metric or figure of the user's own; begins the names of variables, columns and rules."""
 
 
 class ImportedMetricConfig(Strict):
@@ -25,6 +25,19 @@ class ImportedMetricConfig(Strict):
         description="function of truth and rollout, package.module:function; the working directory included",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="further keyword arguments of that function")
+
+
+class ImportedFigureConfig(Strict):
+    """A figure drawn by a Python function of the user's own."""
+
+    kind: Literal["import"]
+    target: str = Field(
+        pattern=FACTORY,
+        max_length=1000,
+        description="function that returns the figure, package.module:function; the working directory included",
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="further keyword arguments of that function")
+    caption: Line | None = Field(None, description="path of its caption in the report (.rst)")
 
 
 class DiagnosticsConfig(Strict):
@@ -54,6 +67,6 @@ class DiagnosticsConfig(Strict):
     )
     resamples: int = quantity("1", "bootstrap resamples behind every interval", 1000, gt=0, le=100_000)
     confidence: float = quantity("1", "confidence of every interval", 0.95, gt=0, lt=1)
-    metrics: dict[MetricName, ImportedMetricConfig] = Field(
+    metrics: dict[OwnName, ImportedMetricConfig] = Field(
         default_factory=dict, max_length=100, description="named metrics of the user's own, measured on every rollout"
     )

@@ -105,7 +105,12 @@ def results_of(experiment: Experiment) -> Iterator[Result]:
 
 
 def _whole(whole: Settings, *_: str) -> Settings:
-    return {key: value for key, value in whole.items() if key != "stabilizers"}
+    return {key: value for key, value in whole.items() if key not in ("stabilizers", "figures")}
+
+
+def _drawn(whole: Settings, name: str) -> Settings:
+    own = whole["figures"].get(name)
+    return _whole(whole) if own is None else {**_whole(whole), f"figures.{name}": own}
 
 
 def _physics(whole: Settings) -> Settings:
@@ -249,6 +254,14 @@ def _metrics(experiment: Experiment, *_: str) -> list[str]:
     return [name for each in experiment.diagnostics.metrics.values() for name in _source_of(each.target)]
 
 
+def _figure(experiment: Experiment, name: str) -> list[str]:
+    """The file of the module that draws a figure of the user's own, and its caption."""
+    own = experiment.figures.get(name)
+    if own is None:
+        return []
+    return [*_source_of(own.target), *([] if own.caption is None else [own.caption])]
+
+
 def _source_of(target: str) -> list[str]:
     """The file of the module of a function, where it has one."""
     found = file_of(target.partition(":")[0])
@@ -358,7 +371,8 @@ STEPS = {
         ("figure",),
         "thermalize.stages.artifacts",
         every=lambda experiment: ((name,) for name in figures_of(experiment)),
-        reads=_whole,
+        reads=_drawn,
+        files=_figure,
         needs=_shown,
         outputs=lambda paths, name: _digested(*(Path(f"{paths.figure(name)}.{suffix}") for suffix in ("pdf", "png"))),
     ),
