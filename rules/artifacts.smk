@@ -10,7 +10,7 @@ for figure in FIGURES:
             pdf=f"{RESULTS.figure(figure)}.pdf",
             png=report(
                 f"{RESULTS.figure(figure)}.png",
-                caption=f"../report/{figure}.rst",
+                caption=caption_of(EXPERIMENT, figure),
                 category="Figures",
                 labels={"figure": figure},
             ),

@@ -20,7 +20,7 @@ from thermalize.workflow.job import run_package_of
 from thermalize.workflow.recipes import MARKS, Plan, due_of, record_of, result_of
 from thermalize.workflow.resolved import hold_experiment
 from thermalize.workflow.resources import JOBS, simulation_threads_of
-from thermalize.workflow.pictures import figures_of
+from thermalize.workflow.pictures import caption_of, figures_of
 from thermalize.workflow.steps import STEPS, Result
 
 # The name of the module as which another workflow imports these files.
@@ -53,6 +53,7 @@ try:
     refuse_impossible(EXPERIMENT, notes=not workflow.remote_exec)
     RESULTS = Results(EXPERIMENT.name)
     PLAN = Plan(EXPERIMENT, RESULTS)
+    FIGURES = figures_of(EXPERIMENT)
     PLAN.look_at_sources()
     DUE = MARKS / EXPERIMENT.name
     if not workflow.remote_exec:  # jobs of a batch system are part of a run that has looked
@@ -65,7 +66,6 @@ except UserError as error:
 # Written before the first job and no input of any: what a job depends on are its settings.
 CONFIG = str(RESULTS.config)
 LOGS = Path("logs") / EXPERIMENT.name
-FIGURES = figures_of(EXPERIMENT)
 # Not workflow.cores, which refuses commands that need none, such as --report. On the node of a batch system they are all
 # cores that it has, of which the job was given one.
 CORES = 1 if workflow.remote_exec else workflow.resource_settings.cores or 1

@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 from thermalize.config import Experiment
 from thermalize.figures import FIGURES, FigureInputs, draw, save
 from thermalize.figures.health import binned, energy
-from thermalize.figures.inputs import cause, envelope, lost_steps, strip
+from thermalize.figures.inputs import cause, envelope, hovmoller, lost_steps
 from thermalize.figures.saving import config_digest, provenance
-from thermalize.figures.spacetime import paint, scale, truth_strip, windows
-from thermalize.figures.spacetime import rollout_strip as strip_of
+from thermalize.figures.spacetime import paint, scale, truth_hovmoller, windows
+from thermalize.figures.spacetime import rollout_hovmoller as hovmoller_of
 from thermalize.figures.starts import starts
 from thermalize.figures.style import appearances, plain_log, styled
 from thermalize.figures.survival import all_inside
@@ -208,8 +208,8 @@ def test_lost_states_are_hatched_and_named(inputs):
 def test_truth_beyond_its_end_is_named_as_another_time(inputs):
     early, late = windows(inputs)
     assert (early, late) == ((0, 60), (61, 121))
-    assert truth_strip(inputs, early).remark == ""
-    shown = truth_strip(inputs, late)
+    assert truth_hovmoller(inputs, early).remark == ""
+    shown = truth_hovmoller(inputs, late)
     assert shown.remark == "truth of t = 0 to 30"
     np.testing.assert_array_equal(shown.states, inputs.truth["velocity"].values[0, :, 0])
 
@@ -234,8 +234,8 @@ def test_a_late_departure_has_a_window_of_its_own(inputs, config):
 
 
 def test_earlier_stretches_of_the_truth_stand_for_earlier_windows(inputs):
-    assert truth_strip(inputs, (61, 81), following=1).remark == "truth of t = 10 to 20"
-    assert truth_strip(inputs, (101, 121)).remark == "truth of t = 20 to 30"
+    assert truth_hovmoller(inputs, (61, 81), following=1).remark == "truth of t = 10 to 20"
+    assert truth_hovmoller(inputs, (101, 121)).remark == "truth of t = 20 to 30"
 
 
 def test_logarithmic_axes_name_what_there_is_room_for():
@@ -253,21 +253,21 @@ def test_logarithmic_axes_name_what_there_is_room_for():
 
 
 def test_colours_share_one_symmetric_scale(inputs):
-    strips = [truth_strip(inputs, (0, 60))]
-    limit = scale(strips)
-    assert np.mean(np.abs(strips[0].states) < limit) == pytest.approx(0.995, abs=0.001)
+    diagrams = [truth_hovmoller(inputs, (0, 60))]
+    limit = scale(diagrams)
+    assert np.mean(np.abs(diagrams[0].states) < limit) == pytest.approx(0.995, abs=0.001)
     axes = Figure().subplots()
-    image = paint(axes, strip_of(inputs, ("unet_0", "raw", 0), (0, 60)), np.arange(16.0), 0.5, limit)
+    image = paint(axes, hovmoller_of(inputs, ("unet_0", "raw", 0), (0, 60)), np.arange(16.0), 0.5, limit)
     assert image.get_clim() == (-limit, limit)
     assert axes.get_xlim() == (0, 30)
     assert image.get_extent()[3] == 16  # the periodic domain ends one spacing after its last point
 
 
-def test_two_dimensional_states_are_cut_to_a_strip():
+def test_two_dimensional_states_are_cut_at_the_first_y():
     values = np.arange(2 * 3 * 1 * 4 * 5, dtype=np.float32).reshape(2, 3, 1, 4, 5)
     dims = ("member", "time", "channel", "y", "x")
     dataset = xr.Dataset({"vorticity": (dims, values)}, attrs={"variable": "vorticity"})
-    found = strip(dataset, 1, 1, 5)
+    found = hovmoller(dataset, 1, 1, 5)
     np.testing.assert_array_equal(found[:2], values[1, 1:, 0, 0])
     assert np.isnan(found[2:]).all()
 

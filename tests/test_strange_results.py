@@ -207,6 +207,7 @@ OF_MANIFEST: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     (TEST, ("sample", "--diffusion", "small"), {"shape": (-1, 20, 1, 32)}),
     (TEST, ("rollout", *OF), {"attributes": {"system": "["}}),
     (TEST, ("diagnose", *OF), {"attributes": {"system": [1]}}),
+    (TEST, ("reference",), {"attributes": {"system": [1]}}),
     (ROLLOUT, ("diagnose", *OF), {"attributes": {}}),
     (ROLLOUT, ("cost", *SMALL), {"variable": "level"}),
     (ROLLOUT, (*FIGURE, "spacetime"), {"variable": "nothing"}),

@@ -157,7 +157,7 @@ def test_every_module_is_told_from_its_edited_self_and_not_from_other_prose(
 def test_a_changed_module_is_named(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     digest, edited = fingerprints.digest_of, "thermalize.metrics.statistics"
     monkeypatch.setattr(fingerprints, "digest_of", lambda name: "x" if name == edited else digest(name))
-    assert faults(again(plan), "diagnose") == (f"module {edited} changed",)
+    assert f"module {edited} changed" in faults(again(plan), "diagnose")
     assert faults(again(plan), "rollout") == ()
 
 
@@ -242,7 +242,7 @@ def test_a_kill_while_a_result_is_made_again_is_no_loss_of_what_is_known(plan: P
     plan.paths.simulation("test").unlink()
     record_of(plan.paths, "simulate", "test").unlink()
     assert outdated(plan) == {"simulate"}
-    assert outdated(again(plan, seed=8)) == {*STEPS} - {*PICTURES}
+    assert outdated(again(plan, seed=8)) == {*STEPS} - {*PICTURES, "bands"}
 
 
 def test_planning_leaves_results_alone(plan: Plan, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_a_stage_by_hand_is_recorded(plan: Plan, tiny: tuple[Path, Path]) -> Non
     record = record_of(plan.paths, "diagnose", "small", "raw", "0")
     written = json.loads(record.read_text())
     assert written["settings"]["diagnostics"]["resamples"] == 20
-    assert set(written["inputs"]) == {"simulate test", "rollout small/raw/0"}
+    assert set(written["inputs"]) == {"simulate test", "reference", "rollout small/raw/0"}
     assert "thermalize.metrics.statistics" in written["code"]
     record.unlink()
     words = ("--emulator", "small", "--stabilizer", "raw", "--seed", "0")

@@ -10,7 +10,7 @@ through them:
 from __future__ import annotations
 
 from thermalize.config.cluster import DaskConfig, JobQueueConfig
-from thermalize.config.diagnostics import DiagnosticsConfig, ImportedMetricConfig
+from thermalize.config.diagnostics import DiagnosticsConfig, ImportedFigureConfig, ImportedMetricConfig
 from thermalize.config.diffusion import (
     CosineScheduleConfig,
     DiffusionConfig,
@@ -74,6 +74,7 @@ __all__ = [
     "ImportSplitConfig",
     "Imported",
     "ImportedEmulatorConfig",
+    "ImportedFigureConfig",
     "ImportedMetricConfig",
     "ImportedNetworkConfig",
     "ImportedStabilizerConfig",

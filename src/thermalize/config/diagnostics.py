@@ -1,4 +1,4 @@
-"""How rollouts are compared with the truth, and metrics of the user's own."""
+"""How rollouts are compared with the truth, and metrics and figures of the user's own."""
 
 from __future__ import annotations
 
@@ -6,20 +6,31 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from thermalize.config.base import Strict, quantity
+from thermalize.config.base import Line, Strict, quantity
 from thermalize.config.external import Imported
 from thermalize.config.simulation import MOST_FRAMES
 
-__all__ = ["DiagnosticsConfig", "ImportedMetricConfig"]
+__all__ = ["DiagnosticsConfig", "ImportedFigureConfig", "ImportedMetricConfig", "OwnName"]
 
-MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
-"""Begins the names of variables and columns."""
+OwnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
+"""Of a metric or figure of the user's own; begins the names of variables, columns and rules."""
 
 
 class ImportedMetricConfig(Imported):
     """A metric measured by a Python function of the user's own."""
 
     kind: Literal["import"]
+
+
+class ImportedFigureConfig(Imported):
+    """A figure drawn by a Python function of the user's own."""
+
+    kind: Literal["import"]
+    caption: Line | None = Field(None, description="path of its caption in the report (.rst)")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (*self.files, *([] if self.caption is None else [self.caption]))
 
 
 class DiagnosticsConfig(Strict):
@@ -49,6 +60,6 @@ class DiagnosticsConfig(Strict):
     )
     resamples: int = quantity("1", "bootstrap resamples behind every interval", 1000, gt=0, le=100_000)
     confidence: float = quantity("1", "confidence of every interval", 0.95, gt=0, lt=1)
-    metrics: dict[MetricName, ImportedMetricConfig] = Field(
+    metrics: dict[OwnName, ImportedMetricConfig] = Field(
         default_factory=dict, max_length=100, description="named metrics of the user's own, measured on every rollout"
     )

@@ -11,7 +11,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from thermalize.config.base import Name, Seed, Strict
 from thermalize.config.collisions import name_fault, number_fault
-from thermalize.config.diagnostics import DiagnosticsConfig
+from thermalize.config.diagnostics import DiagnosticsConfig, ImportedFigureConfig, OwnName
 from thermalize.config.diffusion import DiffusionConfig
 from thermalize.config.emulators import AnyEmulator, TrainedEmulatorConfig
 from thermalize.config.imported import ImportConfig
@@ -70,6 +70,9 @@ class Experiment(Strict):
     )
     rollouts: RolloutsConfig
     diagnostics: DiagnosticsConfig = DiagnosticsConfig()
+    figures: dict[OwnName, ImportedFigureConfig] = Field(
+        default_factory=dict, max_length=100, description="named figures of the user's own, beside those there are"
+    )
 
     @field_validator("storage")
     @classmethod

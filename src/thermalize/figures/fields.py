@@ -1,11 +1,7 @@
-"""Fields of two dimensions as pictures.
+"""Fields of two-dimensional systems: truth and rollouts at a few times, every channel on one scale that the truth sets.
 
-A field of two dimensions as a picture: its plane in units of length, and what stands in for a lost state.
-
-Fields of two-dimensional systems: truth and rollouts at a few times, every channel on one scale that the truth sets.
-
-Columns are times: the initial condition, around the departure of a rollout from the truth's envelope, the end. A panel
-with a dashed frame is outside the envelope; a hatched one has no state.
+Columns are times: the initial condition, around the departure of a rollout from the truth's envelope, the end. Pictures
+are in units of length. A panel with a dashed frame is outside the envelope; a hatched one has no state.
 """
 
 from __future__ import annotations

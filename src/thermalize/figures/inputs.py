@@ -26,11 +26,11 @@ __all__ = [
     "cause",
     "departure",
     "envelope",
+    "hovmoller",
     "lost_steps",
     "picked",
     "snapshots",
     "state",
-    "strip",
     "units",
 ]
 
@@ -127,7 +127,7 @@ def units(variable: xr.DataArray) -> str:
     return str(variable.attrs.get("units", "1"))
 
 
-def strip(dataset: xr.Dataset, member: int, start: int, stop: int) -> np.ndarray:
+def hovmoller(dataset: xr.Dataset, member: int, start: int, stop: int) -> np.ndarray:
     """States [time, x] of one member's first channel between two frames; other grid axes are cut at their first point.
 
     Frames beyond the end of the dataset come back as NaN.

@@ -1,8 +1,7 @@
 """The result in one wide picture: truth, a raw and a stabilised rollout, and how long each kind survives.
 
-In one dimension the trajectories are strips u(x, t), in two dimensions fields of the first channel at a few times.
-
-The members shown are the first ones, not the best ones, and the survival curves hold all of them.
+In one dimension the trajectories are Hovmöller diagrams u(x, t), in two dimensions fields of the first channel at a few
+times. The members shown are the first ones, not the best ones, and the survival curves hold all of them.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from thermalize.figures.fields import draw_fields
 from thermalize.figures.inputs import FigureInputs, picked
 from thermalize.figures.registry import register
-from thermalize.figures.spacetime import draw_strips
+from thermalize.figures.spacetime import draw_hovmollers
 from thermalize.figures.style import headline
 from thermalize.figures.survival import draw_survival
 
@@ -32,7 +31,7 @@ def overview(inputs: FigureInputs) -> Figure:
     if inputs.planar:
         draw_fields(shown, left, channels=(0,))
     else:
-        draw_strips(shown, left)
+        draw_hovmollers(shown, left)
     panel = right.subplots()
     draw_survival(inputs, panel, emulator)
     headline(panel, f"emulator {emulator}")

@@ -1,11 +1,8 @@
-"""Fields at chosen times, and what their colours stand for.
-
-What a colour stands for: a scale symmetric about zero that the truth sets, and a bar that names field and units.
-
-Fields at chosen times: which times are shown, and what truth and rollouts hold there.
+"""Fields at chosen times: which times are shown, what truth and rollouts hold there, and what their colours stand for.
 
 Of every rollout the first member is shown, not the best one. Where the truth is shorter than the rollouts, other times
 of it stand in and are named; chaotic trajectories are to be compared in their statistics there, not point by point.
+Colours are symmetric about zero on a scale that the truth sets, and a bar names field and units.
 """
 
 from __future__ import annotations

@@ -1,13 +1,9 @@
 """Figures and animations as files: the same bytes whenever the same is drawn, with where they come from.
 
-Where an artifact comes from: names and digests only, nothing that differs between two identical runs.
-
-Figures as files: PDF for print, PNG for screens, the same bytes whenever the same figure is saved.
-
-Pictures to an animated GIF or PNG of bounded size, the same bytes whenever the same pictures come in.
-
-All frames share one palette, so that nothing flickers. Where the file gets too large it is written again with fewer
-levels of the fields' colours, and finally with every other frame.
+Where an artifact comes from is said by names and digests only, by nothing that differs between two identical runs.
+Figures are PDF for print and PNG for screens, animations GIF or PNG of bounded size: all frames share one palette, so
+that nothing flickers, and where the file gets too large it is written again with fewer levels of the fields' colours,
+and finally with every other frame.
 """
 
 from __future__ import annotations

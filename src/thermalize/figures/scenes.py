@@ -1,14 +1,12 @@
 """The movie: which moments it shows, and what changes in it.
 
-Which moments a movie shows: stretches of smooth motion, for a whole long rollout in a hundred frames would flicker.
+Moments are stretches of smooth motion, for a whole long rollout in a hundred frames would flicker. Two frames are a
+quarter of the truth's integral time apart. Where that does not reach to the end, there are stretches: from the initial
+condition, around the departure from the truth's envelope if that comes later, and at the end.
 
-Two frames are a quarter of the truth's integral time apart. Where that does not reach to the end, there are stretches:
-from the initial condition, around the departure from the truth's envelope if that comes later, and at the end.
-
-What changes in a movie: a panel per trajectory and channel, and the time axis beneath them.
-
-Every function draws what stays and returns what is to be called with the number of each frame, which gives back the
-artists to be painted over what stays, in their order.
+What changes are a panel per trajectory and channel, and the time axis beneath them. Every function draws what stays and
+returns what is to be called with the number of each frame, which gives back the artists to be painted over what stays,
+in their order.
 """
 
 from __future__ import annotations

@@ -1,13 +1,8 @@
-"""Space–time strips u(x, t) of truth and rollouts.
+"""Hovmöller diagrams u(x, t) of truth and rollouts: at the beginning, at the end, and around a rollout's departure.
 
-Space–time strips u(x, t): what is shown of one member, and how it is painted.
-
-A strip is a window of frames of one trajectory. Where a rollout has no states any more it is hatched and says why,
-never blank; where it left the truth's envelope a dashed line marks the step.
-
-u(x, t) of truth and rollouts: at the beginning, at the end, and where a rollout leaves the truth's envelope.
-
-Fields of two dimensions are cut at the first y, and of several channels the first is shown; the labels say so.
+Each shows a window of frames of one trajectory. Where a rollout has no states any more it is hatched and says why,
+never blank; where it left the truth's envelope a dashed line marks the step. Fields of two dimensions are cut at the
+first y, and of several channels the first is shown; the labels say so.
 """
 
 from __future__ import annotations
@@ -21,13 +16,23 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from thermalize.figures.inputs import FigureInputs, Key, cause, departure, lost_steps, state, strip, units
+from thermalize.figures.inputs import FigureInputs, Key, cause, departure, hovmoller, lost_steps, state, units
 from thermalize.figures.panels import colour_bar, symmetric_limit
 from thermalize.figures.registry import register
 from thermalize.figures.style import FIELD_MAP, LOST, PAGE, headline
 from thermalize.figures.units import length_scale
 
-__all__ = ["Strip", "Window", "draw_strips", "paint", "rollout_strip", "scale", "spacetime", "truth_strip", "windows"]
+__all__ = [
+    "Hovmoller",
+    "Window",
+    "draw_hovmollers",
+    "paint",
+    "rollout_hovmoller",
+    "scale",
+    "spacetime",
+    "truth_hovmoller",
+    "windows",
+]
 
 Window = tuple[int, int]
 
@@ -38,7 +43,7 @@ BEFORE = 0.25
 
 
 @dataclass(frozen=True)
-class Strip:
+class Hovmoller:
     """States [time, x] from frame `start` on; times are counted in emulator steps."""
 
     states: np.ndarray
@@ -75,16 +80,16 @@ def windows(inputs: FigureInputs) -> tuple[Window, ...]:
     return early, (start, start + span), late
 
 
-def rollout_strip(inputs: FigureInputs, key: Key, window: Window) -> Strip:
+def rollout_hovmoller(inputs: FigureInputs, key: Key, window: Window) -> Hovmoller:
     """A window of the first member: the shown member is not chosen by its looks."""
     rollout, diagnostics = inputs.rollouts[key], inputs.diagnostics[key]
     lost, left = lost_steps(rollout)[0], departure(diagnostics)
     missing = "" if lost is None else f"no states: lost at {inputs.moment(lost)}"
     remark = "" if left is None else f"left at {inputs.moment(left)} ({cause(diagnostics, 0)})"
-    return Strip(strip(rollout, 0, *window), window[0], missing, left, remark)
+    return Hovmoller(hovmoller(rollout, 0, *window), window[0], missing, left, remark)
 
 
-def truth_strip(inputs: FigureInputs, window: Window, following: int = 0) -> Strip:
+def truth_hovmoller(inputs: FigureInputs, window: Window, following: int = 0) -> Hovmoller:
     """The truth of the shown rollout; past its end, an equally long stretch of it from other times, which says so.
 
     That is the last stretch, or an earlier one where windows that follow show the last ones.
@@ -93,20 +98,22 @@ def truth_strip(inputs: FigureInputs, window: Window, following: int = 0) -> Str
     member, first = origin["initial_member"][0], origin["initial_frame"][0]
     frames, span = truth.sizes["time"], window[1] - window[0]
     if window[0] == 0 or first + window[1] <= frames:
-        states = strip(truth, member, first + window[0], first + window[1])
-        return Strip(states, window[0], "truth not simulated further")
+        states = hovmoller(truth, member, first + window[0], first + window[1])
+        return Hovmoller(states, window[0], "truth not simulated further")
     begin = max(0, frames - (1 + following) * span)
     remark = f"truth of {inputs.moment(begin - first, min(begin + span, frames) - first)}"
-    return Strip(strip(truth, member, begin, begin + span), window[0], "truth not simulated further", remark=remark)
+    return Hovmoller(
+        hovmoller(truth, member, begin, begin + span), window[0], "truth not simulated further", remark=remark
+    )
 
 
-def scale(strips: list[Strip]) -> float:
-    """Symmetric colour limit: the magnitude that 99.5 % of the values in these strips stay below."""
-    return symmetric_limit(*(shown.states for shown in strips))
+def scale(diagrams: list[Hovmoller]) -> float:
+    """Symmetric colour limit: the magnitude that 99.5 % of the values in these diagrams stay below."""
+    return symmetric_limit(*(shown.states for shown in diagrams))
 
 
-def paint(axes: Axes, shown: Strip, x: np.ndarray, interval: float, limit: float) -> AxesImage:
-    """Paint a strip over time and x, and mark what is missing and where it left the envelope."""
+def paint(axes: Axes, shown: Hovmoller, x: np.ndarray, interval: float, limit: float) -> AxesImage:
+    """Paint a diagram over time and x, and mark what is missing and where it left the envelope."""
     extent = (shown.start * interval, shown.stop * interval, x[0], 2 * x[-1] - x[-2])
     image = axes.imshow(
         shown.states.T, FIELD_MAP, aspect="auto", interpolation="none", vmin=-limit, vmax=limit, origin="lower",
@@ -122,8 +129,8 @@ def paint(axes: Axes, shown: Strip, x: np.ndarray, interval: float, limit: float
     return image
 
 
-def hatch(axes: Axes, shown: Strip, first: int, interval: float) -> None:
-    """Hatch a strip from its frame `first` on, with the reason where there is room for it."""
+def hatch(axes: Axes, shown: Hovmoller, first: int, interval: float) -> None:
+    """Hatch a diagram from its frame `first` on, with the reason where there is room for it."""
     begin, end = (shown.start + first) * interval, shown.stop * interval
     axes.axvspan(begin, end, **LOST)
     if first > len(shown.states) / 2:
@@ -145,7 +152,7 @@ GAP = 0.05
 def spacetime(inputs: FigureInputs) -> Figure:
     """One row per trajectory, one column per window of time."""
     figure = Figure(figsize=(PAGE, 0.55 + ROW * (1 + count(inputs))), layout="constrained")
-    draw_strips(inputs, figure)
+    draw_hovmollers(inputs, figure)
     return figure
 
 
@@ -153,9 +160,9 @@ def count(inputs: FigureInputs) -> int:
     return sum(len(inputs.stabilizers(emulator)) for emulator in inputs.emulators)
 
 
-def draw_strips(inputs: FigureInputs, figure: Figure | SubFigure) -> None:
-    """All strips of `inputs` with their colour bar."""
-    rows = strips(inputs)
+def draw_hovmollers(inputs: FigureInputs, figure: Figure | SubFigure) -> None:
+    """All diagrams of `inputs` with their colour bar."""
+    rows = hovmollers(inputs)
     axes = figure.subplots(
         len(rows), len(rows["truth"]), squeeze=False, sharex="col", sharey=True, gridspec_kw={"wspace": GAP}
     )
@@ -169,21 +176,21 @@ def draw_strips(inputs: FigureInputs, figure: Figure | SubFigure) -> None:
     colour_bar(figure, image, axes, state(inputs.truth), 0, 0.9 * ROW * len(rows), **place)
 
 
-def strips(inputs: FigureInputs) -> dict[str, list[Strip]]:
-    """The strips of every row, one per window: the truth first, then emulators and stabilizers as configured."""
+def hovmollers(inputs: FigureInputs) -> dict[str, list[Hovmoller]]:
+    """The diagrams of every row, one per window: the truth first, then emulators and stabilizers as configured."""
     shown = windows(inputs)
     following = range(len(shown))[::-1]
-    rows = {"truth": [truth_strip(inputs, *each) for each in zip(shown, following, strict=True)]}
+    rows = {"truth": [truth_hovmoller(inputs, *each) for each in zip(shown, following, strict=True)]}
     several = len(inputs.emulators) > 1
     for emulator in inputs.emulators:
         for stabilizer in inputs.stabilizers(emulator):
             key = (emulator, stabilizer, inputs.seeds(emulator, stabilizer)[0])
             name = f"{emulator}, {stabilizer}" if several else stabilizer
-            rows[name] = [rollout_strip(inputs, key, window) for window in shown]
+            rows[name] = [rollout_hovmoller(inputs, key, window) for window in shown]
     return rows
 
 
-def paint_row(inputs: FigureInputs, line: np.ndarray, name: str, row: list[Strip], limit: float) -> AxesImage:
+def paint_row(inputs: FigureInputs, line: np.ndarray, name: str, row: list[Hovmoller], limit: float) -> AxesImage:
     """All windows of one trajectory; a remark stands above the window it is about."""
     x, label = space(state(inputs.truth))
     step = inputs.clock.factor

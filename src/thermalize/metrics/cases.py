@@ -1,4 +1,4 @@
-"""Forecasts of the test truth and their scores.
+"""Forecasts of the test truth, one per initial condition, their scores, and the climatological forecasts beside them.
 
 Scores of an ensemble forecast, from its members x₁ … x_M and the truth y at every point:
 
@@ -10,8 +10,6 @@ Scores of an ensemble forecast, from its members x₁ … x_M and the truth y at
 The fair CRPS of an ensemble drawn from F has the expectation E|X − y| − ½ E|X − X′| of F itself whatever M is (Ferro,
 Q. J. R. Meteorol. Soc. 140, 2014). Members and truth that are exchangeable have uniform ranks (Hamill, Mon. Weather
 Rev. 129, 2001) and a mean squared error of (M+1)/M times the mean variance (Fortin et al., J. Hydrometeorol. 15, 2014).
-
-Forecasts of the test truth, one per initial condition, and the climatological forecasts they are held against.
 
 A forecast is read block of time by block of time, so that memory depends neither on the length of the trajectories nor
 on the number of initial conditions. All states are in standard deviations of the truth.

@@ -11,6 +11,7 @@ import xarray as xr
 
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
 from thermalize.figures import FigureInputs, draw, save
+from thermalize.figures.imported import imported_figure
 from thermalize.figures.movie import durations, palette, pictures
 from thermalize.figures.saving import as_text, encode, provenance
 from thermalize.figures.tables import summarise, sweep_table, with_point_names
@@ -32,7 +33,9 @@ KIND = {"emulators": "emulator", "diffusion": "diffusion"}
 def draw_figure(experiment: Experiment, paths: Results, name: str) -> None:
     """Draws the figure `name` as PDF and PNG."""
     inputs = (_numbers if picture(name).shows == "tables" else _inputs)(experiment, paths)
-    save(draw(name, inputs), paths.figure(name), provenance(experiment))
+    own = experiment.figures.get(name)
+    figure = draw(name, inputs) if own is None else imported_figure(name, own, inputs)
+    save(figure, paths.figure(name), provenance(experiment))
 
 
 def make_movie(experiment: Experiment, paths: Results) -> None:

@@ -12,7 +12,7 @@ from thermalize.config import Experiment
 from thermalize.metrics.reference import Reference, field_of, measure_reference, system_parameters
 from thermalize.metrics.reference_dataset import COORDINATES, VARIABLES, reference_dataset, reference_from
 from thermalize.stages.checking import attribute_faults, is_envelope, read_checked, size_faults
-from thermalize.store.manifest import check_system, open_store
+from thermalize.store.manifest import check_system, open_store, read_manifest
 from thermalize.store.netcdf import write_dataset
 from thermalize.store.results import Results
 
@@ -21,8 +21,8 @@ __all__ = ["measure_truth", "read_reference"]
 
 def measure_truth(experiment: Experiment, paths: Results) -> None:
     """Reads the test split and writes all that is measured on it, for rollouts of the configured length, atomically."""
+    check_system(read_manifest(paths.simulation("test")), experiment)
     truth = open_store(paths.simulation("test"), storage=experiment.storage)
-    check_system(truth, experiment)
     field = field_of(truth)
     compared = min(field.shape[1], experiment.rollouts.steps)
     reference = measure_reference(field, compared, experiment.diagnostics, system_parameters(truth))

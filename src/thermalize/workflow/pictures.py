@@ -13,11 +13,14 @@ from functools import cache
 from pathlib import Path
 
 from thermalize.config import Experiment
+from thermalize.runtime.errors import UserError
 
-__all__ = ["CONDITIONS", "Picture", "figures_of", "picture", "pictures"]
+__all__ = ["CONDITIONS", "Picture", "caption_of", "figures_of", "picture", "pictures"]
 
 FOLDER = Path(__file__).parents[1] / "figures"
-REGISTER = "register"
+REPORT = Path("..") / "report"
+"""As the rules see it."""
+REGISTER, MOVIE = "register", "movie"
 
 CONDITIONS: dict[str, Callable[[Experiment], bool]] = {
     "always": lambda _: True,
@@ -39,8 +42,22 @@ class Picture:
 
 
 def figures_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures of an experiment."""
-    return tuple(name for name, each in pictures().items() if CONDITIONS[each.when](experiment))
+    """Names of the figures of an experiment, and then those of its user's own.
+
+    Raises:
+        UserError: one of these has the name of another.
+    """
+    if taken := sorted({*experiment.figures} & {*pictures(), MOVIE}):
+        raise UserError(f"figures.{taken[0]} has the name of a figure that there is already; give it another one")
+    return (*(name for name, each in pictures().items() if CONDITIONS[each.when](experiment)), *experiment.figures)
+
+
+def caption_of(experiment: Experiment, name: str) -> str | None:
+    """Path of the caption of a figure: one of ours below `report`, or what its user names."""
+    own = experiment.figures.get(name)
+    if own is None:
+        return str(REPORT / f"{name}.rst")
+    return None if own.caption is None else str(Path(own.caption).absolute())
 
 
 @cache

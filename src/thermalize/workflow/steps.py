@@ -105,7 +105,12 @@ def results_of(experiment: Experiment) -> Iterator[Result]:
 
 
 def _whole(whole: Settings, *_: str) -> Settings:
-    return {key: value for key, value in whole.items() if key != "stabilizers"}
+    return {key: value for key, value in whole.items() if key not in ("stabilizers", "figures")}
+
+
+def _drawn(whole: Settings, name: str) -> Settings:
+    own = whole["figures"].get(name)
+    return _whole(whole) if own is None else {**_whole(whole), f"figures.{name}": own}
 
 
 def _physics(whole: Settings) -> Settings:
@@ -246,6 +251,12 @@ def _metrics(experiment: Experiment, *_: str) -> list[str]:
     return [name for each in experiment.diagnostics.metrics.values() for name in _own(each)]
 
 
+def _figure(experiment: Experiment, name: str) -> list[str]:
+    """What a figure of the user's own is made of."""
+    own = experiment.figures.get(name)
+    return [] if own is None else _own(own)
+
+
 def _model(folder: Path) -> list[str]:
     return [str(folder / name) for name in MODEL_FILES]
 
@@ -356,7 +367,8 @@ STEPS = {
         ("figure",),
         "thermalize.stages.artifacts",
         every=lambda experiment: ((name,) for name in figures_of(experiment)),
-        reads=_whole,
+        reads=_drawn,
+        files=_figure,
         needs=_shown,
         outputs=lambda paths, name: _digested(*(Path(f"{paths.figure(name)}.{suffix}") for suffix in ("pdf", "png"))),
     ),
