@@ -200,7 +200,7 @@ def configured() -> dict:
 
 @pytest.mark.slow
 def test_one_of_each_runs_through_the_workflow_into_table_figures_and_pages(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(configured()))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(configured(), sort_keys=False))
     workflow = ("-m", "snakemake", "--snakefile", str(home / "Snakefile"), "--cores", "2")
     run(home, *workflow, "--workflow-profile", str(home / "profiles" / "default"), cwd=tmp_path)
     results = tmp_path / "results" / "tiny"
