@@ -10,7 +10,7 @@ import xarray as xr
 from store_data import recorded_by
 
 from thermalize.config import Experiment
-from thermalize.metrics import diagnose
+from thermalize.metrics.dataset import diagnose
 from thermalize.metrics.registry import coordinates, variables
 from thermalize.runtime.errors import UserError
 

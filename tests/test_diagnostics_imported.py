@@ -14,7 +14,8 @@ from test_diagnostics_dataset import FRAMES, LABELS, MEMBERS, STEPS, experiment,
 
 from thermalize.config import Experiment
 from thermalize.figures.tabletext import format_terminal
-from thermalize.metrics import diagnose, registry
+from thermalize.metrics import registry
+from thermalize.metrics.dataset import diagnose
 from thermalize.metrics.declared import Variable
 from thermalize.metrics.pooling import means, number
 from thermalize.metrics.registry import Cell, Seeds, columns_of

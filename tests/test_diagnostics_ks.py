@@ -9,7 +9,7 @@ import xarray as xr
 
 from thermalize import systems
 from thermalize.config import Experiment
-from thermalize.metrics import diagnose
+from thermalize.metrics.dataset import diagnose
 from thermalize.runtime.streams import stream
 
 MEMBERS, FRAMES, STEPS = 16, 400, 1200

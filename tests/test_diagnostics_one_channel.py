@@ -23,7 +23,7 @@ from test_diagnostics_dataset import (
     trajectory,
 )
 
-from thermalize.metrics import diagnose
+from thermalize.metrics.dataset import diagnose
 from thermalize.metrics.stability import trailing_mean
 from thermalize.metrics.statistics import bootstrap_weights, interval
 from thermalize.runtime.streams import stream

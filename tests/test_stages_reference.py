@@ -27,7 +27,7 @@ from training_runs import settings, store, written
 
 from thermalize.config import Experiment
 from thermalize.config.load import load_experiment
-from thermalize.metrics import diagnose
+from thermalize.metrics.dataset import diagnose
 from thermalize.metrics.reference import Reference, field_of, measure_reference, system_parameters
 from thermalize.metrics.reference_dataset import COORDINATES, VARIABLES, reference_dataset, reference_from
 from thermalize.models.normalization import Normalization
