@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +179,6 @@ def run_stabilizer(experiment: Experiment, emulator: str, label: str, results: R
         diagnose_rollout(experiment, manifest, results.simulation("test"), results.diagnostics(emulator, label, seed))
     if experiment.has_ensembles:
         score_ensemble(experiment, emulator, label, results)
-
-
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.mark.slow

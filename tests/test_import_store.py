@@ -24,11 +24,6 @@ from thermalize.truth.imported.source import CACHE
 from thermalize.truth.simulate import Block, integrate, simulate
 
 
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return write(ocean(), tmp_path / "data" / "ocean.nc")

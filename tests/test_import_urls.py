@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,6 @@ from thermalize.workflow.recipes import Plan, settings_digest
 from thermalize.workflow.steps import Result
 
 __all__ = ["bucket", "server"]
-
-
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def experiment(source: Any, **changes: Any) -> Experiment:
