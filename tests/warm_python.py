@@ -56,7 +56,7 @@ def python() -> Path:
     address, executable = str(folder / "socket"), folder / "python"
     command = [sys.executable, __file__, address]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    atexit.register(end, server, folder)
+    atexit.register(server.communicate)  # which ends it
     assert server.stdout
     assert server.stdout.readline() == b"warm\n"
     executable.write_text(EXECUTABLE.format(python=sys.executable, address=address))
@@ -64,27 +64,32 @@ def python() -> Path:
     return executable
 
 
-def end(server: subprocess.Popen[bytes], folder: Path) -> None:
-    server.communicate()
-    shutil.rmtree(folder)
-
-
 def main(address: str) -> int:
     """Imports everything, then waits for requests; returns the status of one in the process that is forked for it."""
-    import snakemake.cli  # noqa: F401
+    import smart_open  # noqa: F401
+    import snakemake.cli
 
     import thermalize
+    from thermalize.store.fingerprint import digest_of, modules
+    from thermalize.workflow.steps import STEPS
 
+    snakemake.cli.get_argument_parser()  # imports the plugins
     for found in pkgutil.walk_packages(thermalize.__path__, "thermalize."):
         if not found.name.endswith("__main__"):
             import_module(found.name)
+    for name in {each for step in STEPS.values() for each in modules(step.stage)}:
+        digest_of(name)
     os.fsync = lambda _: None  # no test cuts the power
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(64)
         print("warm", flush=True)
+        os.dup2(2, 1)  # nobody waits for the end of what is forked
         request = next_request(listener)
-    return carry_out(*request) if request else 0
+    if request:
+        return carry_out(*request)
+    shutil.rmtree(Path(address).parent)
+    return 0
 
 
 def next_request(listener: socket.socket) -> Request | None:
