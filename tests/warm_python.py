@@ -34,9 +34,10 @@ Request = tuple[list[str], str, dict[str, str]]
 # Isolated and without `site` it starts within some hundredths of a second.
 EXECUTABLE = """#!{python} -IS
 import json, os, signal, socket, sys
-if sys.argv[1:2] != ["-m"] or sys.argv[2] not in ("snakemake", "thermalize"):
+words = sys.argv[2:] if sys.argv[1:2] == ["-u"] else sys.argv[1:]  # torchrun asks for it
+if words[:1] != ["-m"] or words[1] not in ("snakemake", "thermalize"):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
-request = json.dumps((sys.argv[2:], os.getcwd(), dict(os.environ))).encode()
+request = json.dumps((words[1:], os.getcwd(), dict(os.environ))).encode()
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
