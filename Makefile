@@ -30,7 +30,7 @@ test: $(STAMP) ## the fast tests
 	$(PYTEST) -m "not slow and not peers and not slurm" -n $(WORKERS) --dist loadfile
 
 test-slow: $(STAMP) ## the slow tests: killed and resumed runs, the workflow end to end
-	$(PYTEST) -m "slow and not peers and not slurm" -n $(WORKERS) --dist loadfile
+	$(PYTEST) -m "slow and not peers and not slurm" -n $(WORKERS) --dist worksteal
 
 test-all: $(STAMP) ## every test but those against other solvers and through Slurm
 	$(PYTEST) -m "not peers and not slurm" -n $(WORKERS) --dist loadfile

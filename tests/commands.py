@@ -17,7 +17,8 @@ from workflow_run import TINY
 
 from thermalize.cli import app, main
 
-NAMES = sorted(typer.main.get_command(app).commands)
+COMMAND = typer.main.get_command(app)
+NAMES = sorted(COMMAND.commands)
 WORDS = {
     "--split": "test",
     "--emulator": "small",
@@ -52,7 +53,7 @@ def arguments(name: str, results: Path, config: Path = TINY) -> list[str]:
     found, folder = [name], results / "tiny"
     files = {"config": [config], "configs": [config], "table": [folder / "tables" / "summary.csv"], "paths": [folder]}
     files["results"] = [folder]
-    for parameter in typer.main.get_command(app).commands[name].params:
+    for parameter in COMMAND.commands[name].params:
         option = parameter.opts[0]
         if parameter.param_type_name == "argument":
             found += map(str, files[parameter.name])
@@ -72,6 +73,7 @@ def run(*words: str | Path, encoding: str = "utf-8") -> Said:
     status: object = 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["thermalize", *map(str, words)])
+        patch.setattr(typer.main, "get_command", lambda _: COMMAND)
         try:
             main()
         except SystemExit as done:

@@ -11,7 +11,7 @@ be read off without sampling: from the answer to x = 1 without noise, and to eac
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -105,17 +105,16 @@ class ExactSampler:
         return gain[:, None] * x + spread[:, None] * noise.draw(rows, x), self.evaluations(start, stop)
 
 
-@dataclass
 class Impulses:
     """Noise whose draw number j is 1 for row j and 0 for every other row."""
 
-    drawn: dict[int, int] = field(default_factory=dict)
+    def __init__(self, rows: int) -> None:
+        self.drawn = torch.zeros(rows, dtype=torch.long)
 
     def draw(self, rows: Tensor, like: Tensor) -> Tensor:
         values = torch.zeros_like(like)
-        for place, row in enumerate(rows.tolist()):
-            values[place] = float(self.drawn.get(row, 0) == row)
-            self.drawn[row] = self.drawn.get(row, 0) + 1
+        values[self.drawn[rows] == rows] = 1.0
+        self.drawn[rows] += 1
         return values
 
 
@@ -133,7 +132,7 @@ def response(act: Callable[[Tensor, Tensor, Impulses], Tensor], modes: int, draw
     """Gain and variance, each [mode], of `act(x, rows, noise)`, which draws at most `draws` times per member."""
     x = torch.zeros(draws + 1, 1, modes, dtype=torch.float64)
     x[draws] = 1.0
-    out = act(x, torch.arange(draws + 1), Impulses())[:, 0]
+    out = act(x, torch.arange(draws + 1), Impulses(draws + 1))[:, 0]
     return out[draws], out[:draws].square().sum(0)
 
 

@@ -15,7 +15,7 @@ from gpu import running
 from gpu.report import FAILED, OK, Row
 from gpu.running import CPU, Check, Clock, Part
 from gpu.sizes import SIZES
-from workflow_run import environment
+from workflow_run import environment, python
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "tests" / "gpu" / "check.py"
@@ -33,6 +33,7 @@ import importlib.util
 finding = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name in blocked else finding(name, package)
 sys.meta_path.insert(0, Blocker())
+sys.executable = {python!r}
 sys.argv = [{script!r}, *sys.argv[1:]]
 import runpy
 sys.path[0] = {folder!r}
@@ -81,8 +82,8 @@ def run(parts: list[Part], check: Check) -> list[Row]:
 
 
 def script(*arguments: str, blocked: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """The check from its command line, in a Python that lacks some libraries."""
-    code = BLOCKED.format(blocked=set(blocked), script=str(SCRIPT), folder=str(SCRIPT.parent))
+    """The check from its command line, in a Python that lacks some libraries; what it starts is warm."""
+    code = BLOCKED.format(blocked=set(blocked), python=str(python()), script=str(SCRIPT), folder=str(SCRIPT.parent))
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, env=environment()
     )

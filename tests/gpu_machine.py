@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from workflow_run import environment
 
-from thermalize.runtime import devices
+from thermalize.runtime import leases
 
 TAKE = """
 import os, sys
 from pathlib import Path
-from thermalize.runtime import devices
+from thermalize.runtime import leases
 if user := os.environ.get("BECOME"):
     os.setgid(int(user))
     os.setuid(int(user))
-devices.FOLDER, devices.PAUSE = Path(sys.argv[1]), 0.05
-devices.lease(int(sys.argv[2]))
+leases.FOLDER, leases.PAUSE = Path(sys.argv[1]), 0.05
+leases.lease(int(sys.argv[2]))
 print(os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
 sys.stdin.read()
 """
@@ -49,8 +49,8 @@ class Machine:
         for variable in ("CUDA_VISIBLE_DEVICES", "TORCHELASTIC_RUN_ID"):
             monkeypatch.setenv(variable, "")  # so that it is put back even where only the test sets it
             monkeypatch.delenv(variable)
-        monkeypatch.setattr(devices, "FOLDER", self.locks)
-        monkeypatch.setattr(devices, "_HELD", [])
+        monkeypatch.setattr(leases, "FOLDER", self.locks)
+        monkeypatch.setattr(leases, "_HELD", [])
         return self
 
     def take(self, wanted: int, **environment: str) -> subprocess.Popen[str]:

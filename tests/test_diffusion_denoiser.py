@@ -167,7 +167,7 @@ CHOICES = [
 
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(str(each) for each in choice))
 def test_every_choice_learns_and_can_be_calibrated(tmp_path, choice):
-    training = TrainingConfig(updates=300, batch_size=32, validate_every=50, learning_rate=5e-3)
+    training = TrainingConfig(updates=250, batch_size=32, validate_every=50, learning_rate=5e-3)
     chosen = config(network=UNetConfig(width=8, multipliers=(1, 2)), train_levels=100, training=training, **choice)
     schedule, data = build(chosen.schedule), waves()
     torch.manual_seed(0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,10 @@ ARTIFACTS = artifacts()
 LIBRARY = {"load_emulator": thermalize.load_emulator, "load_diffusion": thermalize.load_diffusion}
 
 
+whole = cache(fingerprints)
+"""Of results that nobody changes."""
+
+
 class Experiment:
     """A copy of the finished experiment in a folder that also holds what belongs to somebody else."""
 
@@ -101,7 +106,7 @@ class Experiment:
         shutil.copytree(results, self.results)
         (folder / "precious.txt").write_text("mine")
         self.folder = self.results / "tiny"
-        self.whole = fingerprints(self.folder)
+        self.whole = whole(results / "tiny")
 
     def do(self, command: Command, name: str) -> Said:
         """Runs a command on the experiment, or reads the model in which the file `name` lies from Python."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from pathlib import Path
 from typing import Any
 
@@ -185,11 +184,6 @@ def run_stabilizer(experiment: Experiment, emulator: str, label: str, results: R
         diagnose_rollout(experiment, emulator, label, seed, results)
     if experiment.has_ensembles:
         score_ensemble(experiment, emulator, label, results)
-
-
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.mark.slow

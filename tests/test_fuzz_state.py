@@ -4,7 +4,6 @@ one sentence, and touches nothing outside its folder.
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -212,7 +211,7 @@ def interrupted(work: Work, folder: Path, change: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Case]]:
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
     """The unfinished works, made when they are asked for."""
     made: dict[str, Case] = {}
 
@@ -233,9 +232,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
             made[name] = Case(work, root, expected)
         return made[name]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
-        yield get
+    return get
 
 
 KINDS = (*DAMAGES, "swap", "link", "linked_folder")

@@ -210,14 +210,19 @@ def test_damaged_text_is_an_experiment_or_a_refusal(tmp_path: Path, seed: int) -
     assert 0 < accepted < 190, "neither all refused nor all taken"
 
 
-@pytest.mark.parametrize("unit", ["a: &a [x, x]", "a: &a {x: 1, y: 2}"], ids=["lists", "sections"])
-@pytest.mark.parametrize("wide", [2, 9, 60])
-def test_aliases_of_aliases_end_at_once(tmp_path: Path, unit: str, wide: int) -> None:
+def laughs(unit: str, wide: int) -> str:
+    """Thirty lists, each of so many aliases of the one before."""
     names = [f"a{index}" for index in range(30)]
-    lines = [unit.replace("a: &a", "a0: &a0")]
+    lines = [f"a0: &a0 {unit}"]
     for before, name in pairwise(names):
         lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * wide)}]")
-    path = tmp_path / "laughs.yaml"
-    path.write_text("\n".join(lines))
-    (said,) = read([path], 120)
-    assert "more than 5,000 values stand up to here, aliases written out" in said
+    return "\n".join(lines)
+
+
+def test_aliases_of_aliases_end_at_once(tmp_path: Path) -> None:
+    cases = [(unit, wide) for unit in ("[x, x]", "{x: 1, y: 2}") for wide in (2, 9, 60)]
+    paths = [tmp_path / f"{number}.yaml" for number in range(len(cases))]
+    for path, case in zip(paths, cases, strict=True):
+        path.write_text(laughs(*case))
+    for case, said in zip(cases, read(paths, 120), strict=True):
+        assert "more than 5,000 values stand up to here, aliases written out" in said, case

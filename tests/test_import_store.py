@@ -24,11 +24,6 @@ from thermalize.truth.imported.source import CACHE
 from thermalize.truth.simulate import Block, integrate, simulate
 
 
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return write(ocean(), tmp_path / "data" / "ocean.nc")
@@ -154,14 +149,15 @@ def test_a_zarr_store_counts_with_all_its_files(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_follows_all_that_matters(tmp_path: Path, path: Path) -> None:
+    few = splits((1, 10), (1, 5), (2, 5))
     variants = {
-        "base": experiment(path),
-        "variable": experiment(path, long_name="vorticity"),
-        "every": experiment(path, every=2, frame_interval=1.0, splits=splits((1, 10), (1, 5), (2, 5))),
-        "spin-up": experiment(path, spin_up=1.0),
-        "split": experiment(path, splits=splits((2, 10), (1, 10), (2, 5))),
-        "shards": experiment(path, shard_frames=5),
-        "points": experiment(path, points={"y": 8, "x": 8}),
+        "base": experiment(path, splits=few),
+        "variable": experiment(path, splits=few, long_name="vorticity"),
+        "every": experiment(path, splits=few, every=2, frame_interval=1.0),
+        "spin-up": experiment(path, splits=few, spin_up=1.0),
+        "split": experiment(path, splits=splits((2, 10), (1, 5), (2, 5))),
+        "shards": experiment(path, splits=few, shard_frames=5),
+        "points": experiment(path, splits=few, points={"y": 8, "x": 8}),
     }
     prints = [fingerprint(tmp_path / name, variant) for name, variant in variants.items()]
     assert len(set(prints)) == len(prints)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from import_data import ocean, section, waves, write
+from import_data import ocean, section, splits, waves, write
 from import_data import settings as configuration
 from object_store import SECRET, Storage, bucket, reaching, server
 from store_data import tree
@@ -22,12 +21,6 @@ from thermalize.workflow.recipes import Plan, settings_digest
 from thermalize.workflow.steps import Result
 
 __all__ = ["bucket", "server"]
-
-
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def experiment(source: Any, **changes: Any) -> Experiment:
@@ -89,12 +82,13 @@ def test_patterns_find_stores_in_the_order_of_their_names(tmp_path: Path, bucket
 
 
 def test_the_fingerprint_is_that_of_the_listing(tmp_path: Path, bucket: Storage, url: str) -> None:
-    prints = [read_manifest(run(tmp_path / "a", experiment(url))).fingerprint]
+    few = splits((1, 10), (1, 10), (2, 5))
+    prints = [read_manifest(run(tmp_path / "a", experiment(url, splits=few))).fingerprint]
     moved = put(bucket, tmp_path / "ocean.zarr", "elsewhere/ocean.zarr")
-    prints.append(read_manifest(run(tmp_path / "b", experiment(moved))).fingerprint)
+    prints.append(read_manifest(run(tmp_path / "b", experiment(moved, splits=few))).fingerprint)
     write(ocean(waves() + 1), tmp_path / "other.zarr")
     put(bucket, tmp_path / "other.zarr", "ocean.zarr")
-    prints.append(read_manifest(run(tmp_path / "a", experiment(url))).fingerprint)
+    prints.append(read_manifest(run(tmp_path / "a", experiment(url, splits=few))).fingerprint)
     assert prints[0] == prints[1] != prints[2]
 
 

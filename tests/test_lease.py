@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from gpu_machine import Machine, complaint, told
 
-from thermalize.runtime import devices
+from thermalize.runtime import leases
 from thermalize.runtime.errors import UserError
 
 
@@ -67,7 +67,7 @@ def test_a_device_that_is_set_counts_and_nothing_is_taken(machine):
 
 def test_a_machine_with_fewer_devices_is_refused(machine):
     with pytest.raises(UserError, match=r"3 GPUs were asked for, but this machine has 2; lower training\.gpus"):
-        devices.lease(3)
+        leases.lease(3)
     assert visible() is None
     assert not machine.locks.exists()
 
@@ -75,8 +75,8 @@ def test_a_machine_with_fewer_devices_is_refused(machine):
 def test_a_machine_without_the_driver_has_nothing_to_take(machine, monkeypatch, tmp_path):
     for path in (Machine(tmp_path / "broken", "no", "driver", status=9).bin, tmp_path / "nowhere"):
         monkeypatch.setenv("PATH", str(path))
-        assert devices.devices() == []
-        devices.lease(1)
+        assert leases.devices() == []
+        leases.lease(1)
     assert visible() is None
     assert not machine.locks.exists()
 
@@ -84,7 +84,7 @@ def test_a_machine_without_the_driver_has_nothing_to_take(machine, monkeypatch, 
 def test_locks_are_for_all_users(machine):
     before = os.umask(0o077)
     try:
-        devices.lease(1)
+        leases.lease(1)
     finally:
         os.umask(before)
     assert visible() == "GPU-a"
@@ -112,6 +112,6 @@ def test_another_user_meets_the_same_locks():
 def test_locks_that_cannot_be_written_are_one_sentence(machine, monkeypatch, tmp_path):
     blocked = tmp_path / "file"
     blocked.touch()
-    monkeypatch.setattr(devices, "FOLDER", blocked / "locks")
+    monkeypatch.setattr(leases, "FOLDER", blocked / "locks")
     with pytest.raises(UserError, match=r"Cannot write .*: a part of the path is a file"):
-        devices.lease(1)
+        leases.lease(1)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from gpu_machine import Machine
 from training_runs import settings, store, written
-from workflow_run import environment
+from workflow_run import environment, python
 
 import thermalize.truth.simulate
 from thermalize import cli
@@ -128,7 +128,7 @@ def test_too_few_gpus_are_refused_before_anything(machine, seen, tmp_path, monke
 
 def started(config, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", TORCHRUN, "train-emulator", str(config), "--emulator", "unet", *arguments]
-    where = {"cwd": config.parent, "env": environment()}
+    where = {"cwd": config.parent, "env": {**environment(), "PYTHON_EXEC": str(python())}}  # which torchrun starts
     return subprocess.run(command, capture_output=True, text=True, check=False, **where)
 
 

@@ -68,23 +68,23 @@ def test_auto_takes_the_thresholds_of_the_calibration():
 def test_a_rollout_is_thermalized_and_losses_are_data():
     x0 = draws(5)
     thermalizer = thermalize.Thermalizer(denoiser(), start=10, stop=4)
-    raw = thermalize.rollout(growing, x0, 400)
-    run = thermalize.rollout(growing, x0, 400, thermalizer)
-    assert raw.x.shape == (5, 401, 1, 64)
+    raw = thermalize.rollout(growing, x0, 160)
+    run = thermalize.rollout(growing, x0, 160, thermalizer)
+    assert raw.x.shape == (5, 161, 1, 64)
     assert torch.equal(raw.x[:, 0], x0)
     assert bool((torch.from_numpy(raw.lost_step) > 0).all())
     assert run.lost_step.tolist() == [-1] * 5
     assert bool(run.x.isfinite().all())
     assert bool((raw.level == -1).all())
-    assert run.level.shape == run.reverse_steps.shape == (5, 400)
+    assert run.level.shape == run.reverse_steps.shape == (5, 160)
     assert 0 < float((run.reverse_steps > 0).double().mean()) < 1
 
 
 def test_the_seed_of_a_rollout_is_all_its_randomness():
     x0, thermalizer = draws(4), thermalize.Thermalizer(denoiser(), start=10, stop=4)
-    one, two = (thermalize.rollout(growing, x0, 60, thermalizer, seed=1) for _ in range(2))
-    three = thermalize.rollout(growing, x0, 60, thermalizer, seed=2)
-    alone = thermalize.rollout(growing, x0[:1], 60, thermalizer, seed=1)
+    one, two = (thermalize.rollout(growing, x0, 30, thermalizer, seed=1) for _ in range(2))
+    three = thermalize.rollout(growing, x0, 30, thermalizer, seed=2)
+    alone = thermalize.rollout(growing, x0[:1], 30, thermalizer, seed=1)
     assert torch.equal(one.x, two.x)
     assert not torch.equal(one.x, three.x)
     torch.testing.assert_close(alone.x[0], one.x[0])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import artifact_data
@@ -15,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
+from workflow_run import thermalize
 
 from thermalize.config.load import load_experiment
 from thermalize.figures import FIGURES, FigureInputs, draw
@@ -100,8 +99,7 @@ def test_terminals_are_told_nothing_by_a_table(tmp_path):
 def test_terminals_are_told_nothing_by_an_error(tmp_path):
     path = tmp_path / f"a{ESCAPE[:5]}.yaml"
     path.write_text("a: [")
-    command = [sys.executable, "-m", "thermalize", "resolve", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = thermalize("resolve", path)
     assert done.returncode == 2
     assert "\x1b" not in done.stderr
     assert r"\x1b" in done.stderr

@@ -32,12 +32,6 @@ from thermalize.truth.simulate import Block, integrate, simulate
 from thermalize.truth.simulated import layout_of, made_from, member_ids
 
 
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 def run(folder: Path, config: Experiment | None = None, split: str = "train", **options: Any) -> Path:
     manifest = folder / f"{split}.manifest.json"
     simulate(config or experiment(), split, manifest, workers=1, **options)

@@ -22,6 +22,7 @@ import pytest
 from batch_system import BatchSystem, alive, wait_for
 from distributed import LocalCluster
 from store_data import KOLMOGOROV, QG, experiment, settings, tree, windowed
+from workflow_run import python
 
 from thermalize.runtime.errors import UserError
 from thermalize.store.manifest import open_store, verify
@@ -64,10 +65,10 @@ class Command:
         self.config = folder / "config.yaml"
         self.config.write_text(json.dumps(settings(**LONG, **simulation)))
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, executable: str | Path = sys.executable) -> subprocess.Popen[str]:
         arguments = ["simulate", str(self.config), "--split", "train", "--workers", str(self.workers)]
         return subprocess.Popen(
-            [sys.executable, "-m", "thermalize", *arguments, "--results", str(self.folder / "results")],
+            [executable, "-m", "thermalize", *arguments, "--results", str(self.folder / "results")],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -76,7 +77,7 @@ class Command:
 
     def run(self) -> str:
         """To the end; what it printed."""
-        process = self.start()
+        process = self.start(python())
         output, _ = process.communicate()
         assert process.returncode == 0, output
         return output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -35,12 +34,6 @@ from thermalize.truth.simulate import simulate
 __all__ = ["bucket", "server"]
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def content(storage: str | None) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,6 @@ class Killed(BaseException):
     """Stands for the end of the process: no handler of errors may catch it."""
 
 
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 def content() -> dict[str, Any]:
     """Persistence from the waves of `training_runs`, in three chunks of which the first ends with step 7."""
     base = settings()
@@ -53,8 +47,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def job_in(folder: Path, prepared: Path, lost_above: float = 30.0) -> Job:
-    shutil.copytree(prepared / "results", folder / "results")
+def job_in(folder: Path, made: Path, lost_above: float = 30.0) -> Job:
+    """The rollout on a copy of what was made in another folder."""
+    shutil.copytree(made / "results", folder / "results")
     experiment = Experiment.model_validate(content())
     # lower than a configuration may say: persistence loses no waves otherwise
     settings = experiment.rollouts.model_copy(update={"lost_above": lost_above})
@@ -70,8 +65,8 @@ def run(job: Job) -> dict[str, str]:
     return verify(manifest).digests
 
 
-def stopped(job: Job) -> Path:
-    """A rollout that was killed in its last chunk; the folder of its records."""
+def stopped(job: Job) -> None:
+    """The rollout is killed in its last chunk."""
     advance = Rollout.advance
 
     def dying(self: Rollout, state: Any, steps: int) -> Any:
@@ -83,8 +78,31 @@ def stopped(job: Job) -> Path:
         patch.setattr(Rollout, "advance", dying)
         with pytest.raises(Killed):
             rollout(job, job.paths.rollout("persistence", "raw", 0), CPU)
+
+
+def records(job: Job) -> Path:
+    """The folder of what is known of finished chunks."""
     partial = partial_path(job.paths.rollout("persistence", "raw", 0))
     return partial.with_name(f"{partial.name}.blocks")
+
+
+@pytest.fixture(scope="module")
+def straight(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[float], dict[str, str]]:
+    """Digests of the rollout that nobody disturbs, by the bound from which on members are lost."""
+    return cache(lambda lost_above: run(job_in(tmp_path_factory.mktemp("straight"), prepared, lost_above)))
+
+
+@pytest.fixture(scope="module")
+def killed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[float], Path]:
+    """The folder of the rollout that was killed in its last chunk; to be copied before it is changed."""
+
+    @cache
+    def made(lost_above: float) -> Path:
+        folder = tmp_path_factory.mktemp("killed")
+        stopped(job_in(folder, prepared, lost_above))
+        return folder
+
+    return made
 
 
 @pytest.fixture
@@ -137,7 +155,8 @@ def nothing(blocks: Path) -> None:
 @pytest.mark.parametrize("lost_above", [30.0, 1.65, 1.1])
 def test_what_is_damaged_is_made_again(
     tmp_path: Path,
-    prepared: Path,
+    straight: Callable[[float], dict[str, str]],
+    killed: Callable[[float], Path],
     begun: list[int],
     damage: Callable[[Path], None],
     continued: list[int],
@@ -145,9 +164,8 @@ def test_what_is_damaged_is_made_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Also where two members are lost, or all of them, whose states are no numbers."""
-    expected = run(job_in(tmp_path / "straight", prepared, lost_above=lost_above))
-    job = job_in(tmp_path / "killed", prepared, lost_above=lost_above)
-    damage(stopped(job))
+    expected, job = straight(lost_above), job_in(tmp_path, killed(lost_above), lost_above)
+    damage(records(job))
     begun.clear()
     capsys.readouterr()
     assert run(job) == expected
@@ -155,9 +173,9 @@ def test_what_is_damaged_is_made_again(
     assert ("damaged" in capsys.readouterr().err) == (damage is not nothing)
 
 
-def test_a_folder_in_the_place_of_a_shard_is_named(tmp_path: Path, prepared: Path) -> None:
-    job = job_in(tmp_path, prepared)
-    path = stopped(job).with_suffix("") / "velocity/c/0/0/0/0"
+def test_a_folder_in_the_place_of_a_shard_is_named(tmp_path: Path, killed: Callable[[float], Path]) -> None:
+    job = job_in(tmp_path, killed(30.0))
+    path = records(job).with_suffix("") / "velocity/c/0/0/0/0"
     path.unlink()
     path.mkdir()
     with pytest.raises(UserError, match=r"/velocity/c/0/0/0/0: a folder stands where a file is needed"):
@@ -206,10 +224,14 @@ WRONG: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_state_that_cannot_be_one_of_this_rollout_is_not_used(
-    tmp_path: Path, prepared: Path, begun: list[int], wrong: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    killed: Callable[[float], Path],
+    begun: list[int],
+    wrong: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    job = job_in(tmp_path, prepared)
-    WRONG[wrong](stopped(job))
+    job = job_in(tmp_path, killed(30.0))
+    WRONG[wrong](records(job))
     begun.clear()
     run(job)
     assert begun == [7, 15]
@@ -217,11 +239,14 @@ def test_a_state_that_cannot_be_one_of_this_rollout_is_not_used(
 
 
 def test_the_end_compares_chunks_as_they_were_written(
-    tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    straight: Callable[[float], dict[str, str]],
+    killed: Callable[[float], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A chunk that changes while the rollout goes on is found, and made again by the next run."""
-    expected, job = run(job_in(tmp_path / "straight", prepared)), job_in(tmp_path / "killed", prepared)
-    blocks, advance = stopped(job), Rollout.advance
+    expected, job = straight(30.0), job_in(tmp_path, killed(30.0))
+    blocks, advance = records(job), Rollout.advance
 
     def changing(self: Rollout, state: Any, steps: int) -> Any:
         # valid, and of another chunk

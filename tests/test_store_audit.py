@@ -16,11 +16,6 @@ from thermalize.store.audit import audit
 from thermalize.store.manifest import partial_path, seal, store_path
 
 
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """A store, a model, a table, a file of the user's own, and unfinished work."""

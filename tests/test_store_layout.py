@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,6 @@ from thermalize.runtime.errors import UserError
 from thermalize.store.layout import CHUNK_BYTES, WINDOW, create, inner_chunk, write
 
 ALL = (slice(0, MEMBERS), slice(0, FRAMES))
-
-
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture

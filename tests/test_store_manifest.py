@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,13 +31,6 @@ from thermalize.store.manifest import (
     zarr_store,
 )
 from thermalize.store.shards import digest
-
-
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
 
 STATISTICS = {"mean": [0.25], "std": [1.5]}
 

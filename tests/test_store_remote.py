@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,12 +27,6 @@ from thermalize.store.manifest import check_system, completed, open_store, parti
 from thermalize.truth.simulate import Block, integrate, simulate
 
 __all__ = ["bucket", "disk", "server"]
-
-
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(autouse=True)

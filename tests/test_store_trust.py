@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from object_store import Storage, disk
@@ -37,12 +39,6 @@ PLACE = "small/simulation"
 OURS = f"{PLACE}/train-0123456789ab.zarr"
 
 
-@pytest.fixture(autouse=True)
-def _no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test cuts the power, and syncing hundreds of small files takes longer than all else here."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 @pytest.fixture
 def somebody(tmp_path: Path) -> Path:
     """A folder of somebody else's."""
@@ -53,12 +49,27 @@ def somebody(tmp_path: Path) -> Path:
     return folder
 
 
-def sealed(folder: Path, final: Path | None = None, storage: Home | None = None) -> Path:
+@cache
+def finished() -> dict[str, bytes]:
+    """Every file of a small finished store and of its manifest."""
+    with TemporaryDirectory() as name:
+        manifest = Path(name) / "train.manifest.json"
+        fill(partial_path(manifest), field())
+        seal(partial_path(manifest), store_path(manifest), manifest, "f")
+        files = (path for path in Path(name).rglob("*") if path.is_file())
+        return {path.relative_to(name).as_posix(): path.read_bytes() for path in files}
+
+
+def put(folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def sealed(folder: Path) -> Path:
     """A small finished store, beside its manifest."""
-    manifest = folder / "train.manifest.json"
-    fill(partial_path(manifest), field())
-    seal(partial_path(manifest), final or store_path(manifest), manifest, "f", home=storage)
-    return manifest
+    put(folder, finished())
+    return folder / "train.manifest.json"
 
 
 def rewritten(path: Path, **changes: object) -> None:
@@ -78,8 +89,7 @@ def home(storage: str | None) -> Home:
 
 
 def store_at(folder: Path) -> None:
-    fill(folder.with_suffix(".partial"), field())
-    folder.with_suffix(".partial").rename(folder)
+    put(folder, {name.removeprefix("train.zarr/"): each for name, each in finished().items() if "zarr/" in name})
 
 
 def test_a_list_deletes_no_folder_of_somebody_else(

@@ -26,7 +26,7 @@ from thermalize.training.rates import learning_rate
 from thermalize.training.watch import Best
 
 UNIT = Normalization((0.0,), (1.0,))
-NETWORK = UNetConfig(width=4, multipliers=(1, 2))
+NETWORK = UNetConfig(width=4, multipliers=(1,))
 TRAINING = TrainingConfig(updates=24, batch_size=8, validate_every=8, checkpoint_every=5, warmup=4)
 
 

@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from hashlib import sha256
@@ -28,8 +29,19 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return emulator_trainer(tmp_path_factory.mktemp("straight")).run()
 
 
-def stopped(folder: Path, **options: Any) -> Path:
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training that was killed at update 17, with checkpoints of updates 10 and 15; their folder."""
+    return stopped(tmp_path_factory.mktemp("killed"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, killed: Path) -> Path:
+    """The same checkpoints, to be damaged."""
+    return shutil.copytree(killed, tmp_path / "p")
+
+
+def stopped(folder: Path, **options: Any) -> Path:
     trainer = emulator_trainer(folder, **options)
     kill_after(trainer, 17)
     with pytest.raises(Killed):
@@ -116,9 +128,8 @@ CHANGES: dict[str, Callable[[State], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_checkpoint_of_wrong_content_but_right_digest_is_not_used(
-    tmp_path: Path, change: str, straight: Result, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, folder: Path, change: str, straight: Result, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = stopped(tmp_path)
     content = copy.deepcopy(newest(folder))
     CHANGES[change](content["state"])
     put(folder, 15, content)
@@ -153,8 +164,10 @@ CONTENTS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("content", CONTENTS)
-def test_what_is_no_checkpoint_is_not_used(tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
-    path = CONTENTS[content](stopped(tmp_path))
+def test_what_is_no_checkpoint_is_not_used(
+    tmp_path: Path, folder: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = CONTENTS[content](folder)
     trainer = emulator_trainer(tmp_path)
     trainer._restore()
     assert trainer.update == 10
@@ -179,9 +192,8 @@ def test_checkpoints_tell_themselves_of_which_training_they_are(
 
 
 def test_files_of_other_names_are_neither_read_nor_deleted(
-    tmp_path: Path, straight: Result, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, folder: Path, straight: Result, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = stopped(tmp_path)
     strange = ["zzz.pt", "1-.pt", "notes.txt", "000000099-.pt", f"{99:09d}-{'0' * 32}.pt.old"]
     for name in strange:
         (folder / name).write_bytes(b"x")
@@ -193,8 +205,7 @@ def test_files_of_other_names_are_neither_read_nor_deleted(
     assert "holds files of somebody else; it was left" in capsys.readouterr().err
 
 
-def test_what_claims_to_be_newer_does_not_push_checkpoints_out(tmp_path: Path) -> None:
-    folder = stopped(tmp_path)
+def test_what_claims_to_be_newer_does_not_push_checkpoints_out(tmp_path: Path, folder: Path) -> None:
     for update in (97, 98, 99):
         put_bytes(folder, update, b"nonsense")
     trainer = emulator_trainer(tmp_path)
@@ -204,8 +215,8 @@ def test_what_claims_to_be_newer_does_not_push_checkpoints_out(tmp_path: Path) -
     assert sorted(path.name[:9] for path in folder.iterdir()) == ["000000015", "000000020"]
 
 
-def test_a_folder_of_somebody_else_is_not_followed(tmp_path: Path, straight: Result) -> None:
-    theirs = stopped(tmp_path / "theirs")
+def test_a_folder_of_somebody_else_is_not_followed(tmp_path: Path, killed: Path, straight: Result) -> None:
+    theirs = shutil.copytree(killed, tmp_path / "theirs")
     before = {path.name: path.read_bytes() for path in theirs.iterdir()}
     (tmp_path / "p").symlink_to(theirs)
     trainer = emulator_trainer(tmp_path)
@@ -214,8 +225,10 @@ def test_a_folder_of_somebody_else_is_not_followed(tmp_path: Path, straight: Res
     assert {path.name: path.read_bytes() for path in theirs.iterdir()} == before
 
 
-def test_a_checkpoint_that_may_not_be_read_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, opened = stopped(tmp_path), os.open
+def test_a_checkpoint_that_may_not_be_read_is_no_damage(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
 
     def refuse(path: Any, *flags: int, **more: Any) -> int:
         if str(path).endswith(".pt"):
@@ -228,8 +241,7 @@ def test_a_checkpoint_that_may_not_be_read_is_no_damage(tmp_path: Path, monkeypa
     assert len(list(folder.iterdir())) == 2
 
 
-def test_the_network_of_another_training_is_not_taken_for_ours(tmp_path: Path) -> None:
-    folder = stopped(tmp_path)
+def test_the_network_of_another_training_is_not_taken_for_ours(tmp_path: Path, folder: Path) -> None:
     trainer = emulator_trainer(tmp_path)
     trainer.model.extra = torch.nn.Linear(2, 2)
     trainer._restore()

@@ -30,7 +30,9 @@ COLUMNS = (ROOT / "tests" / "data" / "summary_columns.txt").read_text().split()
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
+    """Begun as a user does, with processes that import everything anew."""
     folder = tmp_path_factory.mktemp("tiny")
+    snakemake(folder, "results/tiny/diagnostics/small/thermalized/seed0.nc", cold=True)
     snakemake(folder)
     return folder
 
@@ -114,6 +116,7 @@ def test_the_summary_has_a_row_per_emulator_and_stabilizer(results):
 
 
 def test_no_job_takes_more_memory_than_it_asked_for(folder):
+    """As far as this run began as a user's; `test_workflow_faults` looks at a whole one."""
     found = list(jobs(folder / "logs" / "tiny"))
     assert {job.name.split()[0] for job in found} >= {
         "simulate",

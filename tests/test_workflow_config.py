@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from test_configfile import BAD_FILES
-from workflow_run import ROOT, TINY, environment, snakemake, thermalize
+from workflow_run import ROOT, TINY, environment, python, snakemake, thermalize
 
 from thermalize.config.load import load_experiment
 from thermalize.config.merge import merged_experiment
@@ -153,8 +152,9 @@ def test_a_key_twice_stops_the_workflow(tmp_path: Path) -> None:
 
 
 def workflow(folder: Path, *arguments: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    parts = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--cores", "1", *arguments]
-    return subprocess.run(parts, cwd=folder, capture_output=True, text=True, env=environment(), check=False)
+    cold = root != ROOT  # another package
+    parts = [str(python(cold)), "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--cores", "1", *arguments]
+    return subprocess.run(parts, cwd=folder, capture_output=True, text=True, env=environment(cold), check=False)
 
 
 @pytest.mark.parametrize("text", ["name: a\n\tseed: 1\n", None], ids=["tab", "missing"])

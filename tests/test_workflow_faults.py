@@ -10,6 +10,7 @@ import time
 
 import psutil
 import pytest
+from benchmarks.memory import jobs
 from workflow_run import TINY, command, environment, fingerprints, snakemake, thermalize
 
 KILLS = 5
@@ -42,13 +43,16 @@ def _kill_family(pid: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(2400)  # the workflow some four times over
 def test_sigkill_at_any_moment_then_the_same_command_gives_the_same_bits(tmp_path):
+    """The run that nobody disturbs is that of a user, so that the memory of every job is what it asked for."""
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     started = time.monotonic()
-    snakemake(straight)
+    snakemake(straight, cold=True)
     duration = time.monotonic() - started
+    assert [job for job in jobs(straight / "logs" / "tiny") if not job.peak <= job.asked] == []
     killed.mkdir()
     moments = random.Random(4)
-    interrupted = sum(kill_after(killed, moments.uniform(2.0, 0.4 * duration)) for _ in range(KILLS))
+    # a warm run takes a third of the time
+    interrupted = sum(kill_after(killed, moments.uniform(1.0, 0.13 * duration)) for _ in range(KILLS))
     assert interrupted >= 3
     snakemake(killed)
     expected, found = (fingerprints(folder / "results" / "tiny") for folder in (straight, killed))

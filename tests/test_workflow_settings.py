@@ -229,7 +229,7 @@ def test_a_run_is_not_given_the_settings_of_another(tmp_path: Path) -> None:
     targets = [f"results/tiny/simulation/{split}.manifest.json" for split in ("train", "valid", "test")]
     other, config = tmp_path / "b.yaml", tmp_path / "results" / "tiny" / "config.yaml"
     other.write_text(TINY.read_text().replace("seed: 7", "seed: 8"))
-    started = command(tmp_path, *targets, "--set-threads", "simulate=2")  # one after the other
+    started = command(tmp_path, *targets, "--set-threads", "simulate=2", cold=True)  # one after the other
     run = subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment())
     while run.poll() is None and not list(tmp_path.glob("results/tiny/simulation/*.partial")):
         time.sleep(0.05)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,11 +64,10 @@ def pictures(config: Path) -> list[list[str]]:
 
 @contextmanager
 def hurried() -> Iterator[None]:
-    """Steps are timed over a moment, and nobody waits for the disk: no test cuts the power."""
+    """Steps are timed over a moment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cost, "STEPS", 2)
         patch.setattr(cost, "REPEATS", 1)
-        patch.setattr(os, "fsync", lambda _: None)
         yield
 
 

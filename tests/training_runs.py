@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 from store_data import fill
-from workflow_run import environment
+from workflow_run import environment, python
 
 from thermalize.config.load import load_experiment
 from thermalize.store.manifest import partial_path, seal, store_path
@@ -78,7 +78,7 @@ def written(folder: Path, content: dict[str, Any]) -> Path:
 def command(config: Path, stage: str, *arguments: str, processes: int = 1) -> list[str]:
     """The command of a training, under torchrun where several processes share it."""
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "--no-python"]
-    start = [sys.executable, *launch, sys.executable] if processes > 1 else [sys.executable]
+    start = [sys.executable, *launch, str(python())] if processes > 1 else [str(python())]
     return [*start, "-m", "thermalize", stage, str(config), *arguments]
 
 

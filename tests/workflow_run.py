@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import warm_python
 
 from thermalize.store.results import SUMS
 
@@ -19,44 +20,49 @@ TINY = ROOT / "configs" / "tiny.yaml"
 TIMED = ("seconds_per_step", "cost_ratio")
 
 
-def environment() -> dict[str, str]:
-    folder = Path(sys.executable).parent
-    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+def python(cold: bool = False) -> Path:
+    """The Python that runs the commands; a cold one imports everything anew in every process, as a user's does."""
+    return Path(sys.executable) if cold else warm_python.python()
 
 
-def command(folder: Path, *arguments: str, config: Path = TINY) -> list[str]:
+def environment(cold: bool = False) -> dict[str, str]:
+    folders = (python(cold).parent, Path(sys.executable).parent, os.environ["PATH"])
+    return {**os.environ, "PATH": os.pathsep.join(map(str, folders)), "OMP_NUM_THREADS": "1"}
+
+
+def command(folder: Path, *arguments: str, config: Path = TINY, cold: bool = False) -> list[str]:
     profile = ROOT / "profiles" / "default"
     return [
-        *(sys.executable, "-m", "snakemake", *arguments),
+        *(str(python(cold)), "-m", "snakemake", *arguments),
         *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", str(config)),
         *("--workflow-profile", str(profile), *(() if "--report" in arguments else ("--cores", "2"))),
     ]
 
 
 def snakemake(
-    folder: Path, *arguments: str, check: bool = True, config: Path = TINY
+    folder: Path, *arguments: str, check: bool = True, config: Path = TINY, cold: bool = False
 ) -> subprocess.CompletedProcess[str]:
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        command(folder, *arguments, config=config), capture_output=True, text=True, env=environment(), check=False
-    )
+    parts = command(folder, *arguments, config=config, cold=cold)
+    done = subprocess.run(parts, capture_output=True, text=True, env=environment(cold), check=False)
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return done
 
 
 def thermalize(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    parts = [sys.executable, "-m", "thermalize", *map(str, arguments)]
+    parts = [str(python()), "-m", "thermalize", *map(str, arguments)]
     return subprocess.run(parts, capture_output=True, text=True, cwd=cwd, env=environment(), check=False)
 
 
 def fingerprints(results: Path) -> dict[str, str]:
     """Digest of every final artifact; of the summary without its measured times, and not of those alone."""
     found = {}
-    for path in sorted(results.rglob("*")):
-        name = path.relative_to(results).as_posix()
-        hidden = any(part.startswith(".") for part in path.relative_to(results).parts)
-        if path.is_file() and not hidden and not name.startswith("cost/"):
-            found[name] = hashlib.sha256(_content(path)).hexdigest()
+    for folder, folders, files in os.walk(results):
+        below = Path(folder).relative_to(results)
+        folders[:] = [each for each in folders if not each.startswith(".") and (below / each).as_posix() != "cost"]
+        for name in files:
+            if not name.startswith("."):
+                found[(below / name).as_posix()] = hashlib.sha256(_content(Path(folder, name))).hexdigest()
     return found
 
 

@@ -16,16 +16,16 @@ from typing import IO
 
 from gpu.report import Row, judged, measured, not_run
 from gpu.running import Check
-from thermalize.runtime import devices
+from thermalize.runtime import leases
 
 __all__ = ["rows"]
 
 CHILD = """
 import os, sys
 from pathlib import Path
-from thermalize.runtime import devices
-devices.FOLDER, devices.PAUSE = Path(sys.argv[1]), 0.05
-devices.lease(len(devices.devices()))
+from thermalize.runtime import leases
+leases.FOLDER, leases.PAUSE = Path(sys.argv[1]), 0.05
+leases.lease(len(leases.devices()))
 count = ""
 if sys.argv[2] == "cuda":
     import torch
@@ -40,7 +40,7 @@ START, PATIENCE, MOMENT = 30.0, 8.0, 1.0
 
 def rows(check: Check) -> Iterator[Row]:
     environment = _environment(check)
-    present = devices.devices() if check.cuda else ["GPU-pretended"]
+    present = leases.devices() if check.cuda else ["GPU-pretended"]
     if not present:
         yield not_run("leases", "nvidia-smi lists no GPU")
         return
@@ -61,7 +61,7 @@ def rows(check: Check) -> Iterator[Row]:
             first.kill()
             later = _line(second.stdout, PATIENCE).split()
             yield judged("and has the GPU when the first is killed", later[:1] == [mine], "the same identifiers")
-            with _process(check, {**environment, devices.VISIBLE: "0"}, touch=False) as third:
+            with _process(check, {**environment, leases.VISIBLE: "0"}, touch=False) as third:
                 chosen = _line(third.stdout, PATIENCE).split()
                 reason = "CUDA_VISIBLE_DEVICES=0 stays, nothing is waited for"
                 yield judged("a process that was told its device takes none", chosen[:1] == ["0"], reason)
@@ -69,7 +69,7 @@ def rows(check: Check) -> Iterator[Row]:
 
 def _environment(check: Check) -> dict[str, str]:
     """As on a workstation: nothing says which device is meant."""
-    hidden = (devices.VISIBLE, "TORCHELASTIC_RUN_ID")
+    hidden = (leases.VISIBLE, "TORCHELASTIC_RUN_ID")
     environment = {name: value for name, value in check.environment().items() if name not in hidden}
     if not check.cuda:
         folder = check.folder / "bin"

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from thermalize.runtime.devices import lease
+from thermalize.runtime.leases import lease
 
 name, gpus, *together = sys.argv[1:]
 Path(f"{name}.begun").touch()

@@ -40,7 +40,7 @@ def device_of(experiment: Experiment, threads: int, gpus: int | None, needed: in
 
 def take(gpus: int | None, needed: int) -> None:
     """Takes the GPUs that are needed, before CUDA starts; where fewer were granted, `resolve` has a sentence on it."""
-    from thermalize.runtime.devices import lease
+    from thermalize.runtime.leases import lease
 
     if gpus and gpus >= needed > 0:
         lease(needed)
