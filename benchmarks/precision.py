@@ -28,7 +28,8 @@ from thermalize.config.load import load_experiment
 from thermalize.diffusion import schedule as schedules
 from thermalize.diffusion.denoiser import Denoiser
 from thermalize.diffusion.objective import DiffusionObjective
-from thermalize.emulators.residual import EmulatorObjective, ResidualEmulator
+from thermalize.emulators.objective import EmulatorObjective
+from thermalize.emulators.residual import ResidualEmulator
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.devices import autocast
 from thermalize.systems import Timing, build, frames

@@ -75,7 +75,8 @@ class NoisyConfig(EmulatorConfig):
     "src/thermalize/emulators/noisy.py": '''
 """x_{t+1} = x_t + F(x_t) + kick ξ."""
 
-from thermalize.emulators.residual import EmulatorObjective, ResidualEmulator
+from thermalize.emulators.objective import EmulatorObjective
+from thermalize.emulators.residual import ResidualEmulator
 
 
 class Noisy(ResidualEmulator):
@@ -89,7 +90,7 @@ class Noisy(ResidualEmulator):
         return self(x) + self.kick * noise.draw(rows, x), {}
 
 
-build, objective = Noisy, EmulatorObjective
+build = Noisy
 ''',
     "src/thermalize/config/systems/damped.py": '''
 """The Kuramoto–Sivashinsky equation with friction."""

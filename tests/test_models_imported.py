@@ -143,7 +143,7 @@ def test_outputs_of_the_wrong_shape(name: str, found: str) -> None:
 
 def test_installed_packages_come_first(home: Path) -> None:
     (home / "json.py").write_text("def decoder(**sizes): raise AssertionError")
-    from thermalize.models.external import factory
+    from thermalize.runtime.targets import factory
 
     assert factory("json.decoder:JSONDecoder").__module__ == "json.decoder"
     assert isinstance(factory("torch.nn:Identity")(), nn.Identity)

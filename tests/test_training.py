@@ -12,7 +12,8 @@ from thermalize.diffusion.calibration import auto_start, auto_stop
 from thermalize.diffusion.denoiser import Denoiser
 from thermalize.diffusion.objective import DiffusionObjective
 from thermalize.diffusion.schedule import CLEAN, build
-from thermalize.emulators.residual import EmulatorObjective, ResidualEmulator, unroll_length
+from thermalize.emulators.objective import EmulatorObjective, unroll_length
+from thermalize.emulators.residual import ResidualEmulator
 from thermalize.models.folder import is_complete, load_weights, read_card, read_history, save_model
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError

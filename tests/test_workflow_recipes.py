@@ -13,8 +13,10 @@ import pytest
 import yaml
 from commands import run
 
-from thermalize.config import Experiment
+from thermalize.config import EmulatorSettings, Experiment, StabilizerConfig, emulators, stabilizers, systems
+from thermalize.config.kinds import kinds_of
 from thermalize.config.load import load_experiment
+from thermalize.config.systems import SystemSettings
 from thermalize.runtime.errors import UserError
 from thermalize.store import fingerprint as fingerprints
 from thermalize.store.fingerprint import modules
@@ -114,14 +116,23 @@ def test_another_stabilizer_leaves_the_raw_rollout_alone(plan: Plan) -> None:
         assert changed.status(result_of(step, {**WILDCARDS, "stabilizer": "raw"})).current
 
 
+RUNNING = [
+    each.implementation
+    for package, base in ((systems, SystemSettings), (emulators, EmulatorSettings), (stabilizers, StabilizerConfig))
+    for each in kinds_of(package, base)
+] + ["thermalize.emulators.objective"]
+"""What steps run but do not import."""
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_each_module_that_a_step_runs_counts_and_no_other(
     plan: Plan, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = result_of(step, WILDCARDS)
-    unused = STEPS[step].unused(plan.experiment, *result.key)
-    mine, every = modules(STEPS[step].stage, unused), modules("thermalize.cli")
+    mine = set(STEPS[step].code(plan.experiment, *result.key))
+    every = {*modules("thermalize.cli"), *(name for each in RUNNING for name in modules(each))}
     assert STEPS[step].stage in mine
+    assert mine <= every
     before, digest = fingerprint_of(plan.recipe(result, {})), fingerprints.digest_of
     for edited in {*mine, *every}:
         monkeypatch.setattr(fingerprints, "digest_of", lambda name, it=edited: "x" if name == it else digest(name))

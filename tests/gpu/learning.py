@@ -14,7 +14,8 @@ from thermalize.config import DiffusionConfig, EmulatorConfig, TrainingConfig
 from thermalize.diffusion import schedule as schedules
 from thermalize.diffusion.denoiser import Denoiser
 from thermalize.diffusion.objective import DiffusionObjective
-from thermalize.emulators.residual import EmulatorObjective, ResidualEmulator
+from thermalize.emulators.objective import EmulatorObjective
+from thermalize.emulators.residual import ResidualEmulator
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.devices import autocast
 from thermalize.runtime.streams import stream

@@ -81,8 +81,8 @@ def refuse_changing(model: nn.Module, step: Callable[[Tensor], Tensor], x: Tenso
         raise UserError(f"{name} changes {changed[0]!r} when it runs, so that a rollout could not go on; {MEND}")
     if not _close(again, alone, ROUNDING * _size(alone)):
         raise UserError(
-            f"{name} gives one state two next states, by chance or by what ran before; {MEND}; one that is to draw has a "
-            "method `advance` (docs/extending.md)"
+            f"{name} gives one state two next states, by chance or by what ran before; {MEND}; one that is to draw has "
+            "a method `advance` (docs/extending.md)"
         )
     mixed = MIXED * _size(together - x) + ROUNDING * _size(together)
     if not (_close(together[:1], alone, mixed) and _close(turned, together, mixed)):

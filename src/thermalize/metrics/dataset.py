@@ -12,14 +12,13 @@ import numpy as np
 import xarray as xr
 
 from thermalize.config import Experiment
-from thermalize.metrics import families
 from thermalize.metrics.declared import dataset_of, definitions, units_of
 from thermalize.metrics.reference import Reference, comparable, measure_reference, system_parameters
 from thermalize.metrics.registry import Case, coordinates, ordered, variables
 from thermalize.metrics.rollout import measure_rollout
 from thermalize.runtime.errors import UserError
 
-__all__ = ["diagnose", "families"]
+__all__ = ["diagnose"]
 
 
 def diagnose(

@@ -141,6 +141,8 @@ def family(
 
 def ordered() -> list[Family]:
     """All families, those of the same place by name."""
+    from thermalize.metrics import families  # noqa: F401, PLC0415 - they register themselves, by this module
+
     return [FAMILIES[name] for name in sorted(FAMILIES, key=lambda name: (FAMILIES[name].place, name))]
 
 

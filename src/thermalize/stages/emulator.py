@@ -28,8 +28,8 @@ def train_emulator(experiment: Experiment, name: str, paths: Results, processes:
     seed = torch_seed(experiment.seed, "emulator", name)
     events = paths.tensorboard("emulators", name)
     run = Run("emulator", name, experiment, config, data, seed, folder, processes, events)
-    kind = import_module(config.implementation)
+    kind, objective = import_module(config.implementation), import_module(config.objective)
     return run(
         lambda: kind.build(config, data.dims, data.channels, data.normalization),
-        kind.objective(config, data.train, data.valid, seed),
+        objective.build(config, data.train, data.valid, seed),
     )

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from thermalize import truth
-from thermalize.config import Experiment, ImportConfig, Own
+from thermalize.config import Experiment, ImportConfig, Own, TrainedEmulatorConfig
 from thermalize.config.training import COMPUTED_HOW
 from thermalize.store.fingerprint import code_of, file_of
 from thermalize.store.results import MODEL_FILES, Results, with_digest
@@ -241,6 +241,13 @@ def _own(section: Own) -> list[str]:
     return [*section.sources, *([] if found is None else [str(found)])]
 
 
+def _learning(experiment: Experiment, emulator: str) -> tuple[str, ...]:
+    """Modules of the kind of emulator, and of what it is trained on."""
+    config = experiment.emulators[emulator]
+    objective = (config.objective,) if isinstance(config, TrainedEmulatorConfig) else ()
+    return (config.implementation, *objective)
+
+
 def _rolling(experiment: Experiment, emulator: str, stabilizer: str, *_: str) -> tuple[str, ...]:
     """Modules of the kinds of emulator and stabilizer."""
     return (experiment.emulators[emulator].implementation, experiment.stabilizers[stabilizer].implementation)
@@ -305,7 +312,7 @@ STEPS = {
         needs=_splits("train", "valid"),
         outputs=lambda paths, name: _model(paths.emulator(name)),
         files=lambda experiment, name: _own(experiment.emulators[name]),
-        runs=lambda experiment, name: (experiment.emulators[name].implementation,),
+        runs=_learning,
     ),
     "diffusion": Step(
         ("diffusion",),

@@ -25,6 +25,9 @@ class EmulatorSettings(Own):
 class TrainedEmulatorConfig(EmulatorSettings):
     """An emulator that is trained here."""
 
+    objective: ClassVar[str] = "thermalize.emulators.objective"
+    """module with `build(settings, train, valid, seed)`, which makes what it is trained on"""
+
     network: NetworkConfig = UNetConfig()
     training: TrainingConfig
 
