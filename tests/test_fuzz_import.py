@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzz_files import DAMAGES, FORMATS, TRUTH
+from fuzz_files import DAMAGES, FORMATS, SHAPE, TRUTH
 from import_data import section
 
 from thermalize.config import ImportConfig
@@ -62,8 +62,15 @@ def judged(whole: Path, folder: Path, name: str, damage: str, seed: int) -> None
         np.testing.assert_array_equal(found, TRUTH)
 
 
-def cases(count: int) -> list[tuple[str, str, int]]:
-    return [(name, damage, seed) for seed in range(count) for damage in DAMAGES for name in FORMATS]
+@pytest.mark.parametrize("name", ["two.zarr", "three.zarr", "sharded.zarr"])
+def test_a_damaged_coordinate_is_named(whole: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    shutil.copytree(whole / name, path)
+    chunks = [each for each in (path / SHAPE[0]).rglob("*") if each.is_file() and each.name[0] not in ".z"]
+    for each in chunks:
+        each.write_bytes(each.read_bytes()[:-3])
+    assert chunks
+    assert f"{name}: {SHAPE[0]} cannot be read" in str(outcome(path))
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
