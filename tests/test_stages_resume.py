@@ -219,18 +219,17 @@ def test_a_state_that_cannot_be_one_of_this_rollout_is_not_used(
 def test_the_end_compares_chunks_as_they_were_written(
     tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A chunk that changes while the rollout goes on is found, and made again by the next run."""
+    """A chunk that is cut while the rollout goes on is found, and made again by the next run."""
     expected, job = run(job_in(tmp_path / "straight", prepared)), job_in(tmp_path / "killed", prepared)
     blocks, advance = stopped(job), Rollout.advance
 
     def changing(self: Rollout, state: Any, steps: int) -> Any:
-        # valid, and of another chunk
-        root = blocks.with_suffix("") / "level/c/0"
-        (root / "0").write_bytes((root / "1").read_bytes()[:-1] + b"x")
+        first = blocks.with_suffix("") / "velocity/c/0/0/0/0"
+        first.write_bytes(first.read_bytes()[:-1])
         return advance(self, state, steps)
 
     with monkeypatch.context() as patch:
         patch.setattr(Rollout, "advance", changing)
-        with pytest.raises(UserError, match="level/c/0/0 changed after it was written; run the same command again"):
+        with pytest.raises(UserError, match="velocity/c/0/0/0/0 is missing or is not as it was written"):
             run(job)
     assert run(job) == expected
