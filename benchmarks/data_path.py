@@ -35,7 +35,6 @@ from thermalize.config import UNetConfig
 from thermalize.models.normalization import Normalization
 from thermalize.models.unet import UNet
 from thermalize.store.layout import Layout, create, inner_chunk, write
-from thermalize.store.shards import shards
 from thermalize.training.data import Trajectories
 from thermalize.training.stream import Streamed, open_windows
 
@@ -84,10 +83,10 @@ def made(path: Path, case: Case) -> Path:
         chunk=inner_chunk(case.shard, 4 * case.points**2),
     )
     create(path, form)
-    for number, (_, (member, time, *rest)) in enumerate(shards(_array(path))):
-        shape = tuple(part.stop - part.start for part in (member, time, *rest))
+    for number, (_, (member, time)) in enumerate(form.shards(form.variable)):
+        shape = (member.stop - member.start, time.stop - time.start, *form.shape[2:])
         noise = np.random.default_rng(number).standard_normal(shape, np.float32)
-        write(path, form.variable, member, time, noise)
+        write(path, form, form.variable, member, time, noise)
     return path
 
 
@@ -115,8 +114,10 @@ def reading(store: Path, case: Case, rounds: int) -> dict[str, Cost]:
 
     def array() -> None:
         values = _array(store)
-        for _, region in shards(values):
-            assert values[region] is not None
+        members, frames = values.shards[:2]
+        for member in range(0, values.shape[0], members):
+            for time in range(0, values.shape[1], frames):
+                assert values[member : member + members, time : time + frames] is not None
 
     def epoch() -> None:
         _updates(lambda update: stream.batch(update, case.size, LENGTH, 0), len, numbers, updates)
@@ -182,7 +183,7 @@ def _array(store: Path) -> zarr.Array[Any]:
 
 
 def _files(store: Path) -> list[Path]:
-    return [store / name for name, _ in shards(_array(store))]
+    return sorted(path for path in (store / "vorticity" / "c").rglob("*") if path.is_file())
 
 
 def main() -> None:

@@ -11,7 +11,11 @@ import numpy as np
 from thermalize.config import Experiment
 from thermalize.rollouts.series import RECORDED, described
 from thermalize.stabilizers import drift, thermalizer
-from thermalize.store.layout import Layout, create, write
+from thermalize.store.blocks import BlockLog
+from thermalize.store.home import Home
+from thermalize.store.layout import Files, Layout, create, write
+from thermalize.store.location import Place
+from thermalize.store.manifest import Manifest, partial_path, seal
 
 
 def windowed(members: int, frames: int, windows: int) -> dict[str, dict[str, int]]:
@@ -65,15 +69,26 @@ def field(seed: int = 0, form: Layout | None = None) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((form or layout()).shape).astype(np.float32)
 
 
-def fill(path: Path, values: np.ndarray, form: Layout | None = None) -> None:
+def fill(path: Place, values: np.ndarray, form: Layout | None = None) -> Files:
     """Create a store at `path` and write all its shards."""
     form = form or layout()
     create(path, form)
-    for member in range(0, values.shape[0], form.shard[0]):
-        for time in range(0, values.shape[1], form.shard[1]):
-            rows = slice(member, min(member + form.shard[0], values.shape[0]))
-            columns = slice(time, min(time + form.shard[1], values.shape[1]))
-            write(path, form.variable, rows, columns, values[rows, columns])
+    return write(path, form, form.variable, slice(None), slice(None), values)
+
+
+def stored(
+    manifest: Path,
+    values: np.ndarray,
+    form: Layout | None = None,
+    fingerprint: str = "f",
+    final: Place | None = None,
+    home: Home | None = None,
+    **described: dict[str, Any],
+) -> Manifest:
+    """Make a finished store with its manifest."""
+    form, log = form or layout(), BlockLog(partial_path(manifest), fingerprint, final)
+    log.begin(form)
+    return seal(log, form, manifest, fill(log.place, values, form), home=home, **described)
 
 
 def tree(folder: Path) -> dict[str, str]:

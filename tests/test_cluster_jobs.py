@@ -245,12 +245,23 @@ def test_the_library_leaves_signals_alone() -> None:
         "import signal, threading\n"
         "from thermalize.truth.cluster import jobs\n"
         "from thermalize.config import JobQueueConfig\n"
+        "from thermalize.runtime.errors import UserError\n"
         f"config = JobQueueConfig(**{PLAIN})\n"
         "numbers = (signal.SIGINT, signal.SIGTERM)\n"
         "before = [signal.signal, *map(signal.getsignal, numbers)]\n"
-        "thread = threading.Thread(target=jobs.cluster_class, args=(config,))\n"
-        "thread.start()\n"
-        "thread.join()\n"
+        "found = []\n"
+        "for _ in range(2):\n"
+        "    def attempt():\n"
+        "        try:\n"
+        "            found.append(jobs.cluster_class(config).__name__)\n"
+        "        except UserError as error:\n"
+        "            found.append(str(error))\n"
+        "    thread = threading.Thread(target=attempt)\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+        "    jobs.cluster_class(config)\n"
+        "assert found[0] == 'Jobs of a batch system can be used in a thread only after `import dask_jobqueue`'\n"
+        "assert found[1] == 'SLURMCluster'\n"
         "assert jobs.cluster_class(config).job_cls.submit_command == 'sbatch'\n"
         "assert before == [signal.signal, *map(signal.getsignal, numbers)]\n"
     )
@@ -300,8 +311,7 @@ def test_the_cores_of_a_job_are_processes(batch: BatchSystem) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("cores", [1, 2])
 def test_jobs_that_end_are_submitted_again(batch: BatchSystem, cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "SECONDS_BETWEEN_LOOKS", 0.5)
-    monkeypatch.setattr(jobs, "LOOKS_UNTIL_LOST", 3)
+    monkeypatch.setattr(jobs, "SECONDS_UNTIL_LOST", 1.5)
     results = each(whereabouts, [0.5] * 8, 2, jobqueue=config(cores=cores))
     found = [next(results)]
     before = batch.jobs
@@ -321,11 +331,10 @@ def test_a_worker_that_is_killed_within_a_job_is_replaced_there(batch: BatchSyst
 
 
 @pytest.mark.slow
-def test_a_job_that_is_gone_between_two_looks_is_submitted_again(
+def test_a_job_that_is_gone_as_soon_as_it_is_there_is_submitted_again(
     batch: BatchSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "SECONDS_BETWEEN_LOOKS", 2.0)
-    monkeypatch.setattr(jobs, "LOOKS_UNTIL_LOST", 2)
+    monkeypatch.setattr(jobs, "SECONDS_UNTIL_LOST", 4.0)
     assert len(list(each(end_job_once, [tmp_path] * 3, 1, jobqueue=config()))) == 3
     assert len(batch.jobs) == 2
 

@@ -14,7 +14,6 @@ from store_data import KOLMOGOROV, experiment
 
 from thermalize.runtime import progress
 from thermalize.runtime.progress import track_blocks
-from thermalize.store.blocks import Ledger
 from thermalize.truth.cluster import each, report, tasks
 from thermalize.truth.simulate import Block, integrate
 from thermalize.truth.simulated import Ensemble
@@ -67,7 +66,7 @@ def test_a_block_says_how_many_steps_it_has_done(tmp_path: Path, system: dict[st
     config = experiment(**system)
     ensemble, told = Ensemble(config, "train"), list[tuple[int, int]]()
     block = Block(config, "train", 1, tmp_path / "train.zarr.partial", "f")
-    Ledger(block.partial, "f").begin(ensemble.layout)
+    block.log.begin(ensemble.layout)
     list(each(integrate, [block], workers=1, told=told.append))
     steps = [step for index, step in told if index == 1]
     assert len(steps) == len(told)

@@ -18,7 +18,7 @@ import thermalize.truth.simulate
 from thermalize import __version__
 from thermalize.config import Experiment
 from thermalize.runtime.errors import UserError
-from thermalize.store.blocks import Ledger
+from thermalize.store.blocks import BlockLog
 from thermalize.store.manifest import check_system, open_store, read_manifest, store_path, verify
 from thermalize.truth.imported.source import CACHE
 from thermalize.truth.simulate import Block, integrate, simulate
@@ -252,9 +252,9 @@ def test_missing_values_are_named_and_nothing_is_sealed(tmp_path: Path) -> None:
         f"train, block 2 with member 2: {path}: q is NaN at "
         ".isel(ocean_time=25, zl=0, yh=3, xh=3); fill or cut out missing values and land before the import"
     )
-    ledger = Ledger(tmp_path / "simulation" / "train.zarr.partial", "")
-    assert (ledger.folder / "block-0001.json").exists()
-    assert not (ledger.folder / "block-0002.json").exists()
+    log = BlockLog(tmp_path / "simulation" / "train.zarr.partial", "")
+    assert (log.folder / "block-0001.json").exists()
+    assert not (log.folder / "block-0002.json").exists()
     write(ocean(), path)
     np.testing.assert_array_equal(
         stored(run(tmp_path, experiment(path))), waves().astype(np.float32)[:30].reshape(3, 10, 2, 8, 8)
@@ -279,7 +279,7 @@ def test_memory_does_not_grow_with_the_length_of_the_files(tmp_path: Path) -> No
         config = experiment(path, splits=splits((1, frames - 10), (1, 2), (2, 2)), shard_frames=10)
         source = thermalize.truth.simulate.source_of(config, "train", tmp_path)
         block = Block(config, "train", 0, tmp_path / f"{frames}.zarr.partial", "f", source)
-        Ledger(block.partial, "f").begin(source.layout)
+        block.log.begin(source.layout)
         tracemalloc.start()
         integrate(block)
         peaks.append(tracemalloc.get_traced_memory()[1])

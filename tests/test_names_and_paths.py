@@ -39,12 +39,11 @@ ENDINGS = (
     ".lock",
     ".zarr",
     ".old",
-    ".sent",
     ".",
 )
 NAMES = st.tuples(st.sampled_from(("a", "A", "b", "a-b")), st.sampled_from(ENDINGS)).map("".join)
 THERMALIZER = {"kind": "thermalizer", "start": 10, "stop": 4}
-OURS = (".partial", ".zarr", ".old", ".sent", ".blocks", ".outdated", ".lock", ".tmp", ".manifest.json")
+OURS = (".partial", ".zarr", ".old", ".blocks", ".outdated", ".lock", ".tmp", ".manifest.json")
 
 
 def named(emulators: list[str], models: list[str], stabilizers: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -78,7 +77,7 @@ def beside(path: Path) -> Iterator[Path]:
 def of_store(manifest: Path) -> Iterator[Path]:
     store, unfinished = store_path(manifest), partial_path(manifest)
     yield from (store, unfinished, store.with_name(f"{store.name}.old"))
-    yield from (unfinished.with_name(f"{unfinished.name}{end}") for end in (".blocks", ".sent"))
+    yield from (unfinished.with_name(f"{unfinished.name}{end}") for end in (".blocks",))
     yield store.with_name(f".{store.name}.outdated")
 
 

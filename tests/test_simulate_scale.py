@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from store_data import KOLMOGOROV, experiment, windowed
 
-from thermalize.store.blocks import Ledger
 from thermalize.store.layout import create
 from thermalize.store.manifest import open_store
 from thermalize.truth.simulate import Block, integrate, simulate
@@ -45,7 +44,7 @@ def test_memory_does_not_grow_with_the_number_of_windows(tmp_path: Path) -> None
             shard_frames=12,
         )
         block = Block(config, "train", 0, tmp_path / f"{windows}.zarr.partial", "f")
-        Ledger(block.partial, "f").begin(Ensemble(config, "train").layout)
+        block.log.begin(Ensemble(config, "train").layout)
         tracemalloc.start()
         integrate(block)
         peaks.append(tracemalloc.get_traced_memory()[1])

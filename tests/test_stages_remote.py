@@ -23,9 +23,9 @@ from thermalize.runtime.errors import UserError
 from thermalize.stages.data import read_data
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
-from thermalize.store import staging
+from thermalize.store import layout
 from thermalize.store.home import FURTHER
-from thermalize.store.location import elsewhere, upload
+from thermalize.store.location import Place, elsewhere, put
 from thermalize.store.manifest import open_store, partial_path, read_manifest, verify
 from thermalize.store.results import Results
 from thermalize.training.processes import ALONE
@@ -98,43 +98,46 @@ class Killed(BaseException):
     """Stands for the end of the process: no handler of errors may catch it."""
 
 
-def interrupted(job: Job, uploads: int, fail: Callable[[Path, Any], None]) -> None:
-    """A rollout that fails after it has sent so many files."""
-    count = iter(range(uploads))
+BEGINNING = 10
+"""Metadata and coordinates; then come the shards of three chunks, and the metadata once more."""
 
-    def sending(source: Path, target: Any) -> None:
-        (fail if next(count, None) is None else upload)(source, target)
+
+def interrupted(job: Job, shards: int, fail: Callable[[Place, bytes], None]) -> None:
+    """A rollout that fails after it has sent so many shards."""
+    count = iter(range(BEGINNING + shards))
+
+    def sending(place: Place, content: bytes) -> None:
+        (fail if next(count, None) is None else put)(place, content)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(staging, "upload", sending)
+        patch.setattr(layout, "put", sending)
         run(job)
 
 
-def die(_source: Path, _target: Any) -> None:
+def die(_place: Place, _content: bytes) -> None:
     raise Killed
 
 
-def nobody_answers(source: Path, target: Any) -> None:
+def nobody_answers(place: Place, content: bytes) -> None:
     with reaching("http://127.0.0.1:1"):
-        upload(source, elsewhere(str(target)))
+        put(elsewhere(str(place)), content)
 
 
-# zarr.json, then six arrays for each of three chunks, then metadata and coordinates
 @pytest.mark.parametrize(
-    ("fail", "error", "uploads", "continued"),
-    [(die, Killed, 4, [0, 7, 15]), (nobody_answers, UserError, 10, [7, 15]), (nobody_answers, UserError, 20, [])],
+    ("fail", "error", "shards", "continued"),
+    [(die, Killed, 0, [0, 7, 15]), (nobody_answers, UserError, 1, [7, 15]), (nobody_answers, UserError, 3, [])],
 )
 def test_an_interrupted_rollout_continues_and_ends_with_the_same_bits(
     job: Job,
     local: tuple[Experiment, Results],
     monkeypatch: pytest.MonkeyPatch,
-    fail: Callable[[Path, Any], None],
+    fail: Callable[[Place, bytes], None],
     error: type[BaseException],
-    uploads: int,
+    shards: int,
     continued: list[int],
 ) -> None:
     with pytest.raises(error) as caught:
-        interrupted(job, uploads, fail)
+        interrupted(job, shards, fail)
     assert fail is die or "what is finished is kept" in str(caught.value)
     advance, begun = Rollout.advance, []
     monkeypatch.setattr(
@@ -158,7 +161,7 @@ def test_a_chunk_that_was_lost_meanwhile_is_made_again(
     job: Job, bucket: Storage, local: tuple[Experiment, Results], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(Killed):
-        interrupted(job, 15, die)
+        interrupted(job, 2, die)
     (chunk,) = [name for name in bucket.fs.find(f"{bucket.path}/small/rollouts") if name.endswith("velocity/c/0/1/0/0")]
     bucket.fs.rm_file(chunk)
     manifest = run(job)
@@ -172,7 +175,7 @@ def test_a_rollout_begins_anew_where_the_storage_changed(
 ) -> None:
     monkeypatch.setenv(FURTHER, bucket.url)
     with pytest.raises(Killed):
-        interrupted(job, 10, die)
+        interrupted(job, 1, die)
     moved = job.experiment.model_copy(update={"storage": f"file://{tmp_path}/disk"})
     manifest = run(Job(moved, job.paths, "persistence", "raw", 0))
     assert str(verify(manifest, moved.storage).url).startswith(

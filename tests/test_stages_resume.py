@@ -17,6 +17,8 @@ from training_runs import SPLITS, settings, store, written
 from thermalize.config import Experiment
 from thermalize.rollouts.engine import Rollout
 from thermalize.runtime.errors import UserError
+from thermalize.runtime.members import Series
+from thermalize.stabilizers.base import Stabilized, Stateless
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.store import blocks as ledgers
@@ -31,11 +33,25 @@ class Killed(BaseException):
     """Stands for the end of the process: no handler of errors may catch it."""
 
 
+class Watched(Stateless):
+    """Changes nothing, and records a series."""
+
+    series = (Series("drift", "largest value"),)
+
+    def __call__(self, x: torch.Tensor, *_: Any) -> Stabilized:
+        return Stabilized.of(x, drift=x.flatten(1).abs().amax(1))
+
+
 def content() -> dict[str, Any]:
     """Persistence from the waves of `training_runs`, in three chunks of which the first ends with step 7."""
     base = settings()
     base["emulators"] = {"persistence": {"kind": "import", "target": "torch.nn:Identity"}}
-    rollouts = {"members": 3, "steps": 20, "chunk": 8, "stabilizers": {"raw": {"kind": "none"}}}
+    rollouts = {
+        "members": 3,
+        "steps": 20,
+        "chunk": 8,
+        "stabilizers": {"raw": {"kind": "import", "target": "test_stages_resume:Watched"}},
+    }
     return {**base, "diffusion": {}, "rollouts": rollouts}
 
 
@@ -244,18 +260,17 @@ def test_the_end_compares_chunks_as_they_were_written(
     killed: Callable[[float], Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A chunk that changes while the rollout goes on is found, and made again by the next run."""
+    """A chunk that is cut while the rollout goes on is found, and made again by the next run."""
     expected, job = straight(30.0), job_in(tmp_path, killed(30.0))
     blocks, advance = records(job), Rollout.advance
 
     def changing(self: Rollout, state: Any, steps: int) -> Any:
-        # valid, and of another chunk
-        root = blocks.with_suffix("") / "level/c/0"
-        (root / "0").write_bytes((root / "1").read_bytes()[:-1] + b"x")
+        first = blocks.with_suffix("") / "velocity/c/0/0/0/0"
+        first.write_bytes(first.read_bytes()[:-1])
         return advance(self, state, steps)
 
     with monkeypatch.context() as patch:
         patch.setattr(Rollout, "advance", changing)
-        with pytest.raises(UserError, match="level/c/0/0 changed after it was written; run the same command again"):
+        with pytest.raises(UserError, match="velocity/c/0/0/0/0 is missing or is not as it was written"):
             run(job)
     assert run(job) == expected

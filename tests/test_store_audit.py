@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 from commands import run
-from store_data import field, fill
+from store_data import field, stored
 
 from thermalize.runtime.errors import UserError
 from thermalize.store import sealed
 from thermalize.store.audit import audit
-from thermalize.store.manifest import partial_path, seal, store_path
 
 
 @pytest.fixture
@@ -21,8 +20,7 @@ def results(tmp_path: Path) -> Path:
     """A store, a model, a table, a file of the user's own, and unfinished work."""
     folder = tmp_path / "results" / "mine"
     manifest = folder / "simulation" / "train.manifest.json"
-    fill(partial_path(manifest), field())
-    seal(partial_path(manifest), store_path(manifest), manifest, "f", {"mean": [0.0], "std": [1.0]})
+    stored(manifest, field(), statistics={"mean": [0.0], "std": [1.0]})
     for name in ("model.json", "history.csv"):
         (folder / "emulators" / "unet").mkdir(parents=True, exist_ok=True)
         (folder / "emulators" / "unet" / name).write_text(name)

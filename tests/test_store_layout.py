@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from thermalize.runtime.errors import UserError
 from thermalize.store.layout import CHUNK_BYTES, WINDOW, create, inner_chunk, write
 
 ALL = (slice(0, MEMBERS), slice(0, FRAMES))
+FORM = layout(series=SERIES)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     path = tmp_path / "a.zarr.partial"
-    create(path, layout(series=SERIES))
+    create(path, FORM)
     return path
 
 
@@ -87,15 +89,15 @@ def test_what_is_written_is_read(store: Path, name: str) -> None:
     array = zarr.open_array(store, path=name)
     values = np.arange(array.size).reshape(array.shape).astype(array.dtype)
     for member, time in [(slice(2, 4), slice(4, 8)), (slice(0, 4), slice(8, 10)), (slice(0, 2), slice(0, 8))]:
-        names = write(store, name, member, time, values[member, time])
+        names = write(store, FORM, name, member, time, values[member, time])
         assert all((store / shard).is_file() for shard in names)
-    write(store, name, slice(2, None), slice(None, 4), values[2:, :4])
+    write(store, FORM, name, slice(2, None), slice(None, 4), values[2:, :4])
     np.testing.assert_array_equal(opened(store)[name], values)
 
 
 def test_shards_of_fill_values_are_written_too(store: Path) -> None:
-    names = write(store, "velocity", *ALL, np.full(layout().shape, np.nan))
-    names += write(store, "level", *ALL, np.full((MEMBERS, FRAMES), -1))
+    names = write(store, FORM, "velocity", *ALL, np.full(layout().shape, np.nan))
+    names |= write(store, FORM, "level", *ALL, np.full((MEMBERS, FRAMES), -1))
     assert len(names) == 12
     assert all((store / name).is_file() for name in names)
 
@@ -121,15 +123,15 @@ def test_coordinates_that_are_all_zero_are_written_too(tmp_path: Path) -> None:
 def test_writes_across_shards_are_refused(store: Path, member: slice, time: slice) -> None:
     before = tree(store)
     with pytest.raises(ValueError, match="not aligned"):
-        write(store, "velocity", member, time, field()[member, time])
+        write(store, FORM, "velocity", member, time, field()[member, time])
     assert tree(store) == before
 
 
 def test_values_of_another_shape_are_refused(store: Path) -> None:
     with pytest.raises(ValueError, match="shape"):
-        write(store, "velocity", *ALL, field()[:, :, :, :-1])
+        write(store, FORM, "velocity", *ALL, field()[:, :, :, :-1])
     with pytest.raises(ValueError, match="shape"):
-        write(store, "velocity", *ALL, field()[:1])
+        write(store, FORM, "velocity", *ALL, field()[:1])
 
 
 @pytest.mark.parametrize("leftover", [b"", b"half a shard", bytes(500)])
@@ -141,7 +143,7 @@ def test_a_broken_leftover_is_overwritten(tmp_path: Path, shard: str, leftover: 
     (other / shard).parent.mkdir(parents=True)
     (other / shard).write_bytes(leftover)
     for member in (slice(0, 2), slice(2, 4)):
-        write(other, "velocity", member, slice(None), field()[member])
+        write(other, layout(), "velocity", member, slice(None), field()[member])
     assert tree(other) == tree(whole)
 
 
@@ -156,16 +158,39 @@ def test_the_same_numbers_give_the_same_bytes(tmp_path: Path) -> None:
     assert seen[0] == seen[1] == seen[2]
 
 
-def test_create_replaces_an_unfinished_store_only(tmp_path: Path) -> None:
-    unfinished, finished = tmp_path / "a.zarr.partial", tmp_path / "a.zarr"
-    fill(unfinished, field())
-    create(unfinished, layout())
-    assert np.isnan(opened(unfinished)["velocity"]).all()
-    fill(finished, field())
-    before = tree(finished)
-    with pytest.raises(UserError, match=r"a\.zarr exists already"):
-        create(finished, layout())
-    assert tree(finished) == before
+def test_create_leaves_shards_and_mends_the_rest(tmp_path: Path) -> None:
+    store = tmp_path / "a.zarr.partial"
+    fill(store, field())
+    before = tree(store)
+    (store / "zarr.json").write_bytes(b"{")
+    (store / "time/c/0").unlink()
+    create(store, layout())
+    assert tree(store) == before
+
+
+def test_a_shard_is_written_with_the_digest_and_the_size_that_it_had_in_memory(store: Path) -> None:
+    files = write(store, FORM, "velocity", *ALL, field())
+    found = tree(store)
+    assert files == {name: (f"sha256:{found[name]}", (store / name).stat().st_size) for name in files}
+    assert sorted(files) == sorted(name for name, _ in FORM.shards("velocity"))
+
+
+def test_a_shard_is_synced_once_and_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, path = [], tmp_path / "a.zarr.partial"
+    create(path, layout())
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it is read"))
+    names = write(path, layout(), "velocity", *ALL, field())
+    assert sorted(synced) == sorted(path / name for name in names)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_must_be_finite(tmp_path: Path, value: float) -> None:
+    values = field()
+    values[1, 6, 0, 3] = value
+    with pytest.raises(UserError, match="velocity/c/0/1/0/0 would hold NaN or infinity"):
+        write(tmp_path / "a.zarr.partial", layout(), "velocity", *ALL, values, allow_nan=False)
+    assert not (tmp_path / "a.zarr.partial/velocity/c/0/1").exists()
 
 
 @pytest.mark.parametrize("changes", [{"chunk": (1, 3)}, {"chunk": (3, 4)}, {"shard": (0, 4)}, {"chunk": (0, 1)}])

@@ -19,11 +19,11 @@ import thermalize.store.location
 import thermalize.truth.simulate
 from thermalize.config import Experiment
 from thermalize.runtime.errors import UserError
+from thermalize.store import blocks, garbage, layout
 from thermalize.store import publish as commit
-from thermalize.store import staging
 from thermalize.store.home import FURTHER
 from thermalize.store.location import UnreachableError
-from thermalize.store.manifest import check_system, completed, open_store, partial_path, read_manifest, verify
+from thermalize.store.manifest import check_system, completed, open_store, read_manifest, verify
 from thermalize.truth.simulate import Block, integrate, simulate
 
 __all__ = ["bucket", "disk", "server"]
@@ -135,12 +135,27 @@ def blocks_of(folder: Path, storage: str | None, monkeypatch: pytest.MonkeyPatch
     return found
 
 
-# a simulation of three blocks sends zarr.json, three shards per block, then metadata and coordinates
-@pytest.mark.parametrize(("uploads", "repeated"), [(0, [0, 1, 2]), (3, [0, 1, 2]), (4, [1, 2]), (8, [2]), (11, [])])
+BEGINNING = 10
+"""Files that are sent before any shard; then come three for each of three blocks, and the metadata once more."""
+
+
+@pytest.mark.parametrize(
+    ("uploads", "repeated"),
+    [(0, [0, 1, 2]), (3, [0, 1, 2]), (12, [0, 1, 2]), (13, [1, 2]), (17, [2]), (19, []), (20, None)],
+)
 def test_a_killed_run_repeats_only_what_was_not_sent(
-    tmp_path: Path, disk: Storage, local: Path, monkeypatch: pytest.MonkeyPatch, uploads: int, repeated: list[int]
+    tmp_path: Path,
+    disk: Storage,
+    local: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uploads: int,
+    repeated: list[int] | None,
 ) -> None:
-    with killed(staging, "upload", uploads):
+    if repeated is None:
+        run(tmp_path, disk.url)
+        assert len(disk.objects()) == BEGINNING + 9
+        return
+    with killed(layout, "put", uploads):
         run(tmp_path, disk.url)
     assert not (tmp_path / "train.manifest.json").exists()
     assert blocks_of(tmp_path, disk.url, monkeypatch) == repeated
@@ -153,7 +168,7 @@ def test_a_killed_run_repeats_only_what_was_not_sent(
 def test_what_did_not_arrive_whole_is_made_again(
     tmp_path: Path, disk: Storage, local: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    with killed(staging, "upload", 8):
+    with killed(layout, "put", BEGINNING + 7):
         run(tmp_path, disk.url)
     shard = "velocity/c/1/0/0/0"
     (found,) = [name for name in disk.fs.find(disk.path) if name.endswith(shard)]
@@ -162,14 +177,14 @@ def test_what_did_not_arrive_whole_is_made_again(
     elif fault == "lost":
         disk.fs.rm_file(found)
     else:
-        (partial_path(tmp_path / "train.manifest.json").with_name("train.zarr.partial.sent") / shard).write_text("{")
+        (tmp_path / "train.zarr.partial.blocks" / "block-0001.json").write_text("{")
     assert blocks_of(tmp_path, disk.url, monkeypatch) == [1, 2]
     assert read_manifest(tmp_path / "train.manifest.json").digests == read_manifest(local).digests
     verify(tmp_path / "train.manifest.json")
 
 
 def test_what_does_not_belong_to_the_store_is_swept_out(tmp_path: Path, disk: Storage) -> None:
-    with killed(staging, "upload", 8):
+    with killed(layout, "put", BEGINNING + 7):
         run(tmp_path, disk.url)
     (store,) = disk.stores()
     disk.put(f"small/simulation/{store}/velocity/9", b"of someone else")
@@ -180,14 +195,14 @@ def test_what_does_not_belong_to_the_store_is_swept_out(tmp_path: Path, disk: St
 def test_a_place_that_loses_what_it_took_is_noticed(
     tmp_path: Path, disk: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload = staging.upload
+    put = layout.put
 
-    def careless(source: Path, target: Any) -> None:
-        if not str(target).endswith("x/zarr.json"):
-            upload(source, target)
+    def careless(place: Any, content: bytes) -> None:
+        if not str(place).endswith("x/zarr.json"):
+            put(place, content)
 
-    monkeypatch.setattr(staging, "upload", careless)
-    with pytest.raises(UserError, match=r"x/zarr\.json did not arrive as it was sent; run the same command again"):
+    monkeypatch.setattr(layout, "put", careless)
+    with pytest.raises(UserError, match=r"x/zarr\.json is missing or is not as it was written; run the same command"):
         run(tmp_path, disk.url)
     assert not (tmp_path / "train.manifest.json").exists()
 
@@ -248,7 +263,7 @@ def test_an_object_that_is_lost_while_it_is_read_is_no_nan(tmp_path: Path, bucke
 def test_the_old_store_is_deleted_once_the_new_one_has_its_manifest(tmp_path: Path, bucket: Storage) -> None:
     manifest = run(tmp_path, bucket.url, spin_up=6.0)
     old, before = of(manifest), values(manifest)
-    with killed(staging, "upload", 8):
+    with killed(layout, "put", BEGINNING + 7):
         run(tmp_path, bucket.url)
     np.testing.assert_array_equal(values(manifest), before)
     assert len(bucket.stores()) == 2
@@ -264,7 +279,7 @@ def test_snakemake_may_delete_the_manifest_before(tmp_path: Path, disk: Storage)
 
 
 def test_an_unfinished_store_that_is_not_continued_is_deleted_in_the_end(tmp_path: Path, disk: Storage) -> None:
-    with killed(staging, "upload", 8):
+    with killed(layout, "put", BEGINNING + 7):
         run(tmp_path, disk.url, spin_up=6.0)
     manifest = run(tmp_path, disk.url)
     assert disk.stores() == {of(manifest)}
@@ -289,9 +304,9 @@ def killed_at(step: int) -> Iterator[None]:
             (commit, "remove"),
             (commit, "discard"),
             (commit, "write_text"),
-            (staging, "discard"),
-            (staging, "write_text"),
-            (staging, "delete"),
+            (blocks, "discard"),
+            (garbage, "write_text"),
+            (garbage, "delete"),
         )
         publish = commit._publish
 
@@ -305,7 +320,7 @@ def killed_at(step: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("step", range(8))
+@pytest.mark.parametrize("step", range(9))
 def test_killed_at_any_step_of_publishing_only_whole_stores_are_read(
     tmp_path: Path, disk: Storage, local: Path, step: int
 ) -> None:
@@ -325,7 +340,7 @@ def test_killed_at_any_step_of_publishing_only_whole_stores_are_read(
 
 def test_publishing_has_no_more_steps_than_are_tested(tmp_path: Path, disk: Storage) -> None:
     run(tmp_path, disk.url, spin_up=6.0)
-    with killed_at(8):
+    with killed_at(9):
         run(tmp_path, disk.url)
 
 
@@ -354,7 +369,7 @@ def test_the_next_store_lies_where_the_configuration_says(tmp_path: Path, disk: 
 def test_an_unfinished_store_begins_anew_at_another_place(
     tmp_path: Path, disk: Storage, monkeypatch: pytest.MonkeyPatch, local: Path
 ) -> None:
-    with killed(staging, "upload", 8):
+    with killed(layout, "put", BEGINNING + 7):
         run(tmp_path, disk.url)
     assert blocks_of(tmp_path, None, monkeypatch) == [0, 1, 2]
     assert disk.objects() == {}
@@ -408,20 +423,20 @@ def test_a_finished_store_that_cannot_be_asked_is_not_made_again(tmp_path: Path,
         assert "no connection" in complaint(tmp_path, f"file://{tmp_path}/disk")
 
 
-@pytest.mark.parametrize(("uploads", "repeated"), [(5, [1, 2]), (9, [2]), (12, [])])
+@pytest.mark.parametrize(("uploads", "repeated"), [(4, [1, 2]), (8, [2]), (9, [])])
 def test_a_connection_that_is_lost_in_between_costs_nothing_that_was_sent(
     tmp_path: Path, bucket: Storage, monkeypatch: pytest.MonkeyPatch, uploads: int, repeated: list[int]
 ) -> None:
-    upload, count = staging.upload, iter(range(uploads))
+    put, count = layout.put, iter(range(BEGINNING + uploads))
 
-    def lost(source: Path, target: Any) -> None:
+    def lost(place: Any, content: bytes) -> None:
         if next(count, None) is not None:
-            return upload(source, target)
+            return put(place, content)
         with reaching(NOBODY):
-            return upload(source, thermalize.store.location.elsewhere(str(target)))
+            return put(thermalize.store.location.elsewhere(str(place)), content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(staging, "upload", lost)
+        patch.setattr(layout, "put", lost)
         with pytest.raises(UserError, match=r"no connection; .* run the same command again, what is finished is kept"):
             run(tmp_path, bucket.url)
     assert blocks_of(tmp_path, bucket.url, monkeypatch) == repeated
@@ -459,7 +474,7 @@ def test_a_store_that_cannot_be_deleted_is_deleted_next_time(
         raise UnreachableError("no right to delete")
 
     with monkeypatch.context() as patch:
-        patch.setattr(staging, "delete", refuse)
+        patch.setattr(garbage, "delete", refuse)
         manifest = run(tmp_path, disk.url)
     assert "The outdated store was not deleted: no right to delete" in capsys.readouterr().err
     assert len(disk.stores()) == 2

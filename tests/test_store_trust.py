@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from object_store import Storage, disk
-from store_data import experiment, field, fill, settings, tree
+from store_data import experiment, field, fill, settings, stored, tree
 
 from thermalize.config import Experiment
 from thermalize.runtime.errors import UserError
@@ -24,7 +24,6 @@ from thermalize.store.manifest import (
     open_store,
     partial_path,
     read_manifest,
-    seal,
     store_path,
     verify,
     zarr_store,
@@ -53,9 +52,7 @@ def somebody(tmp_path: Path) -> Path:
 def finished() -> dict[str, bytes]:
     """Every file of a small finished store and of its manifest."""
     with TemporaryDirectory() as name:
-        manifest = Path(name) / "train.manifest.json"
-        fill(partial_path(manifest), field())
-        seal(partial_path(manifest), store_path(manifest), manifest, "f")
+        stored(Path(name) / "train.manifest.json", field())
         files = (path for path in Path(name).rglob("*") if path.is_file())
         return {path.relative_to(name).as_posix(): path.read_bytes() for path in files}
 
@@ -200,18 +197,13 @@ def test_no_link_leads_a_deletion_out_of_the_storage(
     assert SENTENCE in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("where", ["manifest", "copy", "receipts"])
-def test_no_manifest_and_no_receipt_puts_a_folder_of_somebody_else_on_the_list(
+@pytest.mark.parametrize("where", ["manifest", "copy"])
+def test_no_manifest_puts_a_folder_of_somebody_else_on_the_list(
     tmp_path: Path, somebody: Path, where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest, url, before = sealed(tmp_path), f"file://{somebody}", tree(somebody)
-    if where == "receipts":
-        receipts = tmp_path / "train.zarr.partial.sent"
-        receipts.mkdir()
-        (receipts / ".place").write_text(url)
-    else:
-        path = manifest if where == "manifest" else manifest.with_name(".train.manifest.json")
-        rewritten(path, url=url, sizes={}, fingerprint="other")
+    path = manifest if where == "manifest" else manifest.with_name(".train.manifest.json")
+    rewritten(path, url=url, sizes={}, fingerprint="other")
     simulate(experiment(), "train", manifest, workers=1)
     assert tree(somebody) == before
     assert SENTENCE in capsys.readouterr().err
@@ -280,7 +272,7 @@ def test_names_in_a_manifest_are_names(tmp_path: Path, change: dict[str, str]) -
 
 
 # what is beside the stores of a simulation, and what of it may be a folder of somebody else
-BESIDE = ("train.zarr", "train.zarr.partial", "train.zarr.partial.blocks", "train.zarr.partial.sent", "train.zarr.old")
+BESIDE = ("train.zarr", "train.zarr.partial", "train.zarr.partial.blocks", "train.zarr.old")
 
 
 @pytest.mark.parametrize("name", BESIDE)

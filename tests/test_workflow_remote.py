@@ -53,7 +53,7 @@ def test_a_killed_workflow_with_stores_at_urls_ends_with_the_numbers_of_a_local_
     # a figure reads stores too
     wanted = [*compared, f"{paths.figure('overview')}.png"]
     snakemake(here, *compared)
-    interrupted(there, config, "results/tiny/rollouts/*/*/*.partial.sent/velocity/c/0/1/0/0")
+    interrupted(there, config, "results/tiny/rollouts/*/*/*.partial.blocks/block-0001.json")
     done = snakemake(there, *wanted, config=config)
     for mine, theirs in zip(manifests(there), manifests(here), strict=True):
         record = verify(mine, bucket.url)

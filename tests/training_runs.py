@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import yaml
-from store_data import fill
+from store_data import stored
 from workflow_run import environment, python
 
 from thermalize.config.load import load_experiment
-from thermalize.store.manifest import partial_path, seal, store_path
 from thermalize.store.results import Results
 from thermalize.truth.simulated import layout_of
 
@@ -61,9 +60,9 @@ def store(config: Path, splits: tuple[str, ...] = ("train", "valid")) -> Results
         values = np.stack([np.sin(x + m + 10 * number) + 0.3 * np.sin(2 * x + m) for m in range(member)])
         manifest = paths.simulation(split)
         manifest.parent.mkdir(parents=True, exist_ok=True)
-        fill(partial_path(manifest), values[:, :, None].astype(np.float32), layout)
         statistics = {"mean": [float(values.mean())], "std": [float(values.std())]}
-        seal(partial_path(manifest), store_path(manifest), manifest, f"waves {split}", statistics=statistics)
+        fields = values[:, :, None].astype(np.float32)
+        stored(manifest, fields, layout, f"waves {split}", statistics=statistics)
     return paths
 
 

@@ -22,11 +22,10 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from thermalize.rollouts.engine import NEVER, State
-from thermalize.store.blocks import Ledger, say
-from thermalize.store.layout import Layout, write
+from thermalize.store.blocks import BlockLog, say
+from thermalize.store.layout import Files, Layout
 from thermalize.store.location import Place
 from thermalize.store.manifest import partial_path
-from thermalize.store.shards import read_back, within
 
 __all__ = ["Behind", "Unfinished", "frozen"]
 
@@ -62,8 +61,8 @@ class Unfinished:
     """The partial store beside a manifest, and the states of the rollout with fingerprint `key` after its chunks."""
 
     def __init__(self, manifest: Path, key: str, layout: Layout, final: Place) -> None:
-        self.partial, self.layout = partial_path(manifest), layout
-        self.ledger = Ledger(self.partial, key, final)
+        self.layout = layout
+        self.log = BlockLog(partial_path(manifest), key, final)
 
     @property
     def chunks(self) -> int:
@@ -71,13 +70,13 @@ class Unfinished:
 
     def resume(self, begin: State) -> State:
         """The state after the last chunk that is whole, as are all before it; `begin` where there is none."""
-        self.ledger.begin(self.layout)
+        self.log.begin(self.layout)
         state = begin
         for chunk in range(self.chunks):
-            if not self.ledger.done(chunk, self._shards(chunk)):
+            if not self.log.done(chunk, self._shards(chunk)):
                 break
             if (found := self._state(chunk, begin)) is None:
-                say(f"What was kept to go on after chunk {chunk} of {self.partial} is damaged; it is not used.")
+                say(f"What was kept to go on after chunk {chunk} of {self.log.partial} is damaged; it is not used.")
             else:
                 state = found
         return state
@@ -87,35 +86,25 @@ class Unfinished:
         [member, frame], then the state.
         """
         everyone, when = slice(0, len(fields)), slice(start, start + fields.shape[1])
-        self._write(self.layout.variable, everyone, when, fields)
-        for name, (dtype, *_) in self.layout.series.items():
-            self._write(name, everyone, when, record[name].numpy().astype(dtype))
+        recorded = {name: record[name].numpy().astype(dtype) for name, (dtype, *_) in self.layout.series.items()}
+        files = Files()
+        for name, values in {self.layout.variable: fields, **recorded}.items():
+            files |= self.log.write(self.layout, name, everyone, when, values, allow_nan=True)
         number = start // self.layout.shard[1]
-        kept = self.ledger.keep_state(number, _bytes(state))
+        kept = self.log.keep_state(number, _bytes(state))
         notes = {"step": state.step, "lost_step": state.lost_step.tolist(), "lost_cause": state.lost_cause}
-        self.ledger.record(number, self._shards(number), state=kept, **notes)
-
-    def digests(self) -> dict[str, str]:
-        """Of all shards, as they were written."""
-        entries = (self.ledger.entry(chunk) for chunk in range(self.chunks))
-        return {name: digest for entry in entries for name, digest in entry["digests"].items()}
-
-    def _write(self, name: str, member: slice, time: slice, values: np.ndarray) -> None:
-        write(self.partial, name, member, time, values)
-        read_back(self.partial, name, (member, time), allow_nan=True)
-        self.ledger.draft.keep(name, (member, time))
+        self.log.record(number, files, state=kept, **notes)
 
     def _shards(self, chunk: int) -> list[str]:
         frames, size = self.layout.shape[1], self.layout.shard[1]
-        region = slice(0, self.layout.shape[0]), slice(chunk * size, min((chunk + 1) * size, frames))
-        return [
-            each for name in (self.layout.variable, *self.layout.series) for each in within(self.partial, name, region)
-        ]
+        time = slice(chunk * size, min((chunk + 1) * size, frames))
+        names = (self.layout.variable, *self.layout.series)
+        return [shard for name in names for shard, _ in self.layout.shards(name, time=time)]
 
     def _state(self, chunk: int, begin: State) -> State | None:
         """The state after a chunk, if it is as it was kept and may be one of this rollout, which began with `begin`."""
-        notes = self.ledger.entry(chunk)["notes"]
-        data = self.ledger.state(chunk, notes.get("state"), len(_bytes(begin)))
+        _, notes = self.log.entry(chunk)
+        data = self.log.state(chunk, notes.get("state"), len(_bytes(begin)))
         step = min((chunk + 1) * self.layout.shard[1], self.layout.shape[1]) - 1
         state = None if data is None else _read(data, notes, begin)
         return state if state is not None and notes.get("step") == step and _plausible(state, begin) else None

@@ -28,7 +28,6 @@ from thermalize.runtime.members import member_keys
 from thermalize.runtime.progress import track
 from thermalize.runtime.streams import stream
 from thermalize.stages.stabilizing import Parts
-from thermalize.store.blocks import Ledger
 from thermalize.store.fingerprint import fingerprint
 from thermalize.store.home import Home
 from thermalize.store.layout import Layout
@@ -36,7 +35,6 @@ from thermalize.store.manifest import (
     check_system,
     completed,
     open_store,
-    partial_path,
     read_manifest,
     seal,
     store_path,
@@ -108,7 +106,6 @@ def rollout(job: Job, manifest: Path, device: torch.device) -> None:
     with exclusive(manifest), explaining(manifest):
         if completed(manifest, key, job.home) is None:
             _Stream(job, manifest, key, device).run()
-        Ledger(partial_path(manifest), key).discard()
 
 
 class _Stream:
@@ -219,13 +216,6 @@ class _Stream:
 
     def _seal(self, state: State) -> None:
         lost = {"lost_step": state.lost_step.tolist(), "lost_cause": state.lost_cause}
-        seal(
-            self.unfinished.partial,
-            self.final,
-            self.manifest,
-            self.key,
-            attributes={**self._attributes(), **lost},
-            allow_nan=True,
-            digests=self.unfinished.digests(),
-            home=self.job.home,
-        )
+        unfinished, attributes = self.unfinished, {**self._attributes(), **lost}
+        files = unfinished.log.files(unfinished.chunks)
+        seal(unfinished.log, unfinished.layout, self.manifest, files, attributes=attributes, home=self.job.home)

@@ -1,9 +1,13 @@
 """Which blocks of an unfinished store are done, so that a killed run loses no more than the blocks it was working on.
 
-Beside `<name>.zarr.partial` lies `<name>.zarr.partial.blocks/`: the fingerprint of what is being made, and one small
-file per finished block with the digests of its shards, and with a digest of itself. A block counts as done only while
-its record is whole, of our fingerprint and about just its own shards, and these still have their digests. Whatever
-else is found is not used: the run says so, and makes that block again, or all where the fingerprint is not ours.
+    <name>.zarr.partial           metadata and whole shards, on this machine; renamed once all are there
+    <name>-<fingerprint>.zarr     the same at a URL, in its final place: nobody reads it before it has a manifest
+    <name>.zarr.partial.blocks/   what is being made, and one small file per finished block
+
+The record of a block holds digest and size of each of its shards, as they were before they were written, and a digest
+of itself. A block counts as done only while its record is whole, of our fingerprint and about just its own shards, and
+these are as recorded: on this machine by their digests, at a URL by the sizes that the provider lists. Whatever else is
+found is not used: the run says so, and makes that block again, or all where fingerprint or place are not ours.
 """
 
 from __future__ import annotations
@@ -12,43 +16,54 @@ import json
 import os
 import sys
 from collections.abc import Callable, Collection
-from hashlib import sha256
+from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
+from upath import UPath
 
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import read_bytes, read_json, remove, write_bytes, write_text
-from thermalize.store.layout import Layout, create
-from thermalize.store.location import Place
+from thermalize.store.garbage import note_garbage
+from thermalize.store.layout import Files, Layout, create, write
+from thermalize.store.location import Place, digest_of, digests, sizes
 from thermalize.store.ours import RECORDS, discard, is_folder, refuse_strangers, unlink_links
-from thermalize.store.staging import draft_at
 
-__all__ = ["Ledger", "say"]
+__all__ = ["BlockLog", "say"]
 
 Notes = dict[str, Any]
 
 
-class Ledger:
+class BlockLog:
     """The record of one unfinished store.
 
     Args:
-        partial: path of the unfinished store, `<name>.zarr.partial`.
+        partial: path of an unfinished store on this machine, `<name>.zarr.partial`; the record lies beside it.
         fingerprint: of everything its contents depend on.
-        final: place of the finished store, where that is not beside the unfinished one.
+        final: place of the finished store; one at a URL is written there.
     """
 
     def __init__(self, partial: Path, fingerprint: str, final: Place | None = None) -> None:
-        self.partial, self.fingerprint, self.final = partial, fingerprint, final
-        self.draft = draft_at(partial, final)
+        self.partial, self.fingerprint = partial, fingerprint
+        self.place: Place = final if isinstance(final, UPath) else partial
+        self.final = final or partial.with_suffix("")
         self.folder = partial.with_name(f"{partial.name}.blocks")
         self._mark = self.folder / "fingerprint"
+
+    @property
+    def url(self) -> str | None:
+        """Where the store is written, if not on this machine."""
+        return str(self.place) if isinstance(self.place, UPath) else None
 
     def begin(self, layout: Layout) -> None:
         """Take up the unfinished store if it has our fingerprint, else start an empty one.
 
+        Metadata and coordinates are written anew, whatever became of them; so a place that takes nothing is noticed
+        before anything is computed.
+
         Raises:
-            UserError: where it or the finished one is to lie there is something else.
+            UserError: where it or the finished one is to lie there is something else, or nothing can be written.
         """
         refuse_strangers(self.partial.with_suffix(""))
         if not self._ours():
@@ -57,26 +72,21 @@ class Ledger:
         refuse_strangers(self.partial)
         unlink_links(self.partial)
         unlink_links(self.folder)
-        with TemporaryDirectory() as scratch:
-            # metadata and coordinates anew, whatever became of them; finished shards stay
-            skeleton = Path(scratch, self.partial.name)
-            create(skeleton, layout)
-            for source in sorted(path for path in skeleton.rglob("*") if path.is_file()):
-                target = self.partial / source.relative_to(skeleton)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                write_bytes(target, source.read_bytes())
-        self.folder.mkdir(exist_ok=True)
-        self.draft.begin()
-        write_text(self._mark, self.fingerprint)
+        if self.url is not None:
+            note_garbage(self.partial, [self.url])
+        create(self.place, layout)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self._mark, self._marked())
 
-    def record(self, block: int, names: Collection[str], **notes: Any) -> None:
-        """The shards `names` (relative to the store) of a block are written; keep `notes`, JSON values, with it."""
-        entry = {
-            "fingerprint": self.fingerprint,
-            "block": block,
-            "digests": self.draft.digests(names),
-            "notes": notes,
-        }
+    def write(
+        self, layout: Layout, name: str, member: slice, time: slice, values: np.ndarray, allow_nan: bool = False
+    ) -> Files:
+        """Write whole shards of the array `name`, as `layout.write` does; what it returns is to be recorded."""
+        return write(self.place, layout, name, member, time, values, allow_nan)
+
+    def record(self, block: int, files: Files, **notes: Any) -> None:
+        """The shards of a block are written; keep `notes`, JSON values, with it."""
+        entry = {"fingerprint": self.fingerprint, "block": block, "files": files, "notes": notes}
         entry["digest"] = _own_digest(entry)
         write_text(self._entry(block), json.dumps(entry, indent=1, allow_nan=False))
 
@@ -90,16 +100,15 @@ class Ledger:
         """
         if not os.path.lexists(self._entry(block)):
             return False
-        entry = self._read(block)
-        known = {} if entry is None else entry["digests"]
-        if entry and set(known) == set(names) and (fits is None or fits(entry["notes"])) and self.draft.intact(known):
+        files, notes = self._read(block) or ({}, {})
+        if files and set(files) == set(names) and (fits is None or fits(notes)) and self._intact(files):
             return True
         say(f"{self._entry(block)}, or a file that it tells of, is damaged or not of this run; it is made again.")
         remove(self._entry(block))
         return False
 
-    def entry(self, block: int) -> dict[str, Any]:
-        """{"digests": …, "notes": …} as recorded.
+    def entry(self, block: int) -> tuple[Files, Notes]:
+        """Shards and notes as recorded.
 
         Raises:
             UserError: there is no record of this block for our fingerprint.
@@ -108,6 +117,10 @@ class Ledger:
         if entry is None:
             raise UserError(f"{self._entry(block)} is missing or damaged; run the same command again")
         return entry
+
+    def files(self, blocks: int) -> Files:
+        """The shards of the first so many blocks."""
+        return {name: known for block in range(blocks) for name, known in self.entry(block)[0].items()}
 
     def keep_state(self, block: int, data: bytes) -> str:
         """Keep what is needed to go on after a block; returns its digest, to be recorded with the block."""
@@ -120,29 +133,54 @@ class Ledger:
         return data if data is not None and digest_of(data) == digest else None
 
     def discard(self) -> None:
-        """Delete the unfinished store and its record, the fingerprint first so that no half of them can be taken up."""
+        """Delete the record, the fingerprint first so that no half can be taken up, and what lies on this machine.
+
+        What lies at a URL is on the list of garbage, and goes once there is a finished store.
+        """
         if is_folder(self.folder):
             remove(self._mark)
         discard(self.folder, RECORDS)
-        self.draft.discard()
+        discard(self.partial)
 
     def _ours(self) -> bool:
-        folders = is_folder(self.folder) and is_folder(self.partial)
-        return folders and read_bytes(self._mark) == self.fingerprint.encode()
+        there = is_folder(self.folder) and (self.url is not None or is_folder(self.partial))
+        return there and read_bytes(self._mark) == self._marked().encode()
+
+    def _marked(self) -> str:
+        return self.fingerprint if self.url is None else f"{self.fingerprint} {self.url}"
 
     def _say_discarded(self) -> None:
-        if any(os.path.lexists(path) for path in (self.partial, self.folder)):
-            say(
-                f"{self.partial} is left of a run with another configuration, data or code, or is damaged; "
-                "it is discarded, and this one begins anew."
-            )
+        for path in (self.partial, self.folder):
+            if os.path.lexists(path):
+                say(
+                    f"{path} is left of a run with another configuration, data or code, or is damaged; "
+                    "it is discarded, and this one begins anew."
+                )
+                return
 
-    def _read(self, block: int) -> dict[str, Any] | None:
+    def _intact(self, files: Files) -> bool:
+        if isinstance(self.place, UPath):
+            return all(self._sizes.get(name) == size for name, (_, size) in files.items())
+        try:
+            return digests(self.place, files) == {name: digest for name, (digest, _) in files.items()}
+        except OSError:
+            return False
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        """Looked at once: whether blocks are done is asked before anything is written."""
+        return sizes(self.place)
+
+    def _read(self, block: int) -> tuple[Files, Notes] | None:
         entry = read_json(self._entry(block))
-        if not isinstance(entry, dict) or not isinstance(entry.get("notes"), dict):
+        if not isinstance(entry, dict) or entry.get("digest") != _own_digest(entry):
             return None
-        whole = entry.get("digest") == _own_digest(entry) and isinstance(entry.get("digests"), dict)
-        return entry if whole and (entry.get("fingerprint"), entry.get("block")) == (self.fingerprint, block) else None
+        files, notes = entry.get("files"), entry.get("notes")
+        if not isinstance(files, dict) or not isinstance(notes, dict):
+            return None
+        whole = all(isinstance(each, list) and [*map(type, each)] == [str, int] for each in files.values())
+        ours = (entry.get("fingerprint"), entry.get("block")) == (self.fingerprint, block)
+        return ({name: (digest, size) for name, (digest, size) in files.items()}, notes) if whole and ours else None
 
     def _entry(self, block: int) -> Path:
         return self.folder / f"block-{block:04d}.json"
@@ -154,11 +192,6 @@ class Ledger:
 def say(sentence: str) -> None:
     """Tell the user what was not taken up."""
     print(sentence, file=sys.stderr, flush=True)
-
-
-def digest_of(data: bytes) -> str:
-    """SHA-256 as "sha256:…"."""
-    return f"sha256:{sha256(data).hexdigest()}"
 
 
 def _own_digest(entry: dict[str, Any]) -> str:

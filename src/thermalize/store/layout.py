@@ -6,28 +6,36 @@
 
 One shard file holds a block of members × a run of frames × everything in space. It is written whole, by one task, and
 never changed, because writes that share a shard lose data (pydata/xarray#8371). Within it lie inner chunks, the unit of
-reading.
+reading. Files are encoded in memory, where they get their digests, and written once to where they will be read:
+
+    values  →  bytes of a shard  →  SHA-256, size  →  disk or URL
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, cast
+from itertools import product
+from typing import Any
 
 import numpy as np
 import zarr
+from zarr.abc.store import Store
 from zarr.codecs import ZstdCodec
+from zarr.core.buffer import Buffer
+from zarr.storage import MemoryStore
 
 from thermalize.runtime.errors import UserError
-from thermalize.runtime.files import remove, sync
-from thermalize.store.ours import discard
-from thermalize.store.shards import shards
+from thermalize.store.location import Place, digest_of, put
 
-__all__ = ["PARTIAL", "Layout", "create", "inner_chunk", "write"]
+__all__ = ["Files", "Layout", "create", "inner_chunk", "keep", "skeleton", "write"]
 
-PARTIAL = ".partial"
+Files = dict[str, tuple[str, int]]
+"""SHA-256 as "sha256:…" and size in bytes of files, by their name relative to the store."""
+
+Region = tuple[slice, slice]
+ALL = slice(None)
 WINDOW = 8
 CHUNK_BYTES = 1 << 20
 # not Blosc: its threads place blocks in the order they finish, so the same numbers would give other bytes every time
@@ -79,6 +87,17 @@ class Layout:
         space = (len(axis) for axis in self.axes.values())
         return (len(self.members), len(self.time), len(self.channels), *space)
 
+    def shards(self, name: str, member: slice = ALL, time: slice = ALL) -> Iterator[tuple[str, Region]]:
+        """Every shard file of the array `name` in a region, with the members and frames that it holds.
+
+        Raises:
+            ValueError: the region does not begin and end at shard boundaries or at the end of the array.
+        """
+        space = "/0" * len(self.shape[2:]) if name == self.variable else ""
+        parts = [_parts(self, name, axis, part) for axis, part in enumerate((member, time))]
+        for (i, rows), (j, columns) in product(*parts):
+            yield f"{name}/c/{i}/{j}{space}", (rows, columns)
+
 
 def inner_chunk(shard: tuple[int, int], frame_bytes: int) -> tuple[int, int]:
     """One member × the fewest frames that divide the shard, hold a training window and fill a MiB; all if none do."""
@@ -88,19 +107,20 @@ def inner_chunk(shard: tuple[int, int], frame_bytes: int) -> tuple[int, int]:
     return 1, next(enough, frames)
 
 
-def create(path: Path, layout: Layout) -> None:
-    """Write metadata and coordinates of an empty store; an unfinished one (`….partial`) at `path` is replaced.
+def skeleton(layout: Layout, attributes: dict[str, Any] | None = None) -> dict[str, bytes]:
+    """Metadata and coordinates: every file of a store but its shards, by name.
 
-    Raises:
-        UserError: something else is at `path`.
+    Args:
+        layout: of the store.
+        attributes: further ones of a store that is finished, whose metadata are consolidated.
     """
-    if path.exists() and path.suffix != PARTIAL:
-        raise UserError(f"{path} exists already; move it away or choose another name")
-    discard(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    group = zarr.create_group(path, zarr_format=3, attributes={"variable": layout.variable, **layout.attributes})
-    _create_arrays(group, layout)
-    for name, values, attributes in _coordinates(layout):
+    files: dict[str, Buffer] = {}
+    store = MemoryStore(files)
+    described = {"variable": layout.variable, **layout.attributes, **(attributes or {})}
+    group = zarr.create_group(store, zarr_format=3, attributes=described)
+    for name in (layout.variable, *layout.series):
+        _array(store, layout, name)
+    for name, values, notes in _coordinates(layout):
         array = group.create_array(
             name,
             shape=values.shape,
@@ -108,60 +128,92 @@ def create(path: Path, layout: Layout) -> None:
             dtype=str if values.dtype.kind == "U" else values.dtype,
             compressors=None,
             dimension_names=(name,),
-            attributes=attributes,
+            attributes=notes,
             config={"write_empty_chunks": True},
         )
         array[:] = values
+    if attributes is not None:
+        with warnings.catch_warnings():
+            # xarray and zarr both read it, the specification of version 3 has yet to name it
+            warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+            zarr.consolidate_metadata(store)
+    return {name: content.to_bytes() for name, content in files.items()}
 
 
-def write(path: Path, name: str, member: slice, time: slice, values: np.ndarray) -> list[str]:
-    """Write whole shards of the array `name` and sync them to disk.
+def create(place: Place, layout: Layout) -> None:
+    """Write metadata and coordinates of a store to its place; shards that lie there stay."""
+    keep(place, skeleton(layout).items())
+
+
+def write(
+    place: Place, layout: Layout, name: str, member: slice, time: slice, values: np.ndarray, allow_nan: bool = True
+) -> Files:
+    """Write whole shards of the array `name`, one at a time; they are on the disk, or have arrived, afterwards.
 
     Args:
-        path: the unfinished store.
+        place: of the unfinished store.
+        layout: of the store.
         name: the variable or one of the series.
         member, time: index ranges that begin and end at shard boundaries or at the end of the array.
         values: [member, time, …], converted to the type of the array.
+        allow_nan: accept NaN and infinity, as in rollouts that lost a member.
 
     Returns:
-        The shard files, relative to the store.
+        Digest and size of each shard, as it was before it was written.
 
     Raises:
         ValueError: the ranges are not aligned to shards, or the values have another shape.
+        UserError: a shard is not finite.
     """
-    # `open_array(config=…)` would be ignored
-    with zarr.config.set({"array.write_empty_chunks": True}):
-        array = zarr.open_array(path, path=name, mode="r+")
-    region = (_aligned(array, 0, member), _aligned(array, 1, time))
-    expected = tuple(part.stop - part.start for part in region) + array.shape[2:]
+    files: dict[str, Buffer] = {}
+    array = _array(MemoryStore(files), layout, name)
+    shards = list(layout.shards(name, member, time))
+    (_, first), (_, last) = shards[0], shards[-1]
+    start = [part.start for part in first]
+    expected = (*(b.stop - a.start for a, b in zip(first, last, strict=True)), *array.shape[2:])
     if values.shape != expected:
         raise ValueError(f"values for {name} have shape {values.shape}, the region has {expected}")
-    names = [name for name, _ in shards(array, region)]
-    for shard in names:
-        # zarr merges into a shard that reaches over the end of the array, and fails if a killed writer left it broken
-        remove(path / shard)
-    array[region] = values.astype(array.dtype, copy=False)
-    for shard in names:
-        sync(path / shard)
-    return names
+
+    def encoded() -> Iterator[tuple[str, bytes]]:
+        for shard, region in shards:
+            here = tuple(slice(part.start - at, part.stop - at) for part, at in zip(region, start, strict=True))
+            found = values[here].astype(array.dtype, copy=False)
+            if not allow_nan and not np.isfinite(found).all():
+                raise UserError(f"{place / shard} would hold NaN or infinity; run the stage that writes it again")
+            array[region] = found
+            yield shard, files.pop(shard).to_bytes()
+
+    return keep(place, encoded())
 
 
-def _create_arrays(group: zarr.Group, layout: Layout) -> None:
-    space = layout.shape[2:]
+def keep(place: Place, files: Iterable[tuple[str, bytes]]) -> Files:
+    """Write files of a store, one at a time; their digests and sizes."""
+    kept = {}
+    for name, content in files:
+        kept[name] = digest_of(content), len(content)
+        put(place / name, content)
+    return kept
+
+
+def _array(store: Store, layout: Layout, name: str) -> zarr.Array[Any]:
+    """The empty array of the variable or of a series."""
     data = ("float32", layout.long_name, layout.units)
-    for name, (dtype, long_name, units) in {layout.variable: data, **layout.series}.items():
-        rest = space if name == layout.variable else ()
-        group.create_array(
-            name,
-            shape=(*layout.shape[:2], *rest),
-            shards=(*layout.shard, *rest),
-            chunks=(*(layout.chunk if rest else layout.shard), *rest),
-            dtype=dtype,
-            fill_value=np.nan if np.dtype(dtype).kind == "f" else -1,
-            compressors=COMPRESSOR,
-            dimension_names=layout.dims[: 2 + len(rest)],
-            attributes={"long_name": long_name, "units": units},
-        )
+    dtype, long_name, units = data if name == layout.variable else layout.series[name]
+    rest = layout.shape[2:] if name == layout.variable else ()
+    return zarr.create_array(
+        store,
+        name=name,
+        zarr_format=3,
+        shape=(*layout.shape[:2], *rest),
+        shards=(*layout.shard, *rest),
+        chunks=(*(layout.chunk if rest else layout.shard), *rest),
+        dtype=dtype,
+        fill_value=np.nan if np.dtype(dtype).kind == "f" else -1,
+        compressors=COMPRESSOR,
+        dimension_names=layout.dims[: 2 + len(rest)],
+        attributes={"long_name": long_name, "units": units},
+        config={"write_empty_chunks": True},
+    )
 
 
 def _coordinates(layout: Layout) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
@@ -173,11 +225,12 @@ def _coordinates(layout: Layout) -> Iterator[tuple[str, np.ndarray, dict[str, An
         yield name, np.asarray(values, np.float64), attributes
 
 
-def _aligned(array: zarr.Array[Any], axis: int, part: slice) -> slice:
-    size, length = cast("tuple[int, ...]", array.shards)[axis], array.shape[axis]
+def _parts(layout: Layout, name: str, axis: int, part: slice) -> list[tuple[int, slice]]:
+    """Index along an axis of each shard in a range, with the indices that it holds."""
+    size, length = layout.shard[axis], layout.shape[axis]
     start, stop, step = part.indices(length)
     if step != 1 or start >= stop or start % size or (stop % size and stop != length):
         raise ValueError(
-            f"{array.path}: {part.start} to {part.stop} along axis {axis} is not aligned to its shards of {size}"
+            f"{name}: {part.start} to {part.stop} along axis {axis} is not aligned to its shards of {size}"
         )
-    return slice(start, stop)
+    return [(first // size, slice(first, min(first + size, stop))) for first in range(start, stop, size)]

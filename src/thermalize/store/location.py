@@ -9,22 +9,44 @@ left out of ours, because they may hold some.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from hashlib import file_digest, sha256
 from os import strerror
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import get_filesystem_class, known_implementations
 from upath import UPath
 
 from thermalize.runtime.errors import UserError
-from thermalize.runtime.files import sync
+from thermalize.runtime.files import explaining, remove, sync
 
-__all__ = ["Place", "UnreachableError", "delete", "elsewhere", "listing", "reaching", "upload"]
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+__all__ = [
+    "HASHING_THREADS",
+    "Place",
+    "UnreachableError",
+    "delete",
+    "digest",
+    "digest_of",
+    "digests",
+    "elsewhere",
+    "listing",
+    "put",
+    "reaching",
+    "sizes",
+    "sync_folders",
+]
 
 Place = Path | UPath
+HASHING_THREADS = 4
 
 # what others write meanwhile must be seen
 OPTIONS: dict[str, Any] = {"use_listings_cache": False}
@@ -77,20 +99,66 @@ def listing(root: UPath) -> dict[str, dict[str, Any]]:
     return {name.removeprefix(beginning): info for name, info in sorted(found.items())}
 
 
-def upload(source: Path, target: UPath) -> None:
-    """Copy a file of this machine; one that was there is replaced."""
-    with reaching(target):
-        target.fs.put_file(str(source), target.path)
-        if isinstance(target.fs, LocalFileSystem):
+def sizes(root: Place) -> dict[str, int]:
+    """Size in bytes of all files below `root`, by their name relative to it."""
+    if isinstance(root, UPath):
+        return {name: int(info["size"]) for name, info in listing(root).items()}
+    found = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
+    return {path.relative_to(root).as_posix(): path.stat().st_size for path in found}
+
+
+def put(place: Place, content: bytes) -> None:
+    """Write a file, which has arrived, or is on the disk, once this returns; one that was there is replaced."""
+    if isinstance(place, Path):
+        with explaining(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            remove(place)  # a link above all, which would be written through
+            with place.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        return
+    with reaching(place):
+        place.fs.pipe_file(place.path, content)
+        if isinstance(place.fs, LocalFileSystem):
             # a disk, unlike an object store, may lose what it took
-            sync(Path(target.path))
+            sync(Path(place.path))
 
 
-def delete(root: UPath) -> None:
-    """Delete a file or all files below a folder, or nothing where there is none.
+def sync_folders(root: Path) -> None:
+    """Return once the names of all files below `root` are on the disk."""
+    for folder, _, _ in os.walk(root):
+        sync(Path(folder))
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256 as "sha256:…"."""
+    return f"sha256:{sha256(content).hexdigest()}"
+
+
+def digest(path: Place) -> str:
+    """SHA-256 of a file, read bit by bit."""
+    if isinstance(path, Path) and path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OSError(errno.EISDIR if path.is_dir() else errno.EINVAL, "it is not a file", str(path))
+    with path.open("rb") as file:
+        return f"sha256:{file_digest(cast('BufferedReader', file), 'sha256').hexdigest()}"
+
+
+def digests(root: Place, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of the named files below `root`; a missing one raises FileNotFoundError."""
+    names = list(names)
+    with ThreadPoolExecutor(HASHING_THREADS) as pool:
+        return dict(zip(names, pool.map(lambda name: digest(root / name), names), strict=True))
+
+
+def delete(root: Place) -> None:
+    """Delete a file, or all files below a folder at a URL, or nothing where there is none.
 
     What tells that a folder holds a store goes last, so that a deletion that was interrupted can be finished.
     """
+    if isinstance(root, Path):
+        remove(root)
+        return
     rest = [f"{root.path.rstrip('/')}/{name}" for name in listing(root) if name not in (root.path, "zarr.json")]
     with reaching(root):
         try:

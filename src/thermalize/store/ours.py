@@ -3,7 +3,7 @@
 Names alone prove nothing, since files beside results may come from somebody else. So a folder is deleted only after a
 look at all its files, and links are removed and never followed.
 
-    zarr.json   <array>/zarr.json   <array>/c/<i₁>/<i₂>/…      a store; each may have the name of an unfinished write
+    zarr.json   <array>/zarr.json   <array>/c/<i₁>/<i₂>/…      a store
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from thermalize.runtime.errors import UserError
 
 __all__ = [
     "PART",
-    "RECEIPTS",
     "RECORDS",
     "STORE",
     "discard",
@@ -35,8 +34,7 @@ ARRAY = r"(?!\.{1,2}/)[^/\\]+"
 PART = rf"(zarr\.json|{ARRAY}/zarr\.json|{ARRAY}/c(/\d+)*)"
 """What a file of a finished store is called, relative to it."""
 TEMPORARY = r"\.[^/]*\.tmp[^/]*"
-STORE = re.compile(rf"{PART}|{PART}\.[0-9a-f]+\.partial|({ARRAY}/)?zarr\.[0-9a-f]+\.partial|\.snakemake_timestamp")
-RECEIPTS = re.compile(rf"{PART}|\.place|(.*/)?{TEMPORARY}")
+STORE = re.compile(rf"{PART}|\.snakemake_timestamp")
 RECORDS = re.compile(rf"fingerprint|block-\d+\.json|state-\d+\.safetensors|{TEMPORARY}")
 
 

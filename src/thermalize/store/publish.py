@@ -2,13 +2,13 @@
 
 Whatever moment it is killed at, a reader finds the old store, no store, or the new one:
 
-    every shard there, decodable, finite → statistics and consolidated metadata → sync → old manifest away →
-    copy of the new manifest → old store aside → rename → manifest → old store deleted
+    every file there with its size → sync → old manifest away → copy of the new manifest → old store aside → rename →
+    manifest → old store deleted
 
-At a URL, where nothing can be renamed, the new store is sent to a place of its own instead:
+At a URL, where nothing can be renamed, the new store was written to a place of its own, and the manifest alone makes it
+one that is read:
 
-    … → whatever is not there yet is sent, names and sizes compared → old manifest away → copy → manifest →
-    old store deleted
+    … → old manifest away → copy → manifest → old store deleted
 
 The copy (`.<name>.manifest.json`) lets the next run finish what was interrupted, and recognise a finished store whose
 manifest was deleted, as Snakemake does with declared outputs before it runs a rule.
@@ -16,71 +16,74 @@ manifest was deleted, as Snakemake does with declared outputs before it runs a r
 
 from __future__ import annotations
 
+import json
 import os
-import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import zarr
-
 from thermalize import __version__
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import remove, sync, write_text
-from thermalize.store import shards, staging
+from thermalize.store.blocks import BlockLog
+from thermalize.store.garbage import clear_garbage, note_garbage
 from thermalize.store.home import Home, StrangerError
-from thermalize.store.location import Place, UnreachableError
-from thermalize.store.ours import discard
-from thermalize.store.record import Manifest, look, partial_path, read_manifest, store_path
-from thermalize.store.staging import draft_at
+from thermalize.store.layout import Files, Layout, keep, skeleton
+from thermalize.store.location import Place, UnreachableError, delete, digest_of, sizes, sync_folders
+from thermalize.store.ours import discard, refuse_strangers, unlink_links
+from thermalize.store.record import METADATA, Manifest, look, partial_path, read_manifest, store_path
 
 __all__ = ["completed", "seal"]
 
 
 def seal(
-    partial: Path,
-    final: Place,
+    log: BlockLog,
+    layout: Layout,
     manifest: Path,
-    fingerprint: str,
+    files: Files,
     statistics: dict[str, Any] | None = None,
     attributes: dict[str, Any] | None = None,
-    allow_nan: bool = False,
-    digests: dict[str, str] | None = None,
     home: Home | None = None,
 ) -> Manifest:
-    """Verify the unfinished store `partial`, make it the store `final` and write its manifest.
+    """Make the unfinished store of `log` the finished one and write its manifest.
+
+    Nothing is read: every file has the digest that its writer took while it was in memory, and is there with its size.
 
     Args:
-        partial, manifest: paths in one folder.
-        final: another path there, or a place at a URL. The store that the old manifest named is deleted once the new
-            one is in its place.
-        fingerprint: of everything the contents depend on.
+        log: of the unfinished store; it says where the finished one is to lie. The store that the old manifest named is
+            deleted once the new one is in its place.
+        layout: that the store was begun with.
+        manifest: path beside the log.
+        files: digests and sizes of all shards.
         statistics: per-channel "mean" and "std" and the like; also become attributes of the store.
         attributes: further JSON values, known only now; also become attributes of the store.
-        allow_nan: accept NaN in the data, as in rollouts that lost a member.
-        digests: of shards that were read after they were written, to be compared with what is found; the others are
-            read now.
         home: where stores of this manifest lie at URLs, and outdated ones may be deleted.
 
     Raises:
-        UserError: a shard is missing, broken, changed since it was written, or not finite.
+        UserError: a file is missing, or has another size than it was written with.
     """
-    if not (partial / "zarr.json").is_file():
-        raise UserError(f"{partial} is no unfinished store; run the stage that writes it again")
-    draft = draft_at(partial, final)
-    sent = draft.sent()
-    shards.sweep(partial)
-    shards.check(partial, allow_nan, digests or {}, sent)
-    _finish_metadata(partial, {**(statistics or {}), **(attributes or {})})
-    found = _digests(partial, sent)
-    changed = [name for name, digest in (digests or {}).items() if found.get(name) != digest]
-    if changed:
-        raise UserError(f"{partial / changed[0]} changed after it was written; run the same command again")
-    sizes = draft.secure()
-    described = _describe(partial, final.name, fingerprint, statistics or {}, found)
-    record = described.model_copy(update={"url": draft.url, "sizes": sizes})
-    _publish(partial, final, manifest, record, home)
+    statistics = statistics or {}
+    described = skeleton(layout, {**statistics, **(attributes or {})})
+    known = {**files, **{name: (digest_of(content), len(content)) for name, content in described.items()}}
+    keep(log.place, [(METADATA, described[METADATA])])
+    _compare(log.place, known)
+    record = Manifest(
+        store=log.final.name,
+        variable=layout.variable,
+        dims=layout.dims,
+        shape=layout.shape,
+        chunks=(*layout.chunk, *layout.shape[2:]),
+        shards=(*layout.shard, *layout.shape[2:]),
+        dtype="float32",
+        fingerprint=log.fingerprint,
+        code_version=__version__,
+        statistics=statistics,
+        attributes=json.loads(described[METADATA])["attributes"],
+        digests={name: known[name][0] for name in sorted(known)},
+        url=log.url,
+        sizes=None if log.url is None else {name: known[name][1] for name in sorted(known)},
+    )
+    _publish(log, manifest, record, home)
     return record
 
 
@@ -108,51 +111,28 @@ def completed(manifest: Path, fingerprint: str, home: Home | None = None) -> Man
     return None
 
 
-def _digests(partial: Path, sent: dict[str, str]) -> dict[str, str]:
-    """Of every file of the store, wherever it lies by now."""
-    names = shards.files(partial)
-    here = shards.digests(partial, [name for name in names if name not in sent or (partial / name).is_file()])
-    return {name: here.get(name) or sent[name] for name in names}
+def _compare(root: Place, known: Files) -> None:
+    """Delete whatever does not belong to a store, and refuse it where a file has not the size that it was written with;
+    on this machine return once all names are on the disk, too."""
+    if isinstance(root, Path):
+        unlink_links(root)
+        refuse_strangers(root)
+    found = sizes(root)
+    for name in found.keys() - known.keys():
+        delete(root / name)
+    for name, (_, size) in known.items():
+        if found.get(name) != size:
+            raise UserError(f"{root / name} is missing or is not as it was written; run the same command again")
+    if isinstance(root, Path):
+        sync_folders(root)
 
 
-def _finish_metadata(partial: Path, attributes: dict[str, Any]) -> None:
-    group = zarr.open_group(partial, mode="r+", use_consolidated=False)
-    group.attrs.update(attributes)
-    with warnings.catch_warnings():
-        # xarray and zarr both read it, the specification of version 3 has yet to name it
-        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        zarr.consolidate_metadata(partial)
-
-
-def _describe(
-    partial: Path, store: str, fingerprint: str, statistics: dict[str, Any], digests: dict[str, str]
-) -> Manifest:
-    group = zarr.open_group(partial, mode="r", use_consolidated=False)
-    attributes = dict(group.attrs)
-    array = group[str(attributes["variable"])]
-    assert isinstance(array, zarr.Array)
-    return Manifest(
-        store=store,
-        variable=array.basename,
-        dims=tuple(str(name) for name in getattr(array.metadata, "dimension_names", ())),
-        shape=array.shape,
-        chunks=array.chunks,
-        shards=array.shards or array.chunks,
-        dtype=np.dtype(array.dtype).name,
-        fingerprint=fingerprint,
-        code_version=__version__,
-        statistics=statistics,
-        attributes=attributes,
-        digests=digests,
-    )
-
-
-def _publish(partial: Path, final: Place, manifest: Path, record: Manifest, home: Home | None) -> None:
-    staging.note_garbage(store_path(manifest), _urls(manifest) - {record.url})
+def _publish(log: BlockLog, manifest: Path, record: Manifest, home: Home | None) -> None:
+    note_garbage(store_path(manifest), _urls(manifest) - {record.url})
     remove(manifest)
     write_text(_copy(manifest), record.text())
-    if isinstance(final, Path):
-        _move(partial, final)
+    if isinstance(log.final, Path):
+        _move(log.partial, log.final)
     write_text(manifest, record.text())
     _tidy(manifest, record, home)
 
@@ -166,12 +146,12 @@ def _move(partial: Path, final: Path) -> None:
 
 
 def _tidy(manifest: Path, record: Manifest, home: Home | None) -> None:
-    """Delete the stores that a manifest named before, and the receipts of the one that it names now."""
-    draft_at(partial_path(manifest)).settle(record.url)
+    """Delete unfinished work, and the stores that a manifest named before."""
+    BlockLog(partial_path(manifest), record.fingerprint).discard()
     discard(_aside(store_path(manifest)))
     if record.url is not None:
         discard(store_path(manifest))
-    staging.clear_garbage(store_path(manifest), record.url, home)
+    clear_garbage(store_path(manifest), record.url, home)
 
 
 def _urls(manifest: Path) -> set[str]:

@@ -27,9 +27,8 @@ from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
 from thermalize.runtime.errors import UserError
 from thermalize.store.codecs import DESCRIPTIONS, refuse_codecs, refuse_codecs_below
-from thermalize.store.location import Place, reaching
+from thermalize.store.location import Place, digest, reaching
 from thermalize.store.sealed import changed
-from thermalize.store.shards import digest
 
 __all__ = ["Checked", "for_zarr"]
 

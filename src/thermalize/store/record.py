@@ -29,10 +29,9 @@ from upath import UPath
 
 from thermalize.runtime.errors import UserError
 from thermalize.store.home import named_place
-from thermalize.store.location import Place, listing, reaching
+from thermalize.store.location import HASHING_THREADS, Place, digest, reaching, sizes
 from thermalize.store.ours import part_of_store
 from thermalize.store.sealed import changed
-from thermalize.store.shards import HASHING_THREADS, digest
 
 __all__ = [
     "METADATA",
@@ -191,11 +190,11 @@ def faults(
 
 
 def _of_sizes(record: Manifest, root: UPath) -> Iterator[UserError]:
-    found = listing(root)
+    found = sizes(root)
     for name, size in (record.sizes or {}).items():
         if name not in found:
             yield _missing(root / name)
-        elif found[name]["size"] != size:
+        elif found[name] != size:
             yield changed(root / name)
 
 

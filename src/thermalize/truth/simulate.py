@@ -25,14 +25,13 @@ from thermalize.config import DaskConfig, Experiment, ImportConfig
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import exclusive, explaining
 from thermalize.runtime.progress import track_blocks
-from thermalize.store.blocks import Ledger
+from thermalize.store.blocks import BlockLog
 from thermalize.store.fingerprint import code_of, fingerprint
 from thermalize.store.home import Home
-from thermalize.store.layout import Layout, write
+from thermalize.store.layout import Files, Layout
 from thermalize.store.location import Place
 from thermalize.store.manifest import Manifest, completed, partial_path, seal, store_path
 from thermalize.store.results import Results
-from thermalize.store.shards import read_back, within
 from thermalize.truth import runs, unused
 from thermalize.truth.cluster import each, refuse_within_worker, stopping_on_sigterm
 from thermalize.truth.imported.source import imported
@@ -74,6 +73,10 @@ class Block:
     """Where the store is to lie, if not beside the unfinished one."""
 
     @property
+    def log(self) -> BlockLog:
+        return BlockLog(self.partial, self.fingerprint, self.final)
+
+    @property
     def source(self) -> Source:
         return self.files or Ensemble(self.experiment, self.split, self.device)
 
@@ -112,14 +115,13 @@ def simulate(
     layout, key = source.layout, source.made_from(code)
     home = Home(experiment.storage, Results(experiment.name, Path()).simulation(split))
     final = home.place(key) or store_path(manifest)
-    ledger = Ledger(partial_path(manifest), key, final)
+    log = BlockLog(partial_path(manifest), key, final)
     with stopping_on_sigterm(), explaining(manifest), exclusive(store_path(manifest)):
         record = completed(manifest, key, home)
         if record is None:
-            ledger.begin(layout)
-            entries = _integrate_missing(experiment, split, source, ledger, workers)
-            record = _seal(ledger, home, manifest, layout, entries)
-        ledger.discard()
+            log.begin(layout)
+            _integrate_missing(experiment, split, source, log, workers)
+            record = _seal(log, source.blocks, home, manifest, layout)
     return record
 
 
@@ -137,32 +139,27 @@ def integrate(block: Block) -> int:
     Raises:
         UserError: the solution diverged, or the disk refused; the message names the members.
     """
-    if not block.partial.is_dir():
-        raise UserError(f"A Dask worker does not see {block.partial}; all workers need the file system of this machine")
-    moments, names = Moments(), list[str]()
-    ledger, layout = Ledger(block.partial, block.fingerprint, block.final), block.source.layout
-    if _is_done(ledger, layout, block.index, block.rows):  # by a worker that was lost before it could say so
+    log, layout = block.log, block.source.layout
+    if not log.folder.is_dir():
+        raise UserError(f"A Dask worker does not see {log.folder}; all workers need the file system of this machine")
+    if _is_done(log, layout, block.index, block.rows):  # by a worker that was lost before it could say so
         return block.index
-    variable = layout.variable
+    moments, files = Moments(), Files()
     with _naming(block), explaining(block.partial), _one_thread():
         for rows, time, values in block.source.shards(block.index):
             for frame in range(values.shape[1]):
                 moments = moments.merge(Moments.of(values[:, frame]))
-            names += write(block.partial, variable, rows, time, values)
-            read_back(block.partial, variable, (rows, time))
-            ledger.draft.keep(variable, (rows, time))
-        ledger.record(block.index, names, moments=moments.to_json())
+            files |= log.write(layout, layout.variable, rows, time, values)
+        log.record(block.index, files, moments=moments.to_json())
     return block.index
 
 
-def _integrate_missing(
-    experiment: Experiment, split: str, source: Source, ledger: Ledger, workers: int | None
-) -> list[dict[str, Any]]:
-    """Integrate the blocks that are not done; the ledger's entries of all blocks in order."""
+def _integrate_missing(experiment: Experiment, split: str, source: Source, log: BlockLog, workers: int | None) -> None:
+    """Integrate the blocks that are not done."""
     dask, count, layout = experiment.simulation.dask, source.blocks, source.layout
-    missing = [index for index in range(count) if not _is_done(ledger, layout, index, source.rows(index))]
+    missing = [index for index in range(count) if not _is_done(log, layout, index, source.rows(index))]
     files, device, steps = (None, source.device, source.steps) if isinstance(source, Ensemble) else (source, "cpu", 1)
-    common = (ledger.partial, ledger.fingerprint, files, device, ledger.final)
+    common = (log.partial, log.fingerprint, files, device, log.final)
     tasks = [Block(experiment, split, index, *common) for index in missing]
     with track_blocks(count, steps, f"simulate {split}", done=count - len(tasks)) as bar:
         number = _workers(dask, device, workers)
@@ -170,10 +167,9 @@ def _integrate_missing(
         with closing(results):
             for index in results:
                 bar.finish(index)
-    return [ledger.entry(index) for index in range(count)]
 
 
-def _is_done(ledger: Ledger, layout: Layout, block: int, rows: slice) -> bool:
+def _is_done(log: BlockLog, layout: Layout, block: int, rows: slice) -> bool:
     """Whether the record of a block tells of just its shards and of moments that its numbers may have."""
     values = (rows.stop - rows.start) * layout.shape[1] * prod(layout.shape[3:])
 
@@ -184,7 +180,7 @@ def _is_done(ledger: Ledger, layout: Layout, block: int, rows: slice) -> bool:
             return False
         return moments.count == values and np.shape(moments.mean) == (len(layout.channels),)
 
-    return ledger.done(block, within(ledger.partial, layout.variable, (rows,)), fits)
+    return log.done(block, [name for name, _ in layout.shards(layout.variable, rows)], fits)
 
 
 def _workers(dask: DaskConfig, device: str, wanted: int | None) -> int:
@@ -194,13 +190,11 @@ def _workers(dask: DaskConfig, device: str, wanted: int | None) -> int:
     return 1 if device == "cuda" else wanted or dask.workers
 
 
-def _seal(ledger: Ledger, home: Home, manifest: Path, layout: Layout, entries: list[dict[str, Any]]) -> Manifest:
-    moments = reduce(Moments.merge, (Moments.from_json(entry["notes"]["moments"]) for entry in entries))
-    statistics = moments.statistics()
+def _seal(log: BlockLog, blocks: int, home: Home, manifest: Path, layout: Layout) -> Manifest:
+    found = (Moments.from_json(log.entry(block)[1]["moments"]) for block in range(blocks))
+    statistics = reduce(Moments.merge, found).statistics()
     _refuse_constant(layout, statistics)
-    digests = {name: digest for entry in entries for name, digest in entry["digests"].items()}
-    final = ledger.final or store_path(manifest)
-    return seal(ledger.partial, final, manifest, ledger.fingerprint, statistics, digests=digests, home=home)
+    return seal(log, layout, manifest, log.files(blocks), statistics, home=home)
 
 
 def _refuse_constant(layout: Layout, statistics: dict[str, list[float]]) -> None:

@@ -1,6 +1,8 @@
 """Workers as jobs of a batch system: submitted, replaced when their time is over, and cancelled at the end.
 
-The Dask scheduler runs in this process, so a job that outlives it ends by itself.
+Dask keeps the number of jobs (`cluster.adapt`) and is told which ones are lost (`cluster.scale_down`): those whose
+workers were there and stay away, and those that are refused. The Dask scheduler runs in this process, so a job that
+outlives it ends by itself.
 """
 
 from __future__ import annotations
@@ -11,14 +13,15 @@ import shlex
 import shutil
 import signal
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import dask
-from distributed import SchedulerPlugin
+from distributed import SchedulerPlugin, Status
 from distributed.deploy.spec import ProcessInterface
 
 import thermalize
@@ -28,8 +31,7 @@ from thermalize.truth.cluster.processes import SPAWNED, THREADS, signals_later
 
 __all__ = ["cluster_class", "job_cluster", "settings"]
 
-SECONDS_BETWEEN_LOOKS = 5.0
-LOOKS_UNTIL_LOST = 12  # a worker that is killed within its job is started again there, which takes a while
+SECONDS_UNTIL_LOST = 60.0  # a worker that is killed within its job is started again there, which takes a while
 
 
 @contextmanager
@@ -47,29 +49,34 @@ def job_cluster(workers: int, config: JobQueueConfig) -> Iterator[str]:
                 "run this where jobs are submitted, or leave jobqueue out"
             )
     with ExitStack() as stack:
-        # Dask would forget lost jobs, but not submit others; `_keep` does both
+        # Dask would forget the job of a lost worker at once where a job has one, and never where it has several
         stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "3650 days"}))
         with signals_later():
-            cluster = _start(config)
+            lost = _Lost(config.cores)
+            lost.cluster = cluster = _start(config, lost)
             stack.callback(cluster.close)
-            _submit(cluster, -(-workers // config.cores))
-        begun = _Begun(cluster)
-        cluster.scheduler.add_plugin(begun)
-        keeping = asyncio.run_coroutine_threadsafe(_keep(cluster, begun), cluster.loop.asyncio_loop)
-        stack.callback(keeping.cancel)
+            cluster.scheduler.add_plugin(lost)
+            number = -(-workers // config.cores)
+            cluster.adapt(minimum_jobs=number, maximum_jobs=number)
+            _wait(lost, number)
         yield cluster.scheduler_address
 
 
 def cluster_class(config: JobQueueConfig) -> Any:
     """The class of dask-jobqueue for a batch system, with `job_cls`, that of its jobs.
 
-    Its import, which workers have no use for, would make SIGINT and SIGTERM end this process as if all were well.
+    Raises:
+        UserError: it is imported first in a thread.
     """
-    taken, signal.signal = signal.signal, lambda *_: None
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        # its import, which workers have no use for, would make signals end this process as if all were well
         from dask_jobqueue import LSFCluster, PBSCluster, SLURMCluster  # noqa: PLC0415
-    finally:
-        signal.signal = taken
+    except ValueError:
+        raise UserError("Jobs of a batch system can be used in a thread only after `import dask_jobqueue`") from None
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return {"slurm": SLURMCluster, "pbs": PBSCluster, "lsf": LSFCluster}[config.kind]
 
 
@@ -102,12 +109,12 @@ def _exports() -> list[str]:
     return [*threads, spawned, f"export PYTHONPATH={source}${{PYTHONPATH:+:$PYTHONPATH}}"]
 
 
-def _start(config: JobQueueConfig) -> Any:
+def _start(config: JobQueueConfig, lost: _Lost) -> Any:
     kind = cluster_class(config)
     try:
         return kind(
             **settings(config),
-            job_cls=_closing(kind.job_cls),
+            job_cls=_telling(kind.job_cls, lost),
             scheduler_options={"dashboard_address": ":0"},
             silence_logs=logging.CRITICAL,
         )
@@ -115,63 +122,75 @@ def _start(config: JobQueueConfig) -> Any:
         raise UserError(f"{error}; check simulation.dask.jobqueue") from error
 
 
-def _closing(job: Any) -> Any:
-    """The job class with a state that follows when it is closed, which the cluster asks for."""
+def _telling(job: Any, lost: _Lost) -> Any:
+    """The job class that tells what became of its submission, which Dask leaves to the log, and that it is closed."""
 
-    class Closing(job):  # type: ignore[misc]
+    class Telling(job):  # type: ignore[misc]
+        async def start(self) -> None:
+            try:
+                await super().start()
+            except (OSError, RuntimeError, ValueError) as error:
+                await ProcessInterface.start(self)  # type: ignore[no-untyped-call]
+                lost.wait(self.name, self.name)
+                lost.submitted.put(error)
+            else:
+                lost.submitted.put(self.job_id)
+
         async def close(self) -> None:
             await super().close()
             await ProcessInterface.close(self)  # type: ignore[no-untyped-call]
 
-    return Closing
+    return Telling
 
 
-def _submit(cluster: Any, jobs: int) -> None:
+def _wait(lost: _Lost, jobs: int) -> None:
+    """Return once so many jobs are submitted; a refused one is a `UserError`."""
+    names = []
     for _ in range(jobs):
-        cluster.worker_spec.update(cluster.new_worker_spec())
-    try:
-        # not `scale`, which leaves it to the log that a job was refused
-        cluster.sync(cluster._correct_state)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"The batch system refused a job: {_reason(error)}; check simulation.dask.jobqueue") from error
-    names = ", ".join(str(job.job_id) for job in cluster.workers.values())
-    print(f"Submitted jobs {names}; blocks are computed as soon as they begin.", file=sys.stderr, flush=True)
+        found = lost.submitted.get()
+        if isinstance(found, Exception):
+            reason = [line for line in str(found).splitlines() if line.strip()][-1].strip()
+            raise UserError(f"The batch system refused a job: {reason}; check simulation.dask.jobqueue") from found
+        names.append(found)
+    print(f"Submitted jobs {', '.join(names)}; blocks are computed as soon as they begin.", file=sys.stderr, flush=True)
 
 
-def _reason(error: Exception) -> str:
-    return [line for line in str(error).splitlines() if line.strip()][-1].strip()
+class _Lost(SchedulerPlugin):
+    """Gives up a job once its workers were there and are all gone: at the end of its walltime, or with its node.
 
+    Args:
+        cores: worker processes of a job.
+    """
 
-class _Begun(SchedulerPlugin):
-    """Numbers of the jobs of which a worker was there, however shortly; a look from time to time would miss some."""
+    cluster: Any = None
 
-    def __init__(self, cluster: Any) -> None:
-        self.cluster = cluster
-        self.jobs: set[str | None] = {None}  # a job without a number was refused when it was to replace another
+    def __init__(self, cores: int) -> None:
+        self.cores = cores
+        self.submitted: SimpleQueue[str | Exception] = SimpleQueue()
+        """Numbers of jobs, or why they were refused."""
+        self._names: dict[str, str] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def add_worker(self, scheduler: Any, worker: str) -> None:
-        self.jobs |= {self.cluster.workers[name].job_id for name in _here(self.cluster, {scheduler.workers[worker]})}
+        self._names[worker] = name = str(scheduler.workers[worker].name)
+        if timer := self._timers.pop(self._job(name), None):
+            timer.cancel()
 
+    def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:  # noqa: ARG002
+        name = self._names.pop(worker)
+        if self._job(name) not in map(self._job, self._names.values()):
+            self.wait(self._job(name), name)
 
-async def _keep(cluster: Any, begun: _Begun) -> None:
-    """Submit a job again once its workers were there and are gone: at the end of its walltime, or with its node."""
-    looks: Counter[str] = Counter()
-    while True:
-        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-        here = _here(cluster, cluster.scheduler.workers.values())
-        gone = {name for name, job in cluster.workers.items() if job.job_id in begun.jobs} - here
-        looks = Counter({name: looks[name] + 1 for name in gone})
-        for name in [name for name, count in looks.items() if count >= LOOKS_UNTIL_LOST]:
-            await cluster.workers.pop(name).close()
-        with suppress(OSError, RuntimeError, ValueError):
-            await cluster._correct_state()
+    def wait(self, job: str, name: str) -> None:
+        """Give the job of the worker `name` up, unless one of its workers comes back in time."""
+        loop = asyncio.get_running_loop()
+        self._timers[job] = loop.call_later(SECONDS_UNTIL_LOST, self._give_up, job, name)
 
+    def _job(self, name: str) -> str:
+        """Where a job has several workers, Dask numbers them at the end of their names."""
+        return name if self.cores == 1 else name.rpartition("-")[0]
 
-def _here(cluster: Any, workers: Iterable[Any]) -> set[str]:
-    """Names of the jobs to which these workers of the scheduler belong."""
-    connected = {str(worker.name) for worker in workers}
-    return {name for name in cluster.workers if connected & _worker_names(name, cluster.worker_spec[name])}
-
-
-def _worker_names(job: str, spec: dict[str, Any]) -> set[str]:
-    return {f"{job}{suffix}" for suffix in spec.get("group", [""])}
+    def _give_up(self, job: str, name: str) -> None:
+        del self._timers[job]
+        if self.cluster.status == Status.running:
+            self._last = asyncio.ensure_future(self.cluster.scale_down([name]))

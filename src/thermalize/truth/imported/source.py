@@ -38,7 +38,7 @@ from thermalize.runtime.files import exclusive, explaining, read_json, write_tex
 from thermalize.store.fingerprint import fingerprint
 from thermalize.store.layout import Layout, inner_chunk
 from thermalize.store.location import Place, listing
-from thermalize.store.shards import digests as digests_of
+from thermalize.store.location import digests as digests_of
 from thermalize.truth.imported.archive import Archive, survey
 from thermalize.truth.imported.copies import refuse_copies
 from thermalize.truth.imported.paths import contents, stamp
