@@ -201,7 +201,7 @@ def product(results: Path, work: Work) -> dict[str, str]:
     found = tree(folder) | (tree(results.parent / "disk") if work.run is simulating_elsewhere else {})
     if (folder / SUMS).is_file():
         found[SUMS] = "".join(f"{digest} {name}\n" for name, digest in sums(folder / SUMS).items() if name != README)
-    return {name: digest for name, digest in found.items() if name not in (README, ".train.zarr.outdated")}
+    return {name: digest for name, digest in found.items() if name not in (README, ".train.zarr.garbage")}
 
 
 def interrupted(work: Work, folder: Path, change: int) -> None:

@@ -43,7 +43,7 @@ ENDINGS = (
 )
 NAMES = st.tuples(st.sampled_from(("a", "A", "b", "a-b")), st.sampled_from(ENDINGS)).map("".join)
 THERMALIZER = {"kind": "thermalizer", "start": 10, "stop": 4}
-OURS = (".partial", ".zarr", ".old", ".blocks", ".outdated", ".lock", ".tmp", ".manifest.json")
+OURS = (".partial", ".zarr", ".old", ".blocks", ".garbage", ".lock", ".tmp", ".manifest.json")
 
 
 def named(emulators: list[str], models: list[str], stabilizers: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def of_store(manifest: Path) -> Iterator[Path]:
     store, unfinished = store_path(manifest), partial_path(manifest)
     yield from (store, unfinished, store.with_name(f"{store.name}.old"))
     yield from (unfinished.with_name(f"{unfinished.name}{end}") for end in (".blocks",))
-    yield store.with_name(f".{store.name}.outdated")
+    yield store.with_name(f".{store.name}.garbage")
 
 
 def everything(experiment: Experiment) -> list[Path]:

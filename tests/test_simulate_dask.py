@@ -263,7 +263,7 @@ def test_a_lost_scheduler_is_one_sentence_and_no_lost_work(tmp_path: Path, expec
 
 
 def kill_a_worker(folder: Path) -> None:
-    """Kill one of the processes once the ledger in the folder knows of a block."""
+    """Kill one of the processes once the log in the folder knows of a block."""
     wait_for(lambda: list(folder.glob("block-*.json")))
     multiprocessing.active_children()[0].kill()
 

@@ -21,7 +21,7 @@ from thermalize.runtime.members import Series
 from thermalize.stabilizers.base import Stabilized, Stateless
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
-from thermalize.store import blocks as ledgers
+from thermalize.store import blocks as logs
 from thermalize.store.manifest import partial_path, verify
 from thermalize.store.results import Results
 from thermalize.training.processes import ALONE
@@ -204,9 +204,9 @@ def reseal(blocks: Path, data: bytes | None = None, **notes: Any) -> None:
     entry = json.loads(path.read_text())
     if data is not None:
         (blocks / "state-0001.safetensors").write_bytes(data)
-        notes["state"] = ledgers.digest_of(data)
+        notes["state"] = logs.digest_of(data)
     entry["notes"] |= notes
-    entry["digest"] = ledgers._own_digest(entry)
+    entry["digest"] = logs._own_digest(entry)
     path.write_text(json.dumps(entry))
 
 

@@ -77,7 +77,7 @@ def rewritten(path: Path, **changes: object) -> None:
 def listed(folder: Path, *urls: str) -> Path:
     """A finished store beside a list of stores to be deleted; its manifest."""
     manifest = sealed(folder)
-    (folder / ".train.zarr.outdated").write_text(json.dumps(urls))
+    (folder / ".train.zarr.garbage").write_text(json.dumps(urls))
     return manifest
 
 
@@ -98,14 +98,14 @@ def test_a_list_deletes_no_folder_of_somebody_else(
     assert tree(somebody) == before
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert said.endswith(f".train.zarr.outdated names 'file://{somebody}' {SENTENCE}\n")
-    assert not (tmp_path / ".train.zarr.outdated").exists(), "it is said once"
+    assert said.endswith(f".train.zarr.garbage names 'file://{somebody}' {SENTENCE}\n")
+    assert not (tmp_path / ".train.zarr.garbage").exists(), "it is said once"
 
 
 def test_through_the_whole_stage_too(tmp_path: Path, somebody: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest, before = tmp_path / "train.manifest.json", tree(somebody)
     simulate(experiment(), "train", manifest, workers=1)
-    (tmp_path / ".train.zarr.outdated").write_text(json.dumps([f"file://{somebody}"]))
+    (tmp_path / ".train.zarr.garbage").write_text(json.dumps([f"file://{somebody}"]))
     simulate(experiment(), "train", manifest, workers=1)
     assert tree(somebody) == before
     assert SENTENCE in capsys.readouterr().err

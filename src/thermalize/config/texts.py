@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 __all__ = ["is_url", "name_of_ours", "plain_units", "plain_words", "plainly", "url_fault"]
 
-OURS = (".partial", ".zarr", ".old", ".blocks", ".outdated", ".lock", ".tmp", ".manifest.json", "zarr.json")
+OURS = (".partial", ".zarr", ".old", ".blocks", ".garbage", ".lock", ".tmp", ".manifest.json", "zarr.json")
 """Endings of files and folders that are made beside results."""
 
 FORMULA = frozenset('$\\{}#&~"`')

@@ -60,7 +60,7 @@ def _delete(url: str, home: Home | None, named_by: Path) -> None:
 
 
 def _list_of(store: Path) -> Path:
-    return store.with_name(f".{store.name.removesuffix('.partial')}.outdated")
+    return store.with_name(f".{store.name.removesuffix('.partial')}.garbage")
 
 
 def _read(path: Path) -> list[str]:

@@ -1,6 +1,6 @@
 """Which stores at URLs are ours to read and to delete: those below a place that the user named, and no others.
 
-A manifest, a list or a receipt that names a URL may come from somebody else. What they name is reached only where it
+A manifest or a list that names a URL may come from somebody else. What they name is reached only where it
 lies below the `storage` of the configuration, or below one of the URLs, separated by spaces, in the environment
 variable `THERMALIZE_STORAGE`: both are the user's own words. It is deleted only where it has, below one of these, the
 very place that a store of the same manifest has, and holds one.
