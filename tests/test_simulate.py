@@ -25,7 +25,8 @@ from thermalize.runtime.streams import stream
 from thermalize.store.blocks import BlockLog
 from thermalize.store.fingerprint import code_of, fingerprint
 from thermalize.store.manifest import check_system, open_store, partial_path, read_manifest, store_path
-from thermalize.truth import unused
+from thermalize.systems.ks import KuramotoSivashinsky
+from thermalize.truth import runs, unused
 from thermalize.truth.simulate import Block, integrate, simulate
 from thermalize.truth.simulated import layout_of, made_from, member_ids
 
@@ -185,7 +186,8 @@ def test_the_fingerprint_follows_all_that_matters() -> None:
 
 
 def test_the_code_that_counts_is_in_the_fingerprint(finished: Path) -> None:
-    code = fingerprint(code_of("thermalize.truth.simulate", unused(False)))
+    assert "thermalize.systems.ks" in runs(experiment())
+    code = fingerprint(code_of("thermalize.truth.simulate", unused(experiment()), runs(experiment())))
     assert read_manifest(finished).fingerprint == made_from(experiment(), "train", code)
 
 
@@ -335,8 +337,8 @@ def test_shards_changed_by_someone_else_meanwhile_are_not_sealed(
 
 
 def test_a_solution_that_blows_up_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = systems.KuramotoSivashinsky.initial_condition
-    monkeypatch.setattr(systems.KuramotoSivashinsky, "initial_condition", lambda *args: 1e200 * start(*args))
+    start = KuramotoSivashinsky.initial_condition
+    monkeypatch.setattr(KuramotoSivashinsky, "initial_condition", lambda *args: 1e200 * start(*args))
     with pytest.raises(UserError) as caught:
         run(tmp_path)
     assert type(caught.value) is UserError
