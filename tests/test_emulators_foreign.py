@@ -215,7 +215,7 @@ def test_an_emulator_that_works_in_place_leaves_its_state_as_it_was():
     for units in ("physical", "normalized"):
         model = ForeignEmulator(lambda u: u.mul_(2), units, 1, Normalization((0.0,), (1.0,)))
         u = torch.ones(3, 1, 8)
-        model.check(u, "own")
+        model.check(u[:, None])
         assert torch.equal(model.step(u), 2 * u)
         assert torch.equal(model(u), 2 * u)
         assert u.unique().tolist() == [1.0]

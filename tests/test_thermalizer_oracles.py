@@ -204,7 +204,7 @@ def test_the_mean_is_conserved_member_by_member(sampler):
     out = thermalizer(x, 1, rows, MemberNoise(member_keys(5, 0, 10), 1), {})
     torch.testing.assert_close(out.x.mean(-1), x.mean(-1), rtol=0, atol=1e-12)
     assert torch.equal(out.x[[0, 2, 3]], x[[0, 2, 3]])
-    assert bool((out.displacement[[1, 4, 5]] > 0.1).all())
+    assert bool((out.record["displacement"][[1, 4, 5]] > 0.1).all())
     loose = above(thermalizer.model, sampler, 10, CLEAN)
     free = loose(x, 1, rows, MemberNoise(member_keys(5, 0, 10), 1), {}).x
     torch.testing.assert_close(out.x - out.x.mean(-1, keepdim=True), free - free.mean(-1, keepdim=True))

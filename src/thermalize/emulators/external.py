@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from thermalize.emulators.base import Emulator, advance
+from thermalize.emulators.base import Emulator
 from thermalize.emulators.purity import refuse_changing
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
@@ -37,6 +37,7 @@ class ForeignEmulator(Emulator):
     ) -> None:
         """Raises UserError where a stepper says of itself what cannot be; `name` is what it is called there."""
         super().__init__(dims, normalization)
+        self.name = name
         self.steps = hasattr(network, "advance")
         self.network = network if isinstance(network, nn.Module) else _Function(network)
         self.units = units
@@ -56,21 +57,37 @@ class ForeignEmulator(Emulator):
         return self._mapped(u) if self.units == "physical" and not self.steps else super().step(u)
 
     def advance(self, x: Tensor, past: Tensor, rows: Tensor, noise: NoiseSource) -> tuple[Tensor, Record]:
+        """As of any emulator; UserError where what it answers is none."""
+        try:
+            found = self._answer(x, past, rows, noise)
+        except UserError:
+            raise
+        except Exception as error:
+            words = f"{self.name} fails on states of shape {_words(x)}: {type(error).__name__}: {error}"
+            raise UserError(words) from error
+        following, record = found if isinstance(found, tuple) and len(found) == 2 else (found, {})
+        if not isinstance(following, Tensor) or following.shape != x.shape:
+            shape = _words(following) if isinstance(following, Tensor) else type(following).__name__
+            raise UserError(f"{self.name} maps states of shape {_words(x)} to {shape}; it must keep the shape")
+        known = {each.name for each in self.series}
+        for key, values in (record if isinstance(record, dict) else {"what it records": None}).items():
+            if key not in known or not isinstance(values, Tensor) or values.shape != (len(x),):
+                raise UserError(f"{self.name} records {key!r}, which must be in `series` and one number per member")
+        return (self.normalize(following) if self.steps and self.units == "physical" else following).to(x), record
+
+    def _answer(self, x: Tensor, past: Tensor, rows: Tensor, noise: NoiseSource) -> Any:
         if not self.steps:
-            return self(x), {}
-        physical = self.units == "physical"
+            return self(x)
         x, past = x.clone(), past.clone()  # it may work in place
-        given = (self.denormalize(x), self.denormalize(past)) if physical else (x, past)
+        given = (self.denormalize(x), self.denormalize(past)) if self.units == "physical" else (x, past)
         stepper: Any = self.network.function if isinstance(self.network, _Function) else self.network
-        found = stepper.advance(*given, lambda: noise.draw(rows, x))
-        following, record = found if isinstance(found, tuple) else (found, {})
-        return (self.normalize(following) if physical else following), record
+        return stepper.advance(*given, lambda: noise.draw(rows, x))
 
     def _mapped(self, x: Tensor) -> Tensor:
         return self.network(x.clone())  # it may work in place
 
     @torch.no_grad()
-    def check(self, frames: Tensor, name: str) -> None:
+    def check(self, frames: Tensor) -> None:
         """Raises UserError unless it takes normalised true states to finite ones of that shape, each on its own.
 
         `frames` [state, `history` + 1, channel, *grid] end with the states.
@@ -78,30 +95,17 @@ class ForeignEmulator(Emulator):
         keys = member_keys(0, 0, len(frames))
 
         def step(rows: Tensor) -> Tensor:
-            return self._checked(frames[rows], rows, MemberNoise(keys, 0), name)
+            following, _ = self.advance(frames[rows, -1], frames[rows, :-1], rows, MemberNoise(keys, 0))
+            if not torch.isfinite(following).all():
+                words = "maps a state of the held-out truth to one that is not finite; check `units`"
+                raise UserError(f"{self.name} {words}")
+            return following
 
         try:
             step(torch.arange(1))
-            refuse_changing(self, step, frames[:, -1], name)
+            refuse_changing(self, step, frames[:, -1], self.name)
         except UserError as error:
-            raise UserError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None
-        except Exception as error:
-            words = f"{name} fails on states of shape {_words(frames[:1, -1])}: {type(error).__name__}: {error}"
-            raise UserError(words) from error
-
-    def _checked(self, frames: Tensor, rows: Tensor, noise: NoiseSource, name: str) -> Tensor:
-        x = frames[:, -1]
-        following, record = advance(self, x, frames[:, :-1], rows, noise)
-        if not isinstance(following, Tensor) or following.shape != x.shape:
-            found = _words(following) if isinstance(following, Tensor) else type(following).__name__
-            raise UserError(f"{name} maps states of shape {_words(x)} to {found}; it must keep the shape")
-        if not torch.isfinite(following).all():
-            raise UserError(f"{name} maps a state of the held-out truth to one that is not finite; check `units`")
-        known = {each.name for each in self.series}
-        for key, values in record.items():
-            if key not in known or not isinstance(values, Tensor) or values.shape != (len(x),):
-                raise UserError(f"{name} records {key!r}, which must be in `series` and one number per member")
-        return following
+            raise UserError(str(error) if str(error).startswith(self.name) else f"{self.name}: {error}") from None
 
 
 class _Function(nn.Module):

@@ -66,7 +66,8 @@ def _external(
         network: Callable[..., Any] = load_program(program, content, device)
     else:
         network = imported(ImportedEmulatorConfig.model_validate(card["config"]))
-    model = ForeignEmulator(network, card["config"]["units"], card["dims"], normalization)
+    name = f"emulators.{card['name']}"
+    model = ForeignEmulator(network, card["config"]["units"], card["dims"], normalization, name)
     load_weights(folder, model, card)
     return model.to(device)
 

@@ -58,7 +58,7 @@ def _adopt(experiment: Experiment, name: str, config: ForeignConfig, data: Train
         network = imported(config)
     model = ForeignEmulator(network, config.units, data.dims, data.normalization, f"emulators.{name}").eval()
     state = {key: tensor.clone() for key, tensor in model.state_dict().items()}  # before anything has run
-    model.check(data.valid.spread(STATES, model.history + 1), f"emulators.{name}")
+    model.check(data.valid.spread(STATES, model.history + 1))
     card = _card(experiment, name, config, data, model)
     if program is not None:
         write_bytes(folder / PROGRAM, program)
