@@ -79,7 +79,7 @@ def test_a_name_of_ours_is_refused():
 
 def test_a_figure_depends_on_its_module_its_caption_and_its_own_settings(tmp_path):
     plain, own = asking(), asking(mine={"caption": "mine.rst"})
-    assert STEPS["figure"].files(own, "mine") == [str(tmp_path / "own_figures.py"), "mine.rst"]
+    assert STEPS["figure"].files(own, "mine") == ["mine.rst", str(tmp_path / "own_figures.py")]
     assert STEPS["figure"].files(own, "spectra") == []
     assert caption_of(own, "mine") == str(Path("mine.rst").absolute())
     assert caption_of(own, "spectra") == "../report/spectra.rst"

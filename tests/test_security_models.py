@@ -20,6 +20,7 @@ from thermalize.config import Experiment
 from thermalize.config.load import load_experiment
 from thermalize.models.folder import save_model
 from thermalize.runtime.errors import UserError
+from thermalize.stages.bands import measure_bands
 from thermalize.stages.cost import measure_cost
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
@@ -141,6 +142,7 @@ def test_the_workflow_runs_the_code_of_its_own_configuration_alone(home):
 def test_neither_samples_nor_thermalizers_run_the_code_of_a_diffusion_model(home):
     configured, paths = experiment(home)
     train_emulator(configured, "own", paths, ALONE)
+    measure_bands(configured, paths)
     strange = folder("diffusion", {"network": STRANGE, "training": {"updates": 1}}, configured.simulation.identity)
     paths.diffusion("own").parent.mkdir(parents=True)
     strange.rename(paths.diffusion("own"))

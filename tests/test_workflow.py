@@ -20,6 +20,7 @@ from workflow_run import ROOT, TINY, snakemake, thermalize
 
 from thermalize.config.load import load_experiment
 from thermalize.rollouts.engine import Rollout
+from thermalize.stages.bands import measure_bands
 from thermalize.stages.rollouts import Job, rollout
 from thermalize.store.manifest import read_manifest
 from thermalize.store.results import MODEL_FILES, Results
@@ -158,7 +159,9 @@ def others(results, tmp_path):
         "guarded": {**thermalized, "start": 1, "guard": 2},
     }
     (tmp_path / "others.yaml").write_text(yaml.safe_dump(config))
-    return load_experiment(tmp_path / "others.yaml"), copy
+    experiment = load_experiment(tmp_path / "others.yaml")
+    measure_bands(experiment, copy)
+    return experiment, copy
 
 
 def stored(experiment, paths, stabilizer):

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from inspect import get_annotations
-from types import ModuleType
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, Literal
 
 __all__ = ["stand_in"]
 
@@ -49,6 +49,12 @@ class BaseModel:
 
     model_fields: dict[str, Any] = {}  # noqa: RUF012
 
+    def __init_subclass__(cls) -> None:
+        """Of the fields, only the kind is known, by which sections are told."""
+        kind = get_annotations(cls).get("kind", "")
+        if kind.startswith("Literal["):
+            cls.model_fields = {"kind": SimpleNamespace(annotation=eval(kind, {"Literal": Literal}))}
+
     def __init__(self, **values: Any) -> None:
         for check in self._checks("before"):
             values = check.__func__(type(self), values)
@@ -61,7 +67,8 @@ class BaseModel:
 
     @classmethod
     def _names(cls) -> list[str]:
-        found = [name for base in reversed(cls.__mro__) for name in get_annotations(base)]
+        noted = [item for base in reversed(cls.__mro__) for item in get_annotations(base).items()]
+        found = [name for name, kind in noted if not str(kind).startswith("ClassVar")]
         return [name for name in dict.fromkeys(found) if not name.startswith("model_")]
 
     @classmethod

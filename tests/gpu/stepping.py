@@ -77,7 +77,7 @@ def _did(check: Check, label: str, run: Rollout, start: Tensor) -> Row:
     state = State(start.clone())
     chunk = run.advance(state, 2)
     expected = 2 * len(start) * (EVALUATIONS if label in ("thermalized", "controlled") else 0)
-    found = int(chunk.record["reverse_steps"].sum())
+    found = int(sum(values.sum() for name, values in chunk.record.items() if name == "reverse_steps"))
     finite = bool(torch.isfinite(check.fetch(chunk.x)).all())
     reason = f"{expected} evaluations for 2 steps of {len(start)} members, and finite states"
     return judged(f"{label}: network evaluations for denoising", found == expected and finite, reason, found)

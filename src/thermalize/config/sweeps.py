@@ -15,13 +15,13 @@ from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, create_model, model_serializer, model_validator
-from pydantic.fields import FieldInfo
 
 from thermalize.config.base import Name, Strict
 from thermalize.config.collisions import MOST_STABILIZERS
-from thermalize.config.places import bare
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from thermalize.config.stabilizers.base import StabilizerConfig
 
 __all__ = ["Point", "Sweep", "expand", "sweep_of"]
@@ -82,7 +82,7 @@ def _values_of(name: str, fields: list[FieldInfo]) -> tuple[Any, Any]:
     """Type and description of the values of a key; of options, of each one by its name."""
     bounds: Any = Field(min_length=1, max_length=MOST_VALUES)
     unit = UNIT.search(fields[0].description or "")
-    if get_origin(bare(fields[0].annotation)) is dict:
+    if get_origin(fields[0].annotation) is dict:
         values: Any = dict[str, Annotated[tuple[Any, ...], bounds]]
         described = f"values of each of the `{name}`, by its name"
     else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import xarray as xr
@@ -12,6 +13,7 @@ from thermalize.config import DiffusionConfig, Experiment
 from thermalize.diffusion.denoiser import NoisePredictor
 from thermalize.diffusion.generation import Protocol, protocols
 from thermalize.diffusion.load import load_diffusion
+from thermalize.diffusion.trained import TrainedDiffusion
 from thermalize.metrics.generated import ThinnedTruth, describe_generated, thin
 from thermalize.metrics.reference import field_of
 from thermalize.models.folder import read_card
@@ -32,17 +34,24 @@ BATCH = 64
 
 def sample_diffusion(experiment: Experiment, name: str, paths: Results, device: torch.device) -> None:
     """Lets the model `diffusion.{name}` make states and writes how they compare with the truth, atomically."""
+    folder, system = paths.diffusion(name), experiment.simulation.identity
+    diffusion = load_diffusion(folder, system, device, trust_code=experiment.diffusion[name])
     dataset = open_store(paths.simulation("test"), storage=experiment.storage)
     check_system(dataset, experiment)
     reference = read_reference(paths.reference, dataset)
     truth = thin(field_of(dataset), reference, experiment.diagnostics.samples)
-    write_dataset(paths.samples(name), _sample(experiment, name, paths.diffusion(name), truth, device))
+    result = _sample(experiment, name, diffusion, read_card(folder, "diffusion", system), truth, device)
+    write_dataset(paths.samples(name), result)
 
 
-def _sample(experiment: Experiment, name: str, folder: Path, truth: ThinnedTruth, device: torch.device) -> xr.Dataset:
-    system = experiment.simulation.identity
-    card = read_card(folder, "diffusion", system)
-    diffusion = load_diffusion(folder, system, device, trust_code=experiment.diffusion[name])
+def _sample(
+    experiment: Experiment,
+    name: str,
+    diffusion: TrainedDiffusion,
+    card: Mapping[str, Any],
+    truth: ThinnedTruth,
+    device: torch.device,
+) -> xr.Dataset:
     origins = torch.from_numpy(truth.origins)
     mean, std = Normalization.of(card["normalization"]).tensors(card["dims"])
     x = ((origins - mean) / std).flatten(0, 1)
