@@ -17,15 +17,17 @@ from training_runs import settings, store, written
 
 import thermalize
 from thermalize.config import Experiment, ImportedStabilizerConfig
-from thermalize.config.load import load_experiment
+from thermalize.config.load import load_experiment, resolved_yaml
+from thermalize.metrics.families.health import rates
 from thermalize.rollouts.engine import Rollout
-from thermalize.rollouts.series import recorded
+from thermalize.rollouts.series import RECORDED, described, recorded
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.members import MemberNoise, Series, member_keys
 from thermalize.stabilizers.base import Inputs, Stabilized
 from thermalize.stabilizers.build import build
 from thermalize.stages.emulator import train_emulator
 from thermalize.stages.rollouts import Job, rollout
+from thermalize.store.fingerprint import file_of
 from thermalize.store.manifest import open_store
 from thermalize.store.results import Results
 from thermalize.training.processes import ALONE
@@ -185,12 +187,21 @@ class Wrong:
     ("answers", "sentence"),
     [
         ({"series": ("level",)}, "`series` holds what is no thermalize.Series"),
+        ({"series": 3}, "`series` holds what is no thermalize.Series"),
         ({"series": (Series("a", "one"), Series("a", "two"))}, "`series` names 'a' twice"),
+        ({"series": (Series("level", "mine"),)}, "called 'level', as something of the package is"),
         ({"memory": [1]}, "`memory` must be a dictionary of tensors"),
         ({"memory": {"past": torch.zeros(3)}}, "`memory` must be a dictionary of tensors"),
         ({"call": lambda x: x}, "returns Tensor and no thermalize.Stabilized"),
         ({"call": lambda x: Stabilized.of(x[..., :3])}, r"maps states of shape \(2, 1, 6\) to \(2, 1, 3\)"),
         ({"call": lambda x: x.nothing}, "the call raises AttributeError"),
+        ({"call": lambda x: Stabilized.of(x.to(torch.complex64))}, "to torch.complex64; keep"),
+        ({"call": lambda x: Stabilized(x, torch.zeros(2, dtype=torch.bool), None)}, "no thermalize.Stabilized"),
+        ({"lost": torch.zeros(2)}, "`lost` must be true or false"),
+        (
+            {"call": lambda x: Stabilized(x, torch.zeros(2, dtype=torch.bool), {"seen": torch.zeros(2) + 1j})},
+            "'seen' must",
+        ),
         ({"record": {"other": torch.zeros(2)}}, "records 'other', which `series` does not name"),
         ({"record": {"seen": torch.zeros(2, 2)}}, "'seen' must be a tensor of one number per member"),
         ({"lost": torch.zeros(3)}, "'lost' must be a tensor of one number per member"),
@@ -216,11 +227,71 @@ def test_what_a_function_raises_is_said_with_what_it_was_called_with(monkeypatch
 
 @pytest.mark.parametrize(
     ("series", "words"),
-    [({"dtype": "int8"}, "store float32 or int16"), ({"dtype": "int16"}, "needs one for `missing`")],
+    [
+        ({"dtype": "int8"}, "store float32 or int16"),
+        ({"dtype": "int16"}, "needs one for `missing`"),
+        ({"missing": float("inf")}, "leave it out for NaN"),
+        ({"long_name": 3}, "needs a text and units"),
+        *(({"name": name}, "write small letters") for name in ("a/b", "", ".", "zarr.json", "x" * 99, "Ä", 3)),
+    ],
 )
 def test_a_series_that_cannot_be_stored_is_refused(series: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        Series("own", "of my own", **series)
+        Series(**{"name": "own", "long_name": "of my own", **series})
+
+
+def test_states_of_another_precision_are_those_of_the_rollout(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stabilized(lambda: lambda x: x.double(), monkeypatch).x.dtype == torch.float32
+
+
+def test_what_changes_its_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Growing(Wrong):
+        def __call__(self, x: torch.Tensor, *more: Any) -> Any:
+            more[-1]["past"] = more[-1]["past"].double()
+            return Stabilized.of(x)
+
+    with pytest.raises(UserError, match="changes the names, shapes or types of its `memory`"):
+        stabilized(lambda: Growing(memory={"past": torch.zeros(2)}), monkeypatch)
+
+
+def test_a_stabilizer_that_writes_into_its_states_loses_members_when_it_does(experiment: Experiment) -> None:
+    module = Path("own_methods.py")
+    spoiling = "        if step == 7:\n            x[0] = float('nan')\n        size ="
+    module.write_text(module.read_text().replace("        size =", spoiling))
+    train(experiment)
+    assert rolled(experiment, "shrunk").attrs["lost_step"] == [7, -1]
+
+
+def test_another_module_makes_another_rollout(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(experiment)
+    job, module = Job(experiment, Results(experiment.name), "noisy", "shrunk", 0), Path("own_methods.py")
+    before = job.fingerprint()
+    module.write_text(module.read_text() + "\nchanged = 1\n")
+    assert job.fingerprint() != before
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_options_are_finite_and_points_of_a_sweep_have_names_of_their_own(number: float) -> None:
+    def refused(**changes: Any) -> str:
+        with pytest.raises(ValueError, match="rollouts") as error:
+            Experiment.model_validate({**settings(), "rollouts": {"members": 2, "steps": 5, **changes}})
+        return str(error.value)
+
+    own = {"kind": "import", "target": "own:make", "options": {"limit": 1.0}}
+    assert "not finite" in refused(stabilizers={"own": {**own, "options": {"a": [{"b": number}]}}})
+    swept = {"stabilizers": {"own": own}, "sweeps": {"s": {"of": "own", "options": {"limit": [number]}}}}
+    assert "not finite" in refused(**swept)
+    swept["sweeps"]["s"]["options"]["limit"] = [1, "1"]
+    assert "two points would be named 'own.options.limit-1'" in refused(**swept)
+
+
+def test_series_that_do_not_fit_their_type_are_refused(experiment: Experiment) -> None:
+    module, end = Path("own_methods.py"), 'beyond the limit, in standard deviations of the data"'
+    text = module.read_text().replace(end, f'{end}, dtype="int16", missing=0')
+    module.write_text(text.replace("excess=excess", "excess=70000 + 0 * excess"))
+    train(experiment)
+    with pytest.raises(UserError, match=r"series 'excess' holds 70000.*declare it as float32"):
+        rolled(experiment, "shrunk")
 
 
 def test_two_series_of_one_name_are_refused(experiment: Experiment) -> None:
@@ -231,3 +302,35 @@ def test_two_series_of_one_name_are_refused(experiment: Experiment) -> None:
     train(experiment)
     with pytest.raises(UserError, match="emulator and stabilizer both record 'kick'"):
         rolled(experiment, "shrunk")
+
+
+def test_evaluations_that_are_recorded_now_and_then_count_where_they_are() -> None:
+    values = np.array([[np.nan, 4.0, np.nan, 4.0, np.nan]], np.float32)
+    own = Series("solves", "solutions of a linear system", evaluations=True)
+    rollout = xr.Dataset({"solves": (("member", "time"), values)}, attrs={RECORDED: described([own])})
+    assert rates(rollout, np.array([4]))["network_evaluations_per_step"] == 1 + 2
+
+
+def test_a_module_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine_alone.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    assert file_of("mine_alone") == tmp_path / "mine_alone.py"
+
+
+@pytest.mark.parametrize(
+    "name", ["stabilizer", "members", "stable_fraction_low", "mean", "seconds_per_step", "value_1"]
+)
+def test_a_metric_is_not_called_like_a_column(name: str) -> None:
+    own = {"diagnostics": {"metrics": {name: {"kind": "import", "target": "own:make"}}}}
+    with pytest.raises(ValueError, match="like a column of the tables"):
+        Experiment.model_validate({**settings(), **own})
+
+
+@pytest.mark.parametrize("text", ["1e5", "-1E-3", "12", "true", ".5"])
+def test_text_in_options_stays_text(tmp_path: Path, text: str) -> None:
+    own = {"kind": "import", "target": "own:make", "options": {"text": text}}
+    content = {**settings(), "rollouts": {"members": 2, "steps": 5, "stabilizers": {"own": own}}}
+    (tmp_path / "again.yaml").write_text(resolved_yaml(Experiment.model_validate(content)))
+    again = load_experiment(tmp_path / "again.yaml").rollouts.stabilizers["own"]
+    assert again.model_dump()["options"] == {"text": text}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from thermalize.config.base import Line, Strict, quantity
 from thermalize.config.external import Imported
@@ -14,6 +15,22 @@ __all__ = ["DiagnosticsConfig", "ImportedFigureConfig", "ImportedMetricConfig", 
 
 OwnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)]
 """Of a metric or figure of the user's own; begins the names of variables, columns and rules."""
+
+
+OF_TABLES = re.compile(
+    "(emulator|stabilizer|system|seeds|members|steps|confidence|sweep|left_out|(key|value)_[12]|mean|truth|stable|log|"
+    "wasserstein|correlation|trigger|reverse|level|network|rescaled|integral|slow|seconds|cost)(_.*)?"
+)
+"""Columns of the tables, whose first words no metric of the user's own may begin with."""
+
+
+def _is_no_column(name: str) -> str:
+    if OF_TABLES.fullmatch(name):
+        raise ValueError(f"a metric is called {name!r}, like a column of the tables; begin its name with another word")
+    return name
+
+
+MetricName = Annotated[OwnName, AfterValidator(_is_no_column)]
 
 
 class ImportedMetricConfig(Imported):
@@ -60,6 +77,6 @@ class DiagnosticsConfig(Strict):
     )
     resamples: int = quantity("1", "bootstrap resamples behind every interval", 1000, gt=0, le=100_000)
     confidence: float = quantity("1", "confidence of every interval", 0.95, gt=0, lt=1)
-    metrics: dict[OwnName, ImportedMetricConfig] = Field(
+    metrics: dict[MetricName, ImportedMetricConfig] = Field(
         default_factory=dict, max_length=100, description="named metrics of the user's own, measured on every rollout"
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from thermalize.config.base import FACTORY, Line, Strict
 
@@ -38,6 +39,13 @@ class Imported(Own):
         (), max_length=1000, description="files that it reads; when they change, so does what it makes"
     )
 
+    @field_validator("options")
+    @classmethod
+    def _finite(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if not _is_finite(options):
+            raise ValueError("options holds a number that is not finite, which no file of results keeps; write text")
+        return options
+
     @property
     def sources(self) -> tuple[str, ...]:
         return self.files
@@ -45,3 +53,11 @@ class Imported(Own):
     @property
     def function(self) -> str | None:
         return self.target
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or isfinite(value)

@@ -9,6 +9,7 @@ This module is imported while Snakemake reads the Snakefile, so it must stay fre
 from __future__ import annotations
 
 import json
+import re
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from thermalize.config import Experiment
 from thermalize.config.messages import refusal
 from thermalize.config.page import configuration_page, json_schema, schema_text
 from thermalize.config.places import locate
-from thermalize.config.strictyaml import read_mapping
+from thermalize.config.strictyaml import FLOAT, read_mapping
 from thermalize.runtime.errors import UserError
 
 __all__ = [
@@ -113,3 +114,5 @@ def _on_one_line(dumper: yaml.SafeDumper, values: tuple[Any, ...]) -> yaml.Seque
 
 
 _Dumper.add_representer(tuple, _on_one_line)
+# Text that is read as a number is quoted; the library's own rules know fewer of them.
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"^({FLOAT})$", re.ASCII), [*"-+.0123456789"])

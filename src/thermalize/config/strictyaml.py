@@ -20,7 +20,7 @@ import yaml
 
 from thermalize.runtime.errors import UserError
 
-__all__ = ["read_mapping", "read_scalar"]
+__all__ = ["FLOAT", "read_mapping", "read_scalar"]
 
 LARGEST = 200_000  # bytes
 MOST_VALUES = 5_000

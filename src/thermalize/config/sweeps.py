@@ -174,6 +174,7 @@ class Known:
     def __init__(self, named: Mapping[str, StabilizerConfig]) -> None:
         self.names: dict[str, str] = {}
         self.taken: set[str] = set()
+        self.points: set[str] = set()
         for name, config in named.items():
             self.add(name, config)
 
@@ -191,9 +192,12 @@ def _labelled(point: Point, of: str, known: Known, where: str) -> Point:
         return point
     equal = known.name_of(point.config)
     label = equal or ".".join([of, *(f"{value_text(key)}-{text}" for key, text in point.texts.items())])
+    if equal is None and label in known.points:
+        raise ValueError(f"{where}: two points would be named {label!r}; write values that differ in letters or digits")
     if equal is None and label in known.taken:
         raise ValueError(f"{where}: a point would be named {label!r} like another stabilizer; rename {of!r}")
     known.add(label, point.config)
+    known.points.add(label)
     return Point(point.values, label, config=point.config)
 
 
@@ -201,7 +205,7 @@ def _check_values(sweep: Sweep, points: tuple[Point, ...], where: str) -> None:
     """A value that is valid in no combination is a fault, not a gap."""
     for key, values in sweep.swept.items():
         for value in values:
-            refused = [point.left_out for point in points if point.values[key] == value]
+            refused = [point.left_out for point in points if point.values[key] is value or point.values[key] == value]
             if all(refused):
                 reason, _ = Counter(refused).most_common(1)[0]
                 raise ValueError(f"{where}.{key}: no point with {value_text(value)} is valid: {reason}")

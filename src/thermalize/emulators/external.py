@@ -13,11 +13,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from thermalize.config.imported import TAKEN
 from thermalize.emulators.base import Emulator
 from thermalize.emulators.purity import refuse_changing
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
-from thermalize.runtime.members import MemberNoise, NoiseSource, Record, Series, member_keys
+from thermalize.runtime.members import MemberNoise, NoiseSource, Record, member_keys, own_series
 
 __all__ = ["ForeignEmulator"]
 
@@ -44,9 +45,7 @@ class ForeignEmulator(Emulator):
         if self.steps:
             self.history = _whole(network, "history", 0, name, LONGEST_HISTORY)
             self.evaluations = _whole(network, "evaluations", 1, name)
-            self.series = tuple(getattr(network, "series", ()))
-            if not all(isinstance(each, Series) for each in self.series):
-                raise UserError(f"{name}: `series` holds what is no thermalize.Series")
+            self.series = own_series(getattr(network, "series", ()), TAKEN, name)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.steps:
@@ -66,7 +65,7 @@ class ForeignEmulator(Emulator):
             words = f"{self.name} fails on states of shape {_words(x)}: {type(error).__name__}: {error}"
             raise UserError(words) from error
         following, record = found if isinstance(found, tuple) and len(found) == 2 else (found, {})
-        if not isinstance(following, Tensor) or following.shape != x.shape:
+        if not isinstance(following, Tensor) or following.shape != x.shape or following.is_complex():
             shape = _words(following) if isinstance(following, Tensor) else type(following).__name__
             raise UserError(f"{self.name} maps states of shape {_words(x)} to {shape}; it must keep the shape")
         known = {each.name for each in self.series}

@@ -22,6 +22,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from thermalize.rollouts.engine import NEVER, State
+from thermalize.runtime.errors import UserError
 from thermalize.store.blocks import BlockLog, say
 from thermalize.store.layout import Files, Layout
 from thermalize.store.location import Place
@@ -86,7 +87,9 @@ class Unfinished:
         [member, frame], then the state.
         """
         everyone, when = slice(0, len(fields)), slice(start, start + fields.shape[1])
-        recorded = {name: record[name].numpy().astype(dtype) for name, (dtype, *_) in self.layout.series.items()}
+        recorded = {
+            name: _stored(name, record[name].numpy(), dtype) for name, (dtype, *_) in self.layout.series.items()
+        }
         files = Files()
         for name, values in {self.layout.variable: fields, **recorded}.items():
             files |= self.log.write(self.layout, name, everyone, when, values, allow_nan=True)
@@ -110,8 +113,14 @@ class Unfinished:
         return state if state is not None and notes.get("step") == step and _plausible(state, begin) else None
 
 
+def _stored(name: str, values: np.ndarray, dtype: str) -> np.ndarray:
+    if dtype == "int16" and values.size and np.abs(values).max() > np.iinfo(np.int16).max:
+        raise UserError(f"series {name!r} holds {np.abs(values).max()}, more than int16 does; declare it as float32")
+    return values.astype(dtype)
+
+
 def _bytes(state: State) -> bytes:
-    memory = {f"{MEMORY}{name}": value.contiguous() for name, value in state.memory.items()}
+    memory = {f"{MEMORY}{name}": value.clone().contiguous() for name, value in state.memory.items()}
     return save_tensors({"x": state.x.cpu().contiguous(), "past": state.past.cpu().contiguous(), **memory})
 
 

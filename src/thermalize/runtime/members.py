@@ -6,18 +6,21 @@ Nobody's numbers depend on who shares a batch: whatever is drawn or recorded bel
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from thermalize.runtime.errors import UserError
 from thermalize.runtime.streams import sequence
 
-__all__ = ["MemberNoise", "NoiseSource", "Record", "Series", "member_keys"]
+__all__ = ["MemberNoise", "NoiseSource", "Record", "Series", "member_keys", "own_series"]
 
+NAME = r"[a-z][a-z0-9_]{0,49}"
 Record = Mapping[str, Tensor]
 """Numbers [batch] of one step by the name of their series; steps at which a series has none are `missing`."""
 
@@ -27,7 +30,7 @@ class Series:
     """One number per member and step that a stabilizer or an emulator records, as a variable of the rollout's store.
 
     Raises:
-        ValueError: `dtype` is no type of numbers that is stored.
+        ValueError: it cannot be stored so.
     """
 
     name: str
@@ -41,6 +44,12 @@ class Series:
     """whether it counts network evaluations, which a step costs"""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(NAME, self.name):
+            raise ValueError(f"a series is called {str(self.name)[:60]!r}; write small letters, digits and _")
+        if not all(isinstance(text, str) and text.isprintable() and text for text in (self.long_name, self.units)):
+            raise ValueError(f"series {self.name!r} needs a text and units of one line; units of plain numbers are 1")
+        if self.missing is not None and not math.isfinite(self.missing):
+            raise ValueError(f"series {self.name!r} has {self.missing} for `missing`; leave it out for NaN")
         if self.dtype not in ("float32", "int16"):
             raise ValueError(f"series {self.name!r} is of {self.dtype}; store float32 or int16")
         if self.dtype == "int16" and (self.missing is None or not float(self.missing).is_integer()):
@@ -50,6 +59,18 @@ class Series:
         """`missing` everywhere."""
         missing = math.nan if self.missing is None else self.missing
         return torch.full(shape, int(missing) if self.dtype == "int16" else missing)
+
+
+def own_series(found: Any, taken: Collection[str], whose: str) -> tuple[Series, ...]:
+    """What an object of the user's own says that it records; UserError where that cannot be, in the name of `whose`."""
+    if not isinstance(found, tuple | list) or not all(isinstance(each, Series) for each in found):
+        raise UserError(f"{whose}: `series` holds what is no thermalize.Series")
+    names = [each.name for each in found]
+    if wrong := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{whose}: `series` names {wrong[0]!r} twice")
+    if wrong := [name for name in names if name in taken]:
+        raise UserError(f"{whose}: a series is called {wrong[0]!r}, as something of the package is; rename it")
+    return tuple(found)
 
 
 class NoiseSource(Protocol):

@@ -1,6 +1,6 @@
 """Stabilizers of the user's own: any function of states, or an object with what `Stabilizer` has.
 
-    make(**options, diffusion=…, truth=…) → x ↦ x̂,  or an object with `series`, `memory` and the call of a stabilizer
+    make(**options, diffusion=…, truth=…) → a function x ↦ x̂,  or an object with the parts of `Stabilizer`
 
 A function of states is called with x [batch, channel, *grid] after every emulator step. An object may draw from the
 members' streams, remember and record. `diffusion` and `truth` are given where the settings ask for them.
@@ -12,11 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from thermalize.config import ImportedStabilizerConfig
+from thermalize.config.imported import TAKEN
 from thermalize.runtime.errors import UserError
-from thermalize.runtime.members import NoiseSource, Series
+from thermalize.runtime.members import NoiseSource, Series, own_series
 from thermalize.runtime.targets import made
 from thermalize.stabilizers.base import Inputs, Memory, Stabilized, Stabilizer, Stateless
 
@@ -42,34 +44,36 @@ class Checked:
 
     @property
     def series(self) -> tuple[Series, ...]:
-        found = self._called("series", lambda: tuple(self.inner.series))
-        if not all(isinstance(each, Series) for each in found):
-            raise UserError(f"target {self.target!r}: `series` holds what is no thermalize.Series")
-        names = [each.name for each in found]
-        if doubled := {name for name in names if names.count(name) > 1}:
-            raise UserError(f"target {self.target!r}: `series` names {min(doubled)!r} twice")
-        return found
+        return own_series(self._called("`series`", lambda: self.inner.series), TAKEN, f"target {self.target!r}")
 
     def memory(self, members: int) -> Memory:
-        found = self._called("memory", lambda: self.inner.memory(members))
+        found = self._called("`memory`", lambda: self.inner.memory(members))
         if not isinstance(found, dict) or not all(_of_members(each, members) for each in found.values()):
             raise UserError(f"target {self.target!r}: `memory` must be a dictionary of tensors [member, …]")
         return found
 
     def __call__(self, x: Tensor, step: int, rows: Tensor, noise: NoiseSource, memory: Memory) -> Stabilized:
-        found = self._called("the call", lambda: self.inner(x, step, rows, noise, memory))
-        if not isinstance(found, Stabilized):
+        form = _form(memory)
+        # it may work in place
+        found = self._called("the call", lambda: self.inner(x.clone(), step, rows.clone(), noise, memory))
+        if not isinstance(found, Stabilized) or not isinstance(found.record, dict):
             raise UserError(f"target {self.target!r} returns {type(found).__name__} and no thermalize.Stabilized")
-        if not isinstance(found.x, Tensor) or found.x.shape != x.shape:
-            shape = tuple(found.x.shape) if isinstance(found.x, Tensor) else type(found.x).__name__
-            raise UserError(f"target {self.target!r} maps states of shape {tuple(x.shape)} to {shape}; keep the shape")
+        if not isinstance(found.x, Tensor) or found.x.shape != x.shape or not found.x.is_floating_point():
+            what: object = type(found.x).__name__
+            if isinstance(found.x, Tensor):
+                what = found.x.dtype if found.x.shape == x.shape else tuple(found.x.shape)
+            raise UserError(f"target {self.target!r} maps states of shape {tuple(x.shape)} to {what}; keep the shape")
+        if _form(memory) != form:
+            raise UserError(f"target {self.target!r} changes the names, shapes or types of its `memory` at a step")
         known = {each.name for each in self.inner.series}
         for name, values in {**found.record, "lost": found.lost}.items():
             if name != "lost" and name not in known:
                 raise UserError(f"target {self.target!r} records {name!r}, which `series` does not name")
-            if not _of_members(values, len(x)) or values.ndim != 1:
+            if not _of_members(values, len(x)) or values.ndim != 1 or values.is_complex():
                 raise UserError(f"target {self.target!r}: {name!r} must be a tensor of one number per member")
-        return found
+        if found.lost.dtype != torch.bool:
+            raise UserError(f"target {self.target!r}: `lost` must be true or false for each member")
+        return Stabilized(found.x.to(x), found.lost.cpu(), found.record)
 
     def _called(self, what: str, call: Callable[[], Any]) -> Any:
         try:
@@ -96,3 +100,7 @@ def build(config: ImportedStabilizerConfig, inputs: Inputs) -> Checked:
 
 def _of_members(value: Any, members: int) -> bool:
     return isinstance(value, Tensor) and value.ndim > 0 and len(value) == members
+
+
+def _form(memory: Memory) -> dict[str, object]:
+    return {name: (value.shape, value.dtype) if isinstance(value, Tensor) else value for name, value in memory.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import getsourcefile
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ from thermalize.emulators.load import digest_of, imported, read_file
 from thermalize.emulators.validation import HeldOut
 from thermalize.models.card import readme
 from thermalize.models.folder import is_complete, save_model
+from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import exclusive, explaining, write_bytes
 from thermalize.runtime.revision import revision
-from thermalize.runtime.targets import factory
 from thermalize.stages.data import TrainingData, identity_card, read_data
 from thermalize.store.fingerprint import fingerprint
 from thermalize.store.results import PROGRAM, Results
@@ -70,6 +69,11 @@ def _adopt(experiment: Experiment, name: str, config: ForeignConfig, data: Train
 def _card(
     experiment: Experiment, name: str, config: ForeignConfig, data: TrainingData, model: ForeignEmulator
 ) -> dict[str, Any]:
+    if model.history + 2 > data.valid.frames:
+        raise UserError(
+            f"emulators.{name} reads {model.history} earlier frames, but simulation.splits.valid.frames = "
+            f"{data.valid.frames}; write longer trajectories"
+        )
     with torch.inference_mode():
         metrics = {"update": 0, **HeldOut(data.valid, model.history).errors(model)}
     parameters = sum(p.numel() for p in model.parameters())
@@ -86,7 +90,6 @@ def _card(
 
 
 def _fingerprint(experiment: Experiment, name: str, config: ForeignConfig, data: TrainingData) -> str:
-    module = getsourcefile(factory(config.function)) if config.function else None
-    files = [*config.sources, *([] if module is None else [module])]
+    files = STEPS["emulator"].files(experiment, name)
     digests = {file: digest_of(read_file(Path(file))) for file in files}
     return fingerprint("emulator", config, digests, data.fingerprints, STEPS["emulator"].code(experiment, name))

@@ -11,6 +11,7 @@ import torch
 
 from thermalize.config import Experiment, StabilizerConfig
 from thermalize.diffusion.load import load_diffusion
+from thermalize.emulators.load import digest_of, read_file
 from thermalize.models.folder import read_card
 from thermalize.runtime.streams import stream
 from thermalize.stabilizers.base import Inputs, Stabilizer
@@ -50,8 +51,10 @@ class Parts:
             else:
                 folder = getattr(self.paths, need.step)(*need.key)
                 card = read_card(folder, need.step, self.experiment.simulation.identity)
-                found += [card["weights_digest"], card.get("calibration")]
-        return found
+                found += [card["weights_digest"], card.get("calibration"), card["fingerprint"]]
+        key = (self.emulator, self.label, str(self.seed))
+        files = [*STEPS["rollout"].files(self.experiment, *key), *STEPS["emulator"].files(self.experiment, key[0])]
+        return [*found, *(digest_of(read_file(Path(name))) for name in files)]
 
     def build(self, device: torch.device) -> Stabilizer:
         """The stabilizer, with what its settings say that it needs."""

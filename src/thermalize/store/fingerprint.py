@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -90,10 +91,13 @@ def _within(module: str, names: Iterable[str]) -> bool:
 
 
 def file_of(module: str) -> Path | None:
-    """The source of any module, found without running it; None where there is none, as of built-in ones."""
+    """The source of any module, found without running it; None where there is none, as of built-in ones.
+
+    It is looked for where Python looks, and in the working directory after that, as `runtime.targets` does.
+    """
     path, origin, parts = None, None, module.split(".")
     for last in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:last]), path)
+        spec = PathFinder.find_spec(".".join(parts[:last]), path or [*sys.path, str(Path.cwd())])
         if spec is None or (last < len(parts) and spec.submodule_search_locations is None):
             return None
         path, origin = spec.submodule_search_locations, spec.origin

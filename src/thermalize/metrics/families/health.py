@@ -74,13 +74,13 @@ def rates(rollout: xr.Dataset, last_finite: NDArray[np.integer[Any]]) -> dict[st
         return values_of(rollout, name, otherwise)[:, 1:][alive].astype(np.float64)
 
     looks, reverse = _mean(series("level", -1.0) >= 0), series("reverse_steps")
-    counted = [name for name, each in recorded(rollout).items() if each.evaluations]
+    counted = {name: np.nan_to_num(series(name)) for name, each in recorded(rollout).items() if each.evaluations}
     evaluations = float(rollout.attrs.get("emulator_evaluations", 1)) + looks
     return {
         "trigger_rate": _mean(reverse > 0),
         "reverse_steps_per_step": _mean(reverse),
         "level_evaluations_per_step": looks,
-        "network_evaluations_per_step": sum((_mean(series(name)) for name in counted), evaluations),
+        "network_evaluations_per_step": sum(map(_mean, counted.values()), evaluations),
         "rescaled_bands_per_step": _mean(series("rescaled")),
     }
 
@@ -92,7 +92,7 @@ def _means(rollout: xr.Dataset, last_finite: NDArray[np.integer[Any]]) -> dict[s
     for name, series in recorded(rollout).items():
         if name not in RATED:
             values = values_of(rollout, name, np.nan)[alive].astype(np.float64)
-            text = f"{series.long_name}: mean over living members and steps"
+            text = f"{series.long_name}: mean over living members and steps at which it was recorded"
             attributes = {"long_name": text, "units": series.units, SERIES: name}
             found[f"mean_{name}"] = xr.Variable((), _mean(values[np.isfinite(values)]), attributes)
     return found
