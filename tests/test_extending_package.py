@@ -180,7 +180,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(home: Path, *command: str, cwd: Path) -> str:
-    settings = {**environment(), "PYTHONPATH": str(home / "src")}
+    settings = {**environment(cold=True), "PYTHONPATH": str(home / "src")}
     done = subprocess.run(
         [sys.executable, *command], capture_output=True, text=True, check=False, cwd=cwd, env=settings
     )

@@ -180,8 +180,7 @@ JOBS = {"workers": 2, "jobqueue": {"kind": "slurm", "memory": "4 GB", "walltime"
 def test_jobs_give_the_bits_of_one_process_and_a_killed_one_costs_its_block(
     tmp_path: Path, batch: BatchSystem, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "SECONDS_BETWEEN_LOOKS", 0.5)
-    monkeypatch.setattr(jobs, "LOOKS_UNTIL_LOST", 3)
+    monkeypatch.setattr(jobs, "SECONDS_UNTIL_LOST", 1.5)
     store = tmp_path / "store"
 
     def kill_one() -> None:
