@@ -36,10 +36,10 @@ class Killed(BaseException):
 class Watched(Stateless):
     """Changes nothing, and records a series."""
 
-    series = (Series("drift", "largest value"),)
+    series = (Series("largest", "largest value"),)
 
     def __call__(self, x: torch.Tensor, *_: Any) -> Stabilized:
-        return Stabilized.of(x, drift=x.flatten(1).abs().amax(1))
+        return Stabilized.of(x, largest=x.flatten(1).abs().amax(1))
 
 
 def content() -> dict[str, Any]:
@@ -142,7 +142,7 @@ def shard(chunk: int) -> Callable[[Path], None]:
 
 
 def series(blocks: Path) -> None:
-    flip(blocks.with_suffix("") / "drift/c/0/1")
+    flip(blocks.with_suffix("") / "largest/c/0/1")
 
 
 def record(blocks: Path) -> None:
