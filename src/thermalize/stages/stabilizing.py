@@ -51,7 +51,7 @@ class Parts:
             else:
                 folder = getattr(self.paths, need.step)(*need.key)
                 card = read_card(folder, need.step, self.experiment.simulation.identity)
-                found += [card["weights_digest"], card.get("calibration"), card["fingerprint"]]
+                found += [card["weights_digest"], card.get("calibration"), card.get("fingerprint")]
         key = (self.emulator, self.label, str(self.seed))
         files = [*STEPS["rollout"].files(self.experiment, *key), *STEPS["emulator"].files(self.experiment, key[0])]
         return [*found, *(digest_of(read_file(Path(name))) for name in files)]
