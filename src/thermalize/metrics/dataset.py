@@ -64,9 +64,15 @@ def diagnose(
             "seed": int(labels["seed"]),
         },
     )
+    return _measured(case, experiment)
+
+
+def _measured(case: Case, experiment: Experiment) -> xr.Dataset:
+    """What all families measure, as a CF dataset."""
+    reference, field = case.reference, case.rollout.field
     numbers: dict[str, Any] = {
-        "member": rollout["member"].to_numpy() if "member" in rollout.coords else np.arange(len(starts)),
-        "channel": np.array([str(name) for name in reality["channel"].to_numpy()]),
+        "member": case.series["member"].to_numpy() if "member" in case.series.coords else np.arange(field.shape[0]),
+        "channel": np.array([str(name) for name in case.truth["channel"].to_numpy()]),
         "truth_mean": reference.standard.mean,
         "truth_std": reference.standard.std,
         "truth_increment_std": reference.standard.increment_std,
@@ -74,7 +80,7 @@ def diagnose(
     for each in ordered():
         numbers |= each.measure(case)
     measures = reference.invariants
-    units = units_of(reality, measures)
+    units = units_of(case.truth, measures)
     attributes = {
         "title": "Diagnostics of a rollout against held-out truth",
         "experiment": experiment.name,

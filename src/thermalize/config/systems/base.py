@@ -5,6 +5,7 @@ A kind is two modules: its parameters here, and below `thermalize.systems` what 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import model_validator
@@ -56,13 +57,13 @@ class SystemSettings(Strict):
         return None
 
     @property
+    @abstractmethod
     def stored_grid(self) -> tuple[int, ...]:
         """Points of the stored fields along each axis."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dt_limit(self, stepper: str) -> float:
         """Largest time step that a scheme may take."""
-        raise NotImplementedError
 
 
 class Plane(SystemSettings):
