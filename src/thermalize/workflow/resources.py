@@ -86,7 +86,7 @@ def store_mb(experiment: Experiment) -> float:
     splits = experiment.simulation.splits.values()
     rollouts = len(experiment.emulators) * len(experiment.stabilizers) * len(experiment.seeds)
     frames = sum(split.stored_members * split.frames for split in splits)
-    frames += rollouts * experiment.rollouts.members * (experiment.rollouts.steps + 1)
+    frames += rollouts * experiment.rollouts.members * (experiment.rollouts.steps // experiment.rollouts.every + 1)
     return frames * frame_mb(experiment)
 
 
