@@ -39,7 +39,7 @@ test-peers: $(PEERS) ## compare with exponax, jax-cfd, pyqg-jax and neuraloperat
 	$(PYTEST) -m peers
 
 test-slurm: $(STAMP) ## run the workflow through Slurm on this machine, which it installs where root may
-	$(BIN)/python tests/slurm/slurm_install.py
+	$(BIN)/python tests/helpers/slurm_install.py
 	$(PYTEST) -m slurm tests/slurm
 
 verification: $(STAMP) ## write docs/verification.md from a run of the solvers' tests

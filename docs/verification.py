@@ -3,9 +3,9 @@
 python docs/verification.py                    runs the checks and writes docs/verification.md
 python docs/verification.py --records FILE     writes the page from records of an earlier run
 
-The records are those of tests/verification.py, one check per line. Of repeated checks (random examples) the worst is
-shown. Numbers are rounded to what their tolerance or standard error resolves, residuals to a power of ten above them,
-so that another machine gives the same page up to the statistics of chaotic runs.
+The records are those of tests/helpers/verification.py, one check per line. Of repeated checks (random examples) the
+worst is shown. Numbers are rounded to what their tolerance or standard error resolves, residuals to a power of ten
+above them, so that another machine gives the same page up to the statistics of chaotic runs.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def rounded(value: float, unit: float, like: float | None = None) -> str:
 
 def run(records: Path) -> int:
     """Run every check, slow ones and those against other codes too; the exit status of pytest."""
-    tests = sorted((HERE.parent / "tests").glob("test_*.py"))
+    tests = sorted((HERE.parent / "tests").rglob("test_*.py"))
     files = [str(path) for path in tests if PLUGIN in path.read_text(encoding="utf-8")]
     command = [sys.executable, "-m", "pytest", "-q", "-m", "slow or not slow", *files]
     environment = {**os.environ, "VERIFICATION_RECORDS": str(records)}
