@@ -63,8 +63,8 @@ def content(every: int | str = 1) -> dict[str, Any]:
     base = settings()
     base["simulation"]["splits"]["test"] = {"members": 4, "frames": TRUTH}
     base["seeds"] = [0, 1]
-    base["emulators"] = {"waves": {"kind": "import", "target": "test_stages_thinned:Travelling"}}
-    stabilizers = {"losing": {"kind": "import", "target": "test_stages_thinned:Losing"}}
+    base["emulators"] = {"waves": {"kind": "import", "target": f"{__name__}:Travelling"}}
+    stabilizers = {"losing": {"kind": "import", "target": f"{__name__}:Losing"}}
     rollouts = {"members": 4, "steps": STEPS, "chunk": CHUNK, "store_every": every, "stabilizers": stabilizers}
     diagnostics = {"resamples": 20, "spectrum_window": 5, "max_lag": 6}
     return {**base, "diffusion": {}, "rollouts": rollouts, "diagnostics": diagnostics}
