@@ -41,9 +41,11 @@ from thermalize.config.networks import (
 from thermalize.config.rollouts import RolloutsConfig
 from thermalize.config.simulation import SimulationConfig, SplitConfig
 from thermalize.config.stabilizers import (
+    CapConfig,
     DriftConfig,
     ImportedStabilizerConfig,
     NoStabilizerConfig,
+    ProjectionConfig,
     StabilizerConfig,
     ThermalizerConfig,
 )
@@ -57,6 +59,7 @@ from thermalize.config.systems import (
 from thermalize.config.training import TrainingConfig
 
 __all__ = [
+    "CapConfig",
     "CosineScheduleConfig",
     "DaskConfig",
     "DiagnosticsConfig",
@@ -88,6 +91,7 @@ __all__ = [
     "Point",
     "PointsConfig",
     "PowerScheduleConfig",
+    "ProjectionConfig",
     "QuasiGeostrophicConfig",
     "RolloutsConfig",
     "ScheduleConfig",

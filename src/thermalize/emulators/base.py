@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from thermalize.emulators.projection import Held, projected
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.members import NoiseSource, Record, Series
 
@@ -30,6 +31,8 @@ class Emulator(nn.Module, ABC):
     """network evaluations of a step"""
     series: tuple[Series, ...] = ()
     """what a step records of each member"""
+    held: Held | None = None
+    """wavenumbers on which its states are projected"""
 
     def __init__(self, dims: int, normalization: Normalization) -> None:
         super().__init__()
@@ -38,8 +41,12 @@ class Emulator(nn.Module, ABC):
         self.register_buffer("std", std)
 
     @abstractmethod
+    def predict(self, x: Tensor) -> Tensor:
+        """What it makes of the normalised state [batch, channel, *grid] one frame interval later."""
+
     def forward(self, x: Tensor) -> Tensor:
-        """The normalised state [batch, channel, *grid] one frame interval later."""
+        """The normalised state [batch, channel, *grid] one frame interval later, projected on what the truth holds."""
+        return projected(self.predict(x), self.held)
 
     def advance(self, x: Tensor, past: Tensor, rows: Tensor, noise: NoiseSource) -> tuple[Tensor, Record]:  # noqa: ARG002
         """The next normalised state, and what is recorded.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from thermalize.config.imported import TAKEN
 from thermalize.emulators.base import Emulator
+from thermalize.emulators.projection import projected
 from thermalize.emulators.purity import refuse_changing
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
@@ -47,13 +48,14 @@ class ForeignEmulator(Emulator):
             self.evaluations = _whole(network, "evaluations", 1, name)
             self.series = own_series(getattr(network, "series", ()), TAKEN, name)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def predict(self, x: Tensor) -> Tensor:
         if self.steps:
             raise UserError("this emulator draws or remembers; call thermalize.rollout, or its method `advance`")
         return self._mapped(x) if self.units == "normalized" else self.normalize(self._mapped(self.denormalize(x)))
 
     def step(self, u: Tensor) -> Tensor:
-        return self._mapped(u) if self.units == "physical" and not self.steps else super().step(u)
+        plain = self.units == "physical" and not self.steps and self.held is None
+        return self._mapped(u) if plain else super().step(u)
 
     def advance(self, x: Tensor, past: Tensor, rows: Tensor, noise: NoiseSource) -> tuple[Tensor, Record]:
         """As of any emulator; UserError where what it answers is none."""
@@ -72,7 +74,11 @@ class ForeignEmulator(Emulator):
         for key, values in (record if isinstance(record, dict) else {"what it records": None}).items():
             if key not in known or not isinstance(values, Tensor) or values.shape != (len(x),):
                 raise UserError(f"{self.name} records {key!r}, which must be in `series` and one number per member")
-        return (self.normalize(following) if self.steps and self.units == "physical" else following).to(x), record
+        if not self.steps:
+            return following.to(x), record
+        return projected(
+            (self.normalize(following) if self.units == "physical" else following).to(x), self.held
+        ), record
 
     def _answer(self, x: Tensor, past: Tensor, rows: Tensor, noise: NoiseSource) -> Any:
         if not self.steps:

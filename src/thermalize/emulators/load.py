@@ -16,6 +16,7 @@ from thermalize.config.emulators import AnyEmulator, EmulatorSettings
 from thermalize.emulators.base import Emulator
 from thermalize.emulators.exported import load_program
 from thermalize.emulators.external import ForeignEmulator
+from thermalize.emulators.projection import Held
 from thermalize.models.external import Trust, require_trust
 from thermalize.models.folder import load_weights, read_card, refuse_larger
 from thermalize.models.normalization import Normalization
@@ -50,6 +51,7 @@ def load_emulator(
     refuse_larger(folder, config.network, card["dims"], card["channels"])
     kind = import_module(config.implementation)
     model: Emulator = kind.build(config, card["dims"], card["channels"], normalization)
+    model.held = Held.of(card["held"])
     load_weights(folder, model, card)
     return model.to(device)
 
@@ -68,6 +70,7 @@ def _external(
         network = imported(ImportedEmulatorConfig.model_validate(card["config"]))
     name = f"emulators.{card['name']}"
     model = ForeignEmulator(network, card["config"]["units"], card["dims"], normalization, name)
+    model.held = Held.of(card["held"])
     load_weights(folder, model, card)
     return model.to(device)
 

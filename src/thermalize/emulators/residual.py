@@ -30,7 +30,7 @@ class ResidualEmulator(Emulator):
         increment = self.network(x)
         return increment - increment.mean(tuple(range(2, x.ndim)), keepdim=True) if self.conserve_mean else increment
 
-    def forward(self, x: Tensor) -> Tensor:
+    def predict(self, x: Tensor) -> Tensor:
         return x + self.residual(x)
 
 

@@ -77,8 +77,23 @@ class ModelForm(Form):
         return self
 
 
+class HeldForm(Form):
+    """Largest wavenumbers of the truth."""
+
+    grid: list[Count] = Field(min_length=1, max_length=2)
+    along: list[Count]
+    shell: Count
+
+    @model_validator(mode="after")
+    def _agree(self) -> HeldForm:
+        if len(self.along) != len(self.grid):
+            raise ValueError("the wavenumbers are not as many as the axes of the grid")
+        return self
+
+
 class EmulatorForm(ModelForm):
     config: AnyEmulator
+    held: HeldForm | None
     program_digest: str | None = None
 
     @model_validator(mode="after")

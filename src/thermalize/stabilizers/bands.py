@@ -15,6 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from thermalize.emulators.projection import Held
+
 __all__ = ["BandEnergies", "Bands", "band_energies"]
 
 WIDENING = 1.25
@@ -80,13 +82,21 @@ def edges(last: int) -> list[int]:
 
 
 class BandEnergies(NamedTuple):
-    """Of true trajectories on a grid of shape `grid`: E_b [member, time, channel, band]."""
+    """Of true trajectories on a grid of shape `grid`: E_b [member, time, channel, band], the mean |x̂_k|² of every mode
+    [channel, *half grid], and the wavenumbers that are held, None where all are.
+    """
 
     energy: Tensor
     grid: tuple[int, ...]
+    modes: Tensor
+    held: Held | None = None
 
 
-def band_energies(truth: Tensor) -> BandEnergies:
+def band_energies(truth: Tensor, held: Held | None = None) -> BandEnergies:
     """Of normalised trajectories [member, time, channel, *grid], member by member."""
-    bands = Bands(tuple(truth.shape[3:]))
-    return BandEnergies(torch.stack([bands.energies(bands.transform(member)) for member in truth]), bands.grid)
+    bands, energies, modes = Bands(tuple(truth.shape[3:])), [], []
+    for member in truth:
+        spectrum = bands.transform(member)
+        energies.append(bands.energies(spectrum))
+        modes.append(spectrum.abs().square().mean(0))
+    return BandEnergies(torch.stack(energies), bands.grid, torch.stack(modes).mean(0), held)

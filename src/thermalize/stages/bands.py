@@ -1,10 +1,11 @@
-"""Band energies of the train split, which control of band energies compares rollouts with; measured once, as NetCDF.
+"""Energies of bands and modes of the train split, with which stabilizers compare rollouts; measured once, as NetCDF.
 
 Whole members are taken, spread evenly over the split, or the beginning of one where a member is larger than the limit.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 import xarray as xr
 
 from thermalize.config import Experiment
+from thermalize.emulators.projection import Held, held_wavenumbers
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.stabilizers.bands import BandEnergies, Bands, band_energies
@@ -23,14 +25,22 @@ __all__ = ["measure_bands", "read_bands", "true_states"]
 
 VALUES = 2**25
 """Most values of true trajectories that are measured."""
+STATES = 256
+"""About so many of them show which wavenumbers there are."""
 
-ENERGY = "band_energy"
+ENERGY, MODES = "band_energy", "mode_energy"
 DIMS = ("member", "time", "channel", "band")
+HELD = "held"
+"""Attribute: the largest wavenumbers of the truth as JSON, null where the grid holds no others."""
 
 
 def measure_bands(experiment: Experiment, paths: Results) -> None:
-    """Reads the train split and writes its band energies atomically."""
-    write_dataset(paths.bands, _described(band_energies(true_states(experiment, paths)), experiment))
+    """Reads the train split and writes what is measured on it atomically."""
+    truth = true_states(experiment, paths)
+    normalization = Normalization.of(read_manifest(paths.simulation("train")).statistics)
+    states = truth.flatten(0, 1)
+    held = held_wavenumbers(states[:: max(1, len(states) // STATES)], normalization)
+    write_dataset(paths.bands, _described(band_energies(truth, held), experiment))
 
 
 def true_states(experiment: Experiment, paths: Results) -> torch.Tensor:
@@ -55,8 +65,13 @@ def _described(found: BandEnergies, experiment: Experiment) -> xr.Dataset:
     bands = Bands(found.grid)
     ends = {"first": bands.first, "last": bands.last}
     text = "energy of a band of wavenumbers, in squared standard deviations of the train split"
+    of_mode = "mean square of the discrete Fourier transform of states in standard deviations of the train split"
+    half = ("channel", *(f"mode_{axis}" for axis in range(len(found.grid))))
     return xr.Dataset(
-        {ENERGY: (DIMS, found.energy.numpy(), {"long_name": text, "units": "1"})},
+        {
+            ENERGY: (DIMS, found.energy.numpy(), {"long_name": text, "units": "1"}),
+            MODES: (half, found.modes.numpy(), {"long_name": of_mode, "units": "1"}),
+        },
         {
             f"{end}_shell": ("band", shells, {"long_name": f"{end} shell of the band", "units": "1"})
             for end, shells in ends.items()
@@ -66,6 +81,7 @@ def _described(found: BandEnergies, experiment: Experiment) -> xr.Dataset:
             "title": "Band energies of the train split",
             "experiment": experiment.name,
             "grid": list(found.grid),
+            HELD: json.dumps(found.held and found.held.card()),
         },
     )
 
@@ -74,7 +90,15 @@ def read_bands(path: Path) -> BandEnergies:
     """What `measure_bands` wrote, in single precision; `BandStatistics.of_energies` makes statistics of it."""
     dataset = read_dataset(path)
     grid = tuple(np.atleast_1d(dataset.attrs.get("grid", ())).tolist())
-    energy = dataset.get(ENERGY)
-    if not grid or energy is None or energy.dims != DIMS or energy.shape[3] != len(Bands(grid)):
-        raise UserError(f"{path} holds no band energies of this version; run its stage again")
-    return BandEnergies(torch.from_numpy(energy.to_numpy()), grid)
+    energy, modes = dataset.get(ENERGY), dataset.get(MODES)
+    fault = UserError(f"{path} holds no band energies of this version; run its stage again")
+    if not grid or energy is None or modes is None:
+        raise fault
+    try:
+        held = Held.of(json.loads(dataset.attrs[HELD]))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise fault from None
+    bands = Bands(grid)
+    if energy.dims != DIMS or energy.shape[3] != len(bands) or modes.shape[1:] != bands.index.shape:
+        raise fault
+    return BandEnergies(torch.from_numpy(energy.to_numpy()), grid, torch.from_numpy(modes.to_numpy()), held)

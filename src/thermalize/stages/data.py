@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 import thermalize
-from thermalize.config import Experiment, TrainingConfig
+from thermalize.config import EmulatorSettings, Experiment, TrainingConfig
+from thermalize.emulators.projection import Held, held_wavenumbers
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.store.manifest import check_system, open_store, read_manifest, zarr_store
@@ -19,7 +20,10 @@ from thermalize.training.data import Windows
 from thermalize.training.processes import ALONE, Processes
 from thermalize.training.stream import ZarrStore, decide, open_windows
 
-__all__ = ["TrainingData", "identity_card", "partial", "read_data"]
+__all__ = ["TrainingData", "held_by", "identity_card", "partial", "read_data"]
+
+STATES = 256
+"""Held-out states that show which wavenumbers there are."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,13 @@ def _is_order(begun: Any) -> bool:
     memory = begun.get("memory_bytes")
     stream = begun.keys() == {"mode", "memory_bytes"} and type(memory) is int and memory > 0
     return begun == {"mode": "memory"} or (begun.get("mode") == "stream" and stream)
+
+
+def held_by(config: EmulatorSettings, data: TrainingData) -> Held | None:
+    """The wavenumbers on which an emulator projects: those of held-out states, which are all in memory."""
+    return (
+        held_wavenumbers(data.valid.spread(STATES, 1)[:, 0], data.normalization) if config.project == "auto" else None
+    )
 
 
 def partial(folder: Path) -> Path:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 
 from thermalize.config import Experiment, TrainedEmulatorConfig
+from thermalize.emulators.base import Emulator
 from thermalize.runtime.streams import torch_seed
-from thermalize.stages.data import read_data
+from thermalize.stages.data import held_by, read_data
 from thermalize.stages.external import adopt_emulator
 from thermalize.stages.training import Run
 from thermalize.store.results import Results
@@ -29,7 +30,12 @@ def train_emulator(experiment: Experiment, name: str, paths: Results, processes:
     events = paths.tensorboard("emulators", name)
     run = Run("emulator", name, experiment, config, data, seed, folder, processes, events)
     kind, objective = import_module(config.implementation), import_module(config.objective)
-    return run(
-        lambda: kind.build(config, data.dims, data.channels, data.normalization),
-        objective.build(config, data.train, data.valid, seed),
-    )
+    held = held_by(config, data)
+
+    def build() -> Emulator:
+        model: Emulator = kind.build(config, data.dims, data.channels, data.normalization)
+        model.held = held
+        return model
+
+    card = {"held": held and held.card()}
+    return run(build, objective.build(config, data.train, data.valid, seed), lambda _: card)

@@ -23,7 +23,7 @@ from thermalize.models.folder import is_complete, save_model
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import exclusive, explaining, write_bytes
 from thermalize.runtime.revision import revision
-from thermalize.stages.data import TrainingData, identity_card, read_data
+from thermalize.stages.data import TrainingData, held_by, identity_card, read_data
 from thermalize.store.fingerprint import fingerprint
 from thermalize.store.results import PROGRAM, Results
 from thermalize.workflow.steps import STEPS
@@ -56,6 +56,7 @@ def _adopt(experiment: Experiment, name: str, config: ForeignConfig, data: Train
     else:
         network = imported(config)
     model = ForeignEmulator(network, config.units, data.dims, data.normalization, f"emulators.{name}").eval()
+    model.held = held_by(config, data)
     state = {key: tensor.clone() for key, tensor in model.state_dict().items()}  # before anything has run
     model.check(data.valid.spread(STATES, model.history + 1))
     card = _card(experiment, name, config, data, model)
@@ -80,6 +81,7 @@ def _card(
     return {
         **identity_card("emulator", name, experiment, data),
         "config": config.model_dump(mode="json"),
+        "held": model.held and model.held.card(),
         "fingerprint": _fingerprint(experiment, name, config, data),
         "parameters": parameters,
         "network": {"parameters": parameters},

@@ -5,7 +5,9 @@ A kind is two modules: its settings here, and below `thermalize.emulators` what 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from thermalize.config.external import Own
 from thermalize.config.networks import NetworkConfig, UNetConfig
@@ -20,6 +22,11 @@ class EmulatorSettings(Own):
     kind: str
     implementation: ClassVar[str]
     """module that makes it: see `thermalize.emulators.load`"""
+    project: Literal["auto", "none"] = Field(
+        "auto",
+        description="auto: take from every state the wavenumbers that no true state holds, where there are any; none, "
+        "as published: leave them",
+    )
 
 
 class TrainedEmulatorConfig(EmulatorSettings):

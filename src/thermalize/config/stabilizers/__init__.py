@@ -9,17 +9,21 @@ from pydantic import Field
 
 from thermalize.config.kinds import kinds_of
 from thermalize.config.stabilizers.base import Needs, StabilizerConfig
+from thermalize.config.stabilizers.cap import CapConfig
 from thermalize.config.stabilizers.imported import ImportedStabilizerConfig
 from thermalize.config.stabilizers.none import NoStabilizerConfig
+from thermalize.config.stabilizers.projection import ProjectionConfig
 from thermalize.config.stabilizers.thermalizer import DriftConfig, ThermalizerConfig
 from thermalize.config.sweeps import Sweep, sweep_of
 
 __all__ = [
     "AnyStabilizer",
+    "CapConfig",
     "DriftConfig",
     "ImportedStabilizerConfig",
     "Needs",
     "NoStabilizerConfig",
+    "ProjectionConfig",
     "StabilizerConfig",
     "SweepConfig",
     "ThermalizerConfig",
