@@ -214,16 +214,37 @@ def headline_is_finite(found: xr.Dataset) -> bool:
     )
 
 
-def test_blow_ups_give_finite_numbers(truth, good):
+def blown_up(good, lost):
     """Members grow to 30 and to 10³⁰ standard deviations, then are lost; one after its first step."""
     u = good.copy()
     u[:, 30:60] *= np.linspace(1, 30, 30, dtype=np.float32)[:, None, None]
     u[1, 58:60] *= np.float32(1e29)
-    u[:, 60:] = np.nan
+    u[:, lost:] = np.nan
     u[3, 2:] = np.nan
-    found = diagnose(trajectory(truth), rolled(u), experiment(), LABELS, started(lost=[60, 60, 60, 2, 60, 60]))
+    return rolled(u), started(lost=[lost, lost, lost, 2, lost, lost])
+
+
+def test_no_distance_depends_on_how_far_members_grow_before_they_are_lost(truth, good):
+    """They are over the steps up to the horizon, beside truth of that length, with a higher floor."""
+    early, late = (
+        diagnose(trajectory(truth), run, experiment(), LABELS, start)
+        for run, start in (
+            blown_up(good, 45),
+            blown_up(good, 60),
+        )
+    )
+    distances = [name for name in late if name.startswith(("log_spectral", "wasserstein", "spectrum", "field_pdf"))]
+    assert len(distances) > 20
+    for name in distances:
+        np.testing.assert_array_equal(early[name], late[name])
+    whole = diagnose(trajectory(truth), rolled(good), experiment(), LABELS, started())
+    assert late.log_spectral_distance_floor > whole.log_spectral_distance_floor
+
+
+def test_blow_ups_give_finite_numbers(truth, good):
+    found = diagnose(trajectory(truth), blown_up(good, 60)[0], experiment(), LABELS, blown_up(good, 60)[1])
     assert headline_is_finite(found)
-    assert found.log_spectral_distance > 1
+    assert found.log_spectral_distance < 1
     assert (found.stable_horizon < 60).all()
     assert found.stable_horizon[3] == 2
     assert found.stable_fraction == 0

@@ -1,5 +1,7 @@
 """Autocorrelation and integral time of AR(1), pattern correlation, correlation times, health."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -14,7 +16,7 @@ from thermalize.metrics.dynamics import (
     pooled_autocorrelation,
 )
 from thermalize.metrics.families.health import rates
-from thermalize.metrics.samples import Span, Standard
+from thermalize.metrics.samples import Span, Standard, standardise
 
 
 def trajectory(values: np.ndarray) -> xr.DataArray:
@@ -22,7 +24,7 @@ def trajectory(values: np.ndarray) -> xr.DataArray:
 
 
 def unit(channels: int = 1) -> Standard:
-    return Standard(np.zeros(channels), np.ones(channels), np.ones(channels))
+    return Standard(np.zeros(channels), np.ones(channels), np.ones(channels), np.zeros(()))
 
 
 def ar1(rng: np.random.Generator, rho: float, shape: tuple[int, ...]) -> np.ndarray:
@@ -35,11 +37,34 @@ def ar1(rng: np.random.Generator, rho: float, shape: tuple[int, ...]) -> np.ndar
 
 def test_ar1_has_a_geometric_autocorrelation_and_its_integral():
     """R(l) = ρ^l and T = ½ (1 + ρ) / (1 − ρ)."""
-    rho = 0.8
+    rho, spans = 0.8, [Span(m, 0, 600) for m in range(4)]
     field = trajectory(3.0 + ar1(np.random.default_rng(2), rho, (4, 600, 1, 200)))
-    r = autocorrelation(field, [Span(m, 0, 600) for m in range(4)], unit(), 40)
+    r = autocorrelation(field, spans, standardise(field, spans), 40)
     np.testing.assert_allclose(r, rho ** np.arange(41), atol=0.02)
     assert integral_time(r) == pytest.approx(0.5 * (1 + rho) / (1 - rho), rel=0.05)
+
+
+@pytest.mark.parametrize("lags", [40, 80, 200])
+def test_a_steady_pattern_does_not_count_however_long_the_lags(lags):
+    """A fifth of the variance is steady; T is that of what moves, and no longer for more lags."""
+    rho, spans = 0.8, [Span(m, 0, 800) for m in range(6)]
+    pattern = 0.5 * np.sqrt(2) * np.sin(2 * np.pi * np.arange(200) / 50)
+    field = trajectory(pattern + ar1(np.random.default_rng(3), rho, (6, 800, 1, 200)))
+    standard = standardise(field, spans)
+    assert np.abs(standard.steady[0] - pattern).max() < 0.2
+    assert integral_time(autocorrelation(field, spans, standard, lags)) == pytest.approx(4.5, rel=0.08)
+    whole = replace(standard, steady=np.zeros((1, 200)))
+    assert integral_time(autocorrelation(field, spans, whole, lags)) > 4.5 + 0.15 * lags
+
+
+def test_what_sampling_leaves_is_no_steady_pattern():
+    """Slow members without a pattern: their means differ by chance alone."""
+    field = trajectory(1.0 + ar1(np.random.default_rng(4), 0.98, (8, 300, 2, 64)))
+    standard = standardise(field, [Span(m, 0, 300) for m in range(8)])
+    raw = field.to_numpy().mean(axis=(0, 1)) - standard.mean[:, None]
+    assert (standard.steady - standard.mean[:, None]).std() < 0.4 * raw.std()
+    alone = standardise(field, [Span(0, 0, 300)])
+    np.testing.assert_array_equal(alone.steady, np.broadcast_to(alone.mean[:, None], (2, 64)))
 
 
 def test_fft_gives_the_sum_over_pairs():

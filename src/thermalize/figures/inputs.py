@@ -19,6 +19,7 @@ import xarray as xr
 
 from thermalize.config import Experiment, NoStabilizerConfig
 from thermalize.figures.units import Scale, time_scale
+from thermalize.metrics.pooling import distinct
 from thermalize.rollouts.series import EVERY, frames_of
 
 __all__ = [
@@ -68,7 +69,11 @@ class FigureInputs:
         return tuple(dict.fromkeys(stabilizer for name, stabilizer, _ in self.keys if name == emulator))
 
     def seeds(self, emulator: str, stabilizer: str) -> tuple[int, ...]:
-        return tuple(key[2] for key in self.keys if key[:2] == (emulator, stabilizer))
+        """Seeds whose rollouts differ, as far as their diagnostics are at hand."""
+        found = [key for key in self.keys if key[:2] == (emulator, stabilizer)]
+        if not all(key in self.diagnostics for key in found):
+            return tuple(key[2] for key in found)
+        return tuple(found[place][2] for place in distinct([self.diagnostics[key] for key in found]))
 
     def of_seeds(self, emulator: str, stabilizer: str) -> list[xr.Dataset]:
         """The diagnostics of one emulator and stabilizer, one dataset per seed."""

@@ -1,7 +1,8 @@
 """The summary table and the table of the sweeps.
 
-The summary table: one row per emulator and stabilizer, the members of all seeds pooled, with the columns that the
-families of metrics declare and the cost. Distances, and the ends of their intervals, are means over the seeds.
+The summary table: one row per emulator and stabilizer, with the columns that the families of metrics declare and the
+cost. The members of all seeds are pooled, those of a rollout without chance, which is the same for every seed, once.
+Distances, and the ends of their intervals, are means over the seeds.
 
 The table of the sweeps: one row per emulator and point, with the numbers that the summary has for its stabilizer.
 
@@ -20,6 +21,7 @@ import xarray as xr
 
 from thermalize.config import Experiment, Point
 from thermalize.figures.inputs import Key
+from thermalize.metrics.pooling import distinct
 from thermalize.metrics.registry import Seeds, columns_of
 from thermalize.runtime.errors import UserError
 
@@ -28,6 +30,7 @@ __all__ = ["summarise", "sweep_table", "with_point_names"]
 NAMES = ("system", "emulator", "stabilizer")
 COST = {
     "seconds_per_step": "seconds_per_step",
+    "processor_seconds_per_step": "processor_seconds_per_step",
     "cost_ratio": "ratio",
     "cost_ratio_low": "ratio_low",
     "cost_ratio_high": "ratio_high",
@@ -43,7 +46,8 @@ def summarise(
     rows = []
     for emulator in experiment.emulators:
         for stabilizer in experiment.stabilizers:
-            seeds = [diagnostics[emulator, stabilizer, seed] for seed in experiment.seeds]
+            every = [diagnostics[emulator, stabilizer, seed] for seed in experiment.seeds]
+            seeds = [every[place] for place in distinct(every)]
             names = dict(zip(NAMES, (experiment.simulation.label, emulator, stabilizer), strict=True))
             rows.append({**names, **_measured(seeds, experiment), **_cost(costs[emulator].get(stabilizer, {}))})
     return pd.DataFrame(rows)

@@ -28,9 +28,10 @@ TEXTS = ("emulator", "stabilizer", "key_1", "value_1", "key_2", "value_2", "left
 CAPTION = (
     "Stability, distance to the truth and cost. Stable: members that never left the truth's envelope in {steps} "
     "steps. Horizon: Kaplan--Meier median of the first step outside the envelope. Distances: log-spectral distance "
-    "over the energy-containing shells, and 1-Wasserstein distance of the field in standard deviations of the truth, "
-    "both in the final window, with the same distance between random halves of the truth in parentheses. Evaluations: "
-    "network evaluations per emulator step. Cost: time per step relative to the raw emulator, measured side by side. "
+    "over the energy-containing shells, and 1-Wasserstein distance of one-step increments in standard deviations of "
+    "the truth's, both in the final window, of lost members before they leave the envelope, with the same distance "
+    "between random halves of the truth of that length in parentheses. Evaluations: network evaluations per emulator "
+    "step. Cost: processor time (on a GPU, time) per step relative to the raw emulator, measured side by side. "
     "In brackets: {confidence:g} % intervals, a dash where the rollouts do not reach an end; for the cost, quartiles "
     "of the repeats."
 )

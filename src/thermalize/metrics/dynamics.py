@@ -11,8 +11,9 @@ The autocorrelation in time is
 
     R(l) = ⟨u′(x, t) u′(x, t+l)⟩ / ⟨u′²⟩
 
-at fixed grid points, over all pairs of frames l steps apart, channels standardised; u′ is the departure from the
-sample's mean per channel, not per point: a frozen pattern keeps R = 1. Its integral is T = ½ + R(1) + R(2) + …, by the
+at fixed grid points, over all pairs of frames l steps apart, channels standardised; u′ is the departure from the mean
+of the truth at each point, so that a steady pattern of the flow counts for nothing, and one that a rollout freezes in
+keeps R = 1. Its integral is T = ½ + R(1) + R(2) + …, by the
 trapezoidal rule, up to the first zero crossing, or up to the last lag: then a lower bound.
 
 Pearson correlation over space: each channel centred by its own spatial mean, then pooled.
@@ -59,15 +60,8 @@ def _spread(bands: Array, window: int) -> Array:
 def autocorrelation(field: Frames, spans: Sequence[Span], standard: Standard, lags: int) -> Array:
     """R(0 … lags) of the spans of a trajectory, (lag,); NaN where no two frames are that far apart."""
     scale = (slice(None),) + (None,) * (field.ndim - 3)
-    total = sum(span.stop - span.start for span in spans)
-    mean = sum((_sum(read(field, span)) for span in spans), np.zeros(field.shape[2])) / max(1, total)
-    departures = ((read(field, span) - mean[scale]) / standard.std[scale] for span in spans)
+    departures = ((read(field, span) - standard.steady) / standard.std[scale] for span in spans)
     return pooled_autocorrelation((u.reshape(u.shape[0], -1) for u in departures), lags)
-
-
-def _sum(values: Array) -> Array:
-    """Mean over space, summed over time: (time, channel, *grid) → (channel,)."""
-    return values.mean(axis=tuple(range(2, values.ndim))).sum(axis=0)
 
 
 def pooled_autocorrelation(series: Iterable[Array], lags: int) -> Array:

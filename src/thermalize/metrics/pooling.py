@@ -1,9 +1,9 @@
 """Several seeds as one result, and numbers as readers want them.
 
-Members of all seeds form one sample for the survival curve. A distance is averaged over the seeds, and so are the ends
-of its interval: the standard deviation of a mean is at most the mean of the standard deviations, however the seeds
-depend on each other through the truth they share, so the interval errs on the wide side. A seed without a value leaves
-none for the mean.
+Members of all seeds form one sample for the survival curve; seeds of a rollout without chance are one. A distance is
+averaged over the seeds, and so are the ends of its interval: the standard deviation of a mean is at most the mean of
+the standard deviations, however the seeds depend on each other through the truth they share, so the interval errs on
+the wide side. A seed without a value leaves none for the mean.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ __all__ = [
     "MISSING",
     "Estimate",
     "average",
+    "distinct",
     "horizons",
     "interval_text",
     "mean",
@@ -67,6 +68,16 @@ def with_floors(*names: str) -> Callable[[Seeds], Numbers]:
     """Columns with the means of some distances, the ends of their intervals, and their floors."""
     ends = ("", "_low", "_high", "_floor")
     return means(*(f"{name}{end}" for name in names for end in ends))
+
+
+def distinct(datasets: Sequence[xr.Dataset]) -> list[int]:
+    """Positions of the rollouts that differ from all before them: one without chance is the same for every seed."""
+    kept: list[int] = []
+    for place, dataset in enumerate(datasets):
+        energies = dataset["energy"].to_numpy()
+        if not any(np.array_equal(energies, datasets[other]["energy"].to_numpy(), equal_nan=True) for other in kept):
+            kept.append(place)
+    return kept
 
 
 def horizons(datasets: Sequence[xr.Dataset]) -> tuple[np.ndarray, np.ndarray]:

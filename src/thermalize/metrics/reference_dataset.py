@@ -36,6 +36,9 @@ COORDINATES = {
 }
 VARIABLES = {
     **TRUTH,
+    "truth_steady": Variable(
+        ("channel", "point"), "mean of the truth at every point of the grid, in its order", "{field}", known=True
+    ),
     "reference_half": Variable(("member",), "whether the member belongs to the reference half", known=True),
     "energy_containing": CONTAINING,
     **{
@@ -78,6 +81,7 @@ def _truth(reference: Reference) -> dict[str, Any]:
         "truth_mean": reference.standard.mean,
         "truth_std": reference.standard.std,
         "truth_increment_std": reference.standard.increment_std,
+        "truth_steady": reference.standard.steady.reshape(len(reference.standard.mean), -1),
         "reference_half": np.isin(np.arange(reference.members), reference.reference_half).astype(np.int8),
         "energy_containing": reference.energy_containing.astype(np.int8),
         "autocorrelation_truth": reference.autocorrelation,
@@ -101,9 +105,11 @@ def reference_from(dataset: xr.Dataset, field: xr.DataArray, system: Mapping[str
         UserError: it is the reference of a truth of other sizes.
     """
     values = {str(name): variable.to_numpy() for name, variable in dataset.variables.items()}
-    if values["energy"].shape != field.shape[:2] or values["truth_mean"].shape != field.shape[2:3]:
+    sizes = values["energy"].shape, values["truth_steady"].shape
+    if sizes != (field.shape[:2], (field.shape[2], int(np.prod(field.shape[3:])))):
         raise UserError("the reference was measured on a truth of other members, frames or channels")
-    standard = Standard(values["truth_mean"], values["truth_std"], values["truth_increment_std"])
+    steady = values["truth_steady"].reshape(field.shape[2:])
+    standard = Standard(values["truth_mean"], values["truth_std"], values["truth_increment_std"], steady)
     return Reference(
         members=field.shape[0],
         frames=field.shape[1],

@@ -6,6 +6,9 @@ by while a rollout runs that stores few of them:
     all frames                   series, correlation with the truth that the rollout began with
     each window, as it ends      its distances
     last frames, at the end      sample, autocorrelation
+
+The frames of a member that is lost end before it leaves the envelope of the truth: what it does until it is lost says
+how large it may become, and nothing about the emulator.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from thermalize.metrics.reference import Reference
 from thermalize.metrics.samples import Frames, Sample, collect, final_frames, matched_members, time_blocks
 from thermalize.metrics.series import Series
 from thermalize.metrics.spectra import log_spectral_distance
+from thermalize.metrics.stability import horizon
 
 __all__ = ["MeasuredRollout", "Passage", "measure_rollout", "measured_passage", "window_distances", "window_starts"]
 
@@ -30,6 +34,7 @@ Array = NDArray[np.float64]
 Starts = Sequence[tuple[int, int]]
 
 VALUES_PER_WINDOW = 200_000
+NEVER = -1
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Passage:
         self.correlation = np.full((members, frames), np.nan)
         self.members = matched_members([member for member, _ in starts], reference.floor_half)
         self.before: Array | None = None
+        self.left = np.full(members, NEVER)
 
     def see(self, start: int, u: Array) -> None:
         """The next frames (member, time, channel, *grid), the first of which is frame `start`."""
@@ -90,11 +96,26 @@ class Passage:
         std, last = self.reference.standard.std, self.last(time.stop).tolist()
         self.correlation[:, time] = correlation(self.truth, u, start, self.starts, last, std)
         self.before = u[:, -1:].copy()
+        self._judge(time)
 
     def last(self, frames: int) -> NDArray[np.int64]:
         """Last finite frame of every member (member,) among the first so many frames, all of which were seen."""
         finite = np.isfinite(self.series.energy[:, :frames])
         return np.where(finite.all(axis=1), frames, np.argmin(finite, axis=1)) - 1
+
+    def ends(self, frames: int) -> NDArray[np.int64]:
+        """Last frame of every member (member,) that is compared, among the first so many."""
+        last = self.last(frames)
+        gone = (last < frames - 1) & (self.left != NEVER)
+        return np.where(gone, np.minimum(last, self.left - 1), last)
+
+    def _judge(self, time: slice) -> None:
+        """Who leaves the envelope at new frames, with those before them that thresholds look back on."""
+        limits = self.reference.envelope
+        first = max(0, time.start - max(limits.spectrum_window, limits.frozen_steps))
+        found = horizon(self.series.part(slice(first, time.stop)), limits, np.full(len(self.left), NEVER))
+        new = (self.left == NEVER) & (found.observed == 1)
+        self.left = np.where(new, first + found.step, self.left)
 
     @property
     def leads(self) -> int:
@@ -117,7 +138,8 @@ def measure_rollout(field: xr.DataArray, truth: xr.DataArray, reference: Referen
 def measured_passage(passage: Passage, last: Frames, stored: xr.DataArray, windows: Array) -> MeasuredRollout:
     """All of a rollout that has passed, of which `last` still holds the last frames of the members to compare."""
     reference, series = passage.reference, passage.series
-    spans = final_frames(passage.members, series.last_finite.tolist(), reference.compared, first=1)
+    ends = passage.ends(series.energy.shape[1])
+    spans = final_frames(passage.members, ends.tolist(), reference.compared, first=1)
     return MeasuredRollout(
         field=stored,
         series=series,
@@ -135,13 +157,13 @@ def window_starts(frames: int, length: int) -> NDArray[np.int64]:
 
 
 def window_distances(field: Frames, passage: Passage, start: int) -> tuple[float, float]:
-    """Log-spectral distance and W₁ of field values in a window, over members still finite; NaN where none is.
+    """Log-spectral distance and W₁ of field values in a window, over members that are there; NaN where none is.
 
     `field` holds the frames of the window, all of which have passed.
     """
     reference, frames = passage.reference, passage.reference.compared
     truth, end = reference.reference, start + frames
-    spans = final_frames(passage.members, passage.last(end).tolist(), frames, first=start)
+    spans = final_frames(passage.members, passage.ends(end).tolist(), frames, first=start)
     sample = collect(field, spans, reference.invariants, reference.standard, frames, VALUES_PER_WINDOW)
     containing, resolution = reference.energy_containing, reference.resolution
     spectral = log_spectral_distance(sample.mean_spectrum, truth.mean_spectrum, containing, resolution)

@@ -67,11 +67,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Standard:
-    """Mean and standard deviation of the field and standard deviation of one-step increments, each (channel,)."""
+    """Mean and standard deviation of the field and standard deviation of one-step increments, each (channel,).
+
+    `steady` is the mean at every point, (channel, *grid), as far as it stands out from what sampling leaves.
+    """
 
     mean: Array
     std: Array
     increment_std: Array
+    steady: Array
 
 
 @dataclass(frozen=True)
@@ -151,14 +155,31 @@ def time_blocks(field: xr.DataArray | NDArray[np.floating]) -> Iterator[tuple[sl
 def standardise(field: xr.DataArray, spans: Sequence[Span]) -> Standard:
     """The standard of the given spans, which is the truth's; a channel that never varies has deviation 1."""
     axes = (0, *range(2, field.ndim - 1))
-    moments, steps = [], []
+    moments, steps, steady = [], [], []
     for span in spans:
         values = read(field, span)
         moments.append((values.mean(axis=axes), (values**2).mean(axis=axes)))
         steps.append((np.diff(values, axis=0) ** 2).mean(axis=axes))
+        steady.append(values.mean(axis=0))
     mean, square = np.mean(moments, axis=0)
     std, increment_std = np.sqrt(np.maximum(square - mean**2, 0.0)), np.sqrt(np.mean(steps, axis=0))
-    return Standard(mean, np.where(std > 0, std, 1.0), np.where(increment_std > 0, increment_std, 1.0))
+    std, increment_std = (np.where(each > 0, each, 1.0) for each in (std, increment_std))
+    return Standard(mean, std, increment_std, _steady(np.array(steady), mean))
+
+
+def _steady(means: Array, mean: Array) -> Array:
+    """The steady pattern from those of members (member, channel, *grid), drawn towards the `mean` (channel,).
+
+    By the share of its variance over the grid that is sampling (as James and Stein do); all of it of a single member.
+    """
+    axes, scale = tuple(range(1, means.ndim - 1)), (slice(None),) + (None,) * (means.ndim - 2)
+    pattern = means.mean(axis=0) - mean[scale]
+    if len(means) < 2:
+        return np.broadcast_to(mean[scale], pattern.shape).copy()
+    sampling = means.var(axis=0, ddof=1).mean(axis=axes) / len(means)
+    seen = (pattern**2).mean(axis=axes)
+    share = np.clip(1 - np.divide(sampling, seen, out=np.ones_like(seen), where=seen > 0), 0, 1)
+    return np.asarray(mean[scale] + share[scale] * pattern)
 
 
 def collect(

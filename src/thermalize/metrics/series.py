@@ -51,6 +51,10 @@ class Series:
         chosen = list(members)
         return Series(self.energy[chosen], self.enstrophy[chosen], self.bands[chosen], self.increment[chosen])
 
+    def part(self, time: slice) -> Series:
+        """The series of some frames."""
+        return Series(self.energy[:, time], self.enstrophy[:, time], self.bands[:, time], self.increment[:, time])
+
     @property
     def last_finite(self) -> NDArray[np.int64]:
         """Last frame before the first state that is not finite, (member,); −1 where already the first is not."""

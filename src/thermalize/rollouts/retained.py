@@ -2,8 +2,8 @@
 
     <name>.zarr.partial.blocks/frames-0003-0007.float32     frames of chunk 3 of member 7, as raw numbers
 
-What is kept are the last frames of each member, so that the disk that is needed does not depend on the length of the
-rollout. A member that is lost keeps those before its loss.
+What is kept are the last frames of each member, and those before it left the envelope of the truth, so that the disk
+that is needed does not depend on the length of the rollout. A member that is lost keeps those before its loss.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from thermalize.store.blocks import BlockLog
 __all__ = ["Retained"]
 
 Array = NDArray[np.float32]
+Frame = NDArray[np.int64]
+"""Of every member, (member,)."""
 NAME = re.compile(r"frames-(\d+)-(\d+)\.float32")
 
 
@@ -63,29 +65,33 @@ class Retained:
         files = {_name(number, member): np.ascontiguousarray(fields[member], np.float32) for member in self.members}
         return {name: self.log.keep(name, values.tobytes()) for name, values in files.items()}
 
-    def drop(self, before: NDArray[np.int64], last: NDArray[np.int64]) -> None:
-        """Delete what is needed no more where members (member,) are finite up to `last`.
+    def drop(self, before: Frame, last: Frame, left: Frame) -> None:
+        """Delete what is needed no more where members are finite up to the frame `last`, and left at `left`, or −1.
 
-        They were up to `before` a chunk earlier, and what was needed then stays: it may have to go on from there.
+        They were finite up to `before` a chunk earlier; what was needed then stays: it may have to go on from there.
         """
         for path in self.log.folder.glob("frames-*"):
-            if (found := NAME.fullmatch(path.name)) and not self._needed(int(found[1]), int(found[2]), before, last):
+            if (found := NAME.fullmatch(path.name)) and not self._needed(
+                int(found[1]), int(found[2]), before, last, left
+            ):
                 remove(path)
 
-    def whole(self, number: int, last: NDArray[np.int64], known: Mapping[int, Mapping[str, str]]) -> bool:
+    def whole(self, number: int, last: Frame, left: Frame, known: Mapping[int, Mapping[str, str]]) -> bool:
         """Whether all is there that is needed after a chunk, with the digests that are `known` of each chunk."""
         state = 4 * int(np.prod(self.shape[2:]))
         needed = [
             (earlier, _name(earlier, member), state * self.chunk)
             for earlier in range(number + 1)
             for member in self.members
-            if self._needed(earlier, member, last, last)
+            if self._needed(earlier, member, last, last, left)
         ]
         return all(self.log.kept(name, known[earlier].get(name), size) is not None for earlier, name, size in needed)
 
-    def _needed(self, number: int, member: int, before: NDArray[np.int64], last: NDArray[np.int64]) -> bool:
+    def _needed(self, number: int, member: int, before: Frame, last: Frame, left: Frame) -> bool:
         begin, end = self._frames(number)
-        return bool(end > before[member] - self.length and begin <= last[member])
+        latest = end > before[member] - self.length and begin <= last[member]
+        inside = end >= left[member] - self.length and begin < left[member]
+        return bool(latest or inside)
 
     def _frames(self, number: int) -> tuple[int, int]:
         return number * self.chunk, min((number + 1) * self.chunk, self.shape[1])

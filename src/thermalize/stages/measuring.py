@@ -71,7 +71,7 @@ class Measuring:
 
     def forget(self, began: State, state: State) -> None:
         """Delete frames that are needed no more after a chunk between two states."""
-        self.retained.drop(self._last(began), self._last(state))
+        self.retained.drop(self._last(began), self._last(state), self.passage.left)
 
     def resume(self, state: State) -> bool:
         """Take up what was measured up to `state`; whether all of it, and all frames that are needed, are there."""
@@ -81,7 +81,7 @@ class Measuring:
             if not self._take_up(number, each):
                 return False
         known = {number: each["retained"] for number, each in enumerate(notes)}
-        return self.retained.whole(chunks - 1, self._last(state), known)
+        return self.retained.whole(chunks - 1, self._last(state), self.passage.left, known)
 
     def arrays(self) -> dict[str, xr.Variable]:
         """All of it as further arrays of the store, once all frames have passed."""
@@ -105,6 +105,7 @@ class Measuring:
             "correlation": passage.correlation[:, time],
             "windows": self.windows[self._ended(start, stop)],
             "before": passage.before,
+            "left": passage.left,
         }
         return {name: np.ascontiguousarray(values) for name, values in {**series, **rest}.items()}
 
@@ -117,7 +118,7 @@ class Measuring:
                 getattr(self.passage.series, name)[:, start:stop] = found[name]
             self.passage.correlation[:, start:stop] = found["correlation"]
             self.windows[self._ended(start, stop)] = found["windows"]
-            self.passage.before = found["before"]
+            self.passage.before, self.passage.left = found["before"], found["left"]
         except (SafetensorError, KeyError, TypeError, ValueError):
             return False
         return isinstance(notes.get("retained"), dict)

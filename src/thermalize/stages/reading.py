@@ -43,6 +43,7 @@ class CostForm(BaseModel):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     seconds_per_step: Time
+    processor_seconds_per_step: Time
     ratio: Time
     ratio_low: Time
     ratio_high: Time

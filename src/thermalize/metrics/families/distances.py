@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -77,19 +78,20 @@ def _columns(seeds: Seeds) -> Numbers:
     _columns,
     (
         Cell("spectral\ndistance", _distance("log_spectral_distance"), 20),
-        Cell("field\nW1", _distance("wasserstein_field"), 21),
+        Cell("increment\nW1", _distance("wasserstein_increment"), 21),
     ),
     place=20,
 )
 def distances(case: Case) -> Numbers:
     """Spectra up to the dealiasing limit without the mean, and the distances with intervals and floors."""
     reference, sample = case.reference, case.rollout.sample
+    members = max(1, np.unique(sample.member).size)
     comparison = compare(
         reference.reference,
         sample,
         reference.sample,
-        floor_members=min(len(reference.floor_half), len(case.rollout.members)),
-        floor_blocks=-(-reference.compared // reference.block),
+        floor_members=members,
+        floor_blocks=max(1, ceil(sample.frames.sum() / members / reference.block)),
         config=case.config,
         truth_rng=case.shared_stream("truth"),
         rollout_rng=case.own_stream("rollout"),
