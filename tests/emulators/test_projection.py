@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thermalize.config import EmulatorConfig, UNetConfig
+from thermalize.emulators.base import advance
 from thermalize.emulators.external import ForeignEmulator
 from thermalize.emulators.projection import Held, held_wavenumbers, mask, projected
 from thermalize.emulators.residual import build
@@ -95,6 +96,7 @@ def test_every_kind_of_emulator_is_projected(units: str):
         emulator.held = held
         torch.testing.assert_close(emulator(x), projected(loose, held))
         assert not torch.allclose(emulator(x), loose)
+        torch.testing.assert_close(advance(emulator, x, x[:, :0], torch.arange(3), None)[0], emulator(x))  # type: ignore[arg-type]
         u = emulator.denormalize(x)
         torch.testing.assert_close(emulator.step(u), emulator.denormalize(emulator(x)))
 
@@ -109,5 +111,5 @@ class Stepper:
 def test_a_stepper_is_projected():
     emulator, x = ForeignEmulator(Stepper(), "normalized", 1, PLAIN), torch.randn(3, 1, 32)  # type: ignore[arg-type]
     emulator.held = Held((32,), (10,), 10)
-    found, _ = emulator.advance(x, x[:, None], torch.arange(3), None)  # type: ignore[arg-type]
+    found, _ = advance(emulator, x, x[:, None], torch.arange(3), None)  # type: ignore[arg-type]
     torch.testing.assert_close(found, projected(2 * x, emulator.held))

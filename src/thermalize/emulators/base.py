@@ -49,7 +49,7 @@ class Emulator(nn.Module, ABC):
         return projected(self.predict(x), self.held)
 
     def advance(self, x: Tensor, past: Tensor, rows: Tensor, noise: NoiseSource) -> tuple[Tensor, Record]:  # noqa: ARG002
-        """The next normalised state, and what is recorded.
+        """What it makes of the next normalised state, and what is recorded.
 
         Args:
             x: states [batch, channel, *grid].
@@ -57,7 +57,7 @@ class Emulator(nn.Module, ABC):
             rows: members' numbers in `noise` [batch].
             noise: normal draws of each member.
         """
-        return self(x), {}
+        return self.predict(x), {}
 
     def step(self, u: Tensor) -> Tensor:
         """The state [batch, channel, *grid] one frame interval later, in physical units."""
@@ -75,8 +75,11 @@ class Emulator(nn.Module, ABC):
 def advance(
     emulator: Callable[[Tensor], Tensor], x: Tensor, past: Tensor, rows: Tensor, noise: NoiseSource
 ) -> tuple[Tensor, Record]:
-    """One step of an emulator, or of any other map of normalised states."""
-    return emulator.advance(x, past, rows, noise) if isinstance(emulator, Emulator) else (emulator(x), {})
+    """One step of an emulator, projected on what the truth holds, or of any other map of normalised states."""
+    if not isinstance(emulator, Emulator):
+        return emulator(x), {}
+    following, record = emulator.advance(x, past, rows, noise)
+    return projected(following, emulator.held), record
 
 
 def shifted(past: Tensor, x: Tensor) -> Tensor:

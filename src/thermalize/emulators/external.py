@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from thermalize.config.imported import TAKEN
 from thermalize.emulators.base import Emulator
-from thermalize.emulators.projection import projected
 from thermalize.emulators.purity import refuse_changing
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
@@ -74,15 +73,11 @@ class ForeignEmulator(Emulator):
         for key, values in (record if isinstance(record, dict) else {"what it records": None}).items():
             if key not in known or not isinstance(values, Tensor) or values.shape != (len(x),):
                 raise UserError(f"{self.name} records {key!r}, which must be in `series` and one number per member")
-        if not self.steps:
-            return following.to(x), record
-        return projected(
-            (self.normalize(following) if self.units == "physical" else following).to(x), self.held
-        ), record
+        return (self.normalize(following) if self.steps and self.units == "physical" else following).to(x), record
 
     def _answer(self, x: Tensor, past: Tensor, rows: Tensor, noise: NoiseSource) -> Any:
         if not self.steps:
-            return self(x)
+            return self.predict(x)
         x, past = x.clone(), past.clone()  # it may work in place
         given = (self.denormalize(x), self.denormalize(past)) if self.units == "physical" else (x, past)
         stepper: Any = self.network.function if isinstance(self.network, _Function) else self.network
