@@ -10,6 +10,7 @@ import xarray as xr
 from thermalize.config import Experiment
 from thermalize.figures.tables import summarise
 from thermalize.figures.tabletext import format_terminal, read_csv, write_csv, write_tex
+from thermalize.metrics.pooling import distinct
 from thermalize.runtime.errors import UserError
 
 TRAINING = {"updates": 1}
@@ -55,6 +56,7 @@ def dataset(horizon, observed, distance) -> xr.Dataset:
             "reverse_steps_per_step": 0.5,
             "network_evaluations_per_step": 2.5,
             "stable_horizon": ("member", np.array(horizon)),
+            "energy": (("member", "energy_frame"), np.outer(distance * np.array(horizon), np.ones(3))),
             "horizon_observed": ("member", np.array(observed)),
             "correlation_threshold": ("threshold", np.array([0.8, 0.9])),
             "correlation_time": (("threshold", "member"), np.array([horizon, [1, 2]], dtype=float)),
@@ -89,6 +91,24 @@ def test_seeds_are_pooled(table):
     assert thermalized.stable_horizon_is_lower_bound
     assert (raw.cost_ratio, raw.seconds_per_step) == (1.0, 0.004)
     assert np.isnan(thermalized.cost_ratio)
+
+
+def test_seeds_of_a_rollout_without_chance_count_once(experiment, table):
+    """Four members of which two are the others again would halve the interval."""
+    once, left = dataset([10, 20], [1, 1], 0.4), dataset([50, 100], [1, 0], 0.03)
+    diagnostics = {("net_a", "raw", seed): once for seed in (0, 1)}
+    diagnostics |= {("net_a", "thermalized", 0): once, ("net_a", "thermalized", 1): left}
+    found = summarise(diagnostics, COSTS, experiment)
+    assert found["members"].tolist() == [2, 4]
+    assert found["seeds"].tolist() == [1, 2]
+    assert found.iloc[0].stable_fraction_high == pytest.approx(1 - 0.025 ** (1 / 2))
+    assert table["members"].tolist() == [4, 4]
+
+
+def test_a_seed_of_which_nothing_is_left_is_like_another():
+    lost = dataset([1, 1], [1, 1], 0.4)
+    lost["energy"][:] = np.nan
+    assert distinct([lost, lost.copy(deep=True), dataset([1, 1], [1, 1], 0.4)]) == [0, 2]
 
 
 def test_intervals_of_shares_and_horizons(table):

@@ -18,7 +18,7 @@ from thermalize.store.results import SUMS
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "configs" / "tiny.yaml"
 # Measured times are the one thing that two identical runs may differ in.
-TIMED = ("seconds_per_step", "cost_ratio")
+TIMED = ("seconds_per_step", "processor_seconds_per_step", "cost_ratio")
 
 
 def python(cold: bool = False) -> Path:
