@@ -33,7 +33,7 @@ COLUMNS = (ROOT / "tests" / "data" / "summary_columns.txt").read_text().split()
 def folder(tmp_path_factory):
     """Begun as a user does, with processes that import everything anew."""
     folder = tmp_path_factory.mktemp("tiny")
-    snakemake(folder, "results/tiny/diagnostics/small/thermalized/seed0.nc", cold=True)
+    snakemake(folder, "results/tiny/emulators/small/model.json", cold=True)
     snakemake(folder)
     return folder
 
