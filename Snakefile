@@ -27,5 +27,5 @@ onstart:
 rule all:
     default_target: True
     input:
-        # Also what others are made from: a lost one is made again though nothing waits for it.
-        PLAN.everything(),
+        # Also of what others are made from: a lost one is made again though nothing waits for it.
+        PLAN.records(),

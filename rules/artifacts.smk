@@ -34,35 +34,37 @@ for figure in FIGURES:
             "python -m thermalize --settings {params.settings} figure {params.config:q} --name {params.figure} > {log:q} 2>&1"
 
 
-# Twice the same: a report shows PNGs in place, also animated ones, but offers GIFs for download only.
-rule movie:
-    input:
-        inputs("movie"),
-    output:
-        gif=str(RESULTS.movie),
-        png=report(
-            str(RESULTS.movie_in_report),
-            caption="../report/movie.rst",
-            category="Movies",
-            labels={"movie": "truth, raw and stabilised"},
-        ),
-        digests=digests_of(RESULTS.movie, RESULTS.movie_in_report),
-        record=record("movie"),
-    log:
-        log_of(RESULTS.figure("movie")),
-    benchmark:
-        benchmark_of(RESULTS.figure("movie"))
-    conda:
-        "../envs/analyse.yaml"
-    threads: 1
-    resources:
-        **resources("movie"),
-    params:
-        **params("movie"),
-    message:
-        "movie"
-    shell:
-        "python -m thermalize --settings {params.settings} movie {params.config:q} > {log:q} 2>&1"
+if EXPERIMENT.rollouts.has_states:
+
+    # Twice the same: a report shows PNGs in place, also animated ones, but offers GIFs for download only.
+    rule movie:
+        input:
+            inputs("movie"),
+        output:
+            gif=str(RESULTS.movie),
+            png=report(
+                str(RESULTS.movie_in_report),
+                caption="../report/movie.rst",
+                category="Movies",
+                labels={"movie": "truth, raw and stabilised"},
+            ),
+            digests=digests_of(RESULTS.movie, RESULTS.movie_in_report),
+            record=record("movie"),
+        log:
+            log_of(RESULTS.figure("movie")),
+        benchmark:
+            benchmark_of(RESULTS.figure("movie"))
+        conda:
+            "../envs/analyse.yaml"
+        threads: 1
+        resources:
+            **resources("movie"),
+        params:
+            **params("movie"),
+        message:
+            "movie"
+        shell:
+            "python -m thermalize --settings {params.settings} movie {params.config:q} > {log:q} 2>&1"
 
 
 # One row per emulator and stabilizer.

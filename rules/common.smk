@@ -1,9 +1,14 @@
 """The checked configuration, and what every rule reads from the table of steps."""
 
+import gc
 import os
 import re
 import sys
 from pathlib import Path
+
+# A plan is many small objects that stay: to look for garbage among them, over and over, takes a twentieth of its time.
+gc.freeze()
+gc.set_threshold(100_000)
 
 # Where the files of the workflow lie, whichever Snakefile includes them.
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
@@ -120,6 +125,8 @@ def params(step, **key):
 def resources(step):
     """Memory, minutes and GPUs that a job asks for."""
     job = JOBS[step]
+    if job.alike:
+        return dict(mem_mb=job.memory(EXPERIMENT), runtime=job.minutes, gpu=job.gpus(EXPERIMENT))
     return dict(
         mem_mb=lambda wildcards, threads: job.memory(
             EXPERIMENT, *wildcards, *((threads,) if step == "simulate" else ())

@@ -115,6 +115,9 @@ def planned(experiment: Experiment) -> None:
             threads = (1,) if step == "simulate" else ()
             assert JOBS[step].memory(experiment, *result.key, *threads) > 0
             assert JOBS[step].gpus(experiment, *result.key) >= 0
+            if JOBS[step].alike:
+                assert JOBS[step].memory(experiment) == JOBS[step].memory(experiment, *result.key)
+                assert JOBS[step].gpus(experiment) == JOBS[step].gpus(experiment, *result.key)
 
 
 def assert_sentences(message: str, mapping: dict[str, Any]) -> None:

@@ -92,11 +92,13 @@ def test_correlation_starts_where_the_rollout_did_and_ends_with_the_truth():
     rollout[0, 8:] = np.nan  # lost at step 8
     rollout[1, :5] = truth[0, 15:]
     rollout[1, 5:] = 1.0
-    values = correlation(trajectory(truth), trajectory(rollout), starts, [7, 30], np.ones(1))
-    assert values.shape == (2, 20)
+    parts = [(0, 6), (6, 7), (7, 31)]
+    blocks = [correlation(trajectory(truth), rollout[:, a:b], a, starts, [7, 30], np.ones(1)) for a, b in parts]
+    values = np.concatenate(blocks, axis=1)[:, :20]
     np.testing.assert_allclose(values[0], [1.0] * 8 + [0.0] * 12)
     np.testing.assert_allclose(values[1, :5], 1.0)
     assert np.isnan(values[1, 5:]).all()
+    assert np.isnan(np.concatenate(blocks, axis=1)[:, 20:]).all()
     np.testing.assert_array_equal(correlation_time(values, [0.8, 0.95]), [[8, 4], [8, 4]])
 
 

@@ -50,7 +50,7 @@ def content() -> dict[str, Any]:
         "members": 3,
         "steps": 20,
         "chunk": 8,
-        "stabilizers": {"raw": {"kind": "import", "target": "test_stages_resume:Watched"}},
+        "stabilizers": {"raw": {"kind": "import", "target": f"{__name__}:Watched"}},
     }
     return {**base, "diffusion": {}, "rollouts": rollouts}
 

@@ -103,6 +103,29 @@ def test_a_changed_setting_reruns_what_reads_it_at_once(folder):
     }  # fmt: skip
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [2, "none"])
+def test_few_stored_states_change_no_number_of_the_summary(folder, tmp_path, every):
+    """Only rollouts and what is made of them are computed again; what needs states is there, or not planned."""
+    own = tmp_path / "own"
+    shutil.copytree(folder, own)
+    config = yaml.safe_load(TINY.read_text())
+    config["rollouts"]["store_every"] = every
+    (own / "own.yaml").write_text(yaml.safe_dump(config))
+    options = ("--rerun-triggers", "mtime")  # the sources have other names as seen from here
+    done = snakemake(own, *options, config=own / "own.yaml")
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
+    assert (counts.get("simulate"), counts.get("train_emulator"), counts["rollout"]) == (None, None, "4")
+    assert counts.get("movie") == (None if every == "none" else "1")
+    assert counts.get("ensemble") == (None if every == "none" else "2")
+    before, after = (pd.read_csv(each / "results" / "tiny" / "tables" / "summary.csv") for each in (folder, own))
+    timed = [name for name in before if name.startswith(("cost", "seconds"))]
+    pd.testing.assert_frame_equal(before.drop(columns=timed), after.drop(columns=timed), check_exact=True)
+    rollout = xr.open_zarr(own / "results/tiny/rollouts/small/thermalized/seed0.zarr", chunks=None, decode_times=False)
+    assert (rollout.sizes["time"], rollout.sizes["step"]) == (1 if every == "none" else 26, 51)
+    assert "Nothing to be done" in snakemake(own, *options, config=own / "own.yaml").stderr
+
+
 def test_the_summary_has_a_row_per_emulator_and_stabilizer(results):
     table = pd.read_csv(results / "tables" / "summary.csv")
     assert set(COLUMNS) <= set(table.columns)

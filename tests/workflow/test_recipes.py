@@ -247,6 +247,24 @@ def test_what_is_due_once_more_says_so_in_other_words(plan: Plan, tmp_path: Path
     assert len(texts) == 3
 
 
+def test_what_was_never_made_is_marked_once(plan: Plan, tmp_path: Path) -> None:
+    """It is made because nothing is there; a mark that is none, or where something is there, is written again."""
+    nothing, mark = Plan(plan.experiment, Results("tiny", tmp_path / "nowhere")), due_of(tmp_path, "reference")
+    nothing.mark(tmp_path)
+    before = mark.read_text()
+    assert before.endswith("it was never made\n")
+    nothing.mark(tmp_path)
+    assert mark.read_text() == before
+    mark.write_text("")
+    nothing.mark(tmp_path)
+    assert before < mark.read_text()
+    nothing.paths.reference.parent.mkdir(parents=True)
+    nothing.paths.reference.touch()
+    before = mark.read_text()
+    nothing.mark(tmp_path)
+    assert before < mark.read_text()
+
+
 def test_a_kill_while_a_result_is_made_again_is_no_loss_of_what_is_known(plan: Plan) -> None:
     """Snakemake deletes the files of a result, its record among them, before it is made again."""
     lose_store(plan)

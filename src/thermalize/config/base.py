@@ -49,7 +49,9 @@ def quantity(unit: str, description: str, default: Any = ..., **bounds: Any) -> 
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+    """What sections are; a validator is built when it is needed, which is once for a whole experiment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, defer_build=True)
 
 
 def by_kind(default: str) -> Discriminator:

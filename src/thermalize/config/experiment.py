@@ -147,8 +147,12 @@ class Experiment(Strict):
 
     @property
     def has_ensembles(self) -> bool:
-        """Whether the seeds of a rollout are members of an ensemble: several, that start from the same true states."""
-        return len(self.seeds) > 1 and self.rollouts.initial == "first"
+        """Whether the seeds of a rollout are members of an ensemble: several, that start from the same true states.
+
+        And of which two states or more are stored while the truth goes on.
+        """
+        followed = 2 * self.rollouts.every <= self.simulation.splits["test"].frames
+        return len(self.seeds) > 1 and self.rollouts.initial == "first" and followed
 
     def grid_fault(self, grid: tuple[int, ...]) -> str | None:
         """What keeps the networks from running on a grid; imported data may show theirs only when they are read."""

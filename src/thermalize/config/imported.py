@@ -15,7 +15,7 @@ from thermalize.config.texts import is_url, url_fault
 __all__ = ["MOST_CHANNELS", "DimsConfig", "ImportConfig", "ImportSplitConfig", "PointsConfig", "SidesConfig"]
 
 MOST_CHANNELS = 1000
-TAKEN = ("member", "time", "channel", "x", "y", "level", "reverse_steps", "displacement", "drift", "rescaled")
+TAKEN = ("member", "time", "channel", "x", "y", "level", "reverse_steps", "displacement", "drift", "rescaled", "step")
 """Names of the coordinates of a store, and of the series that a rollout keeps beside the variable."""
 
 
@@ -157,7 +157,7 @@ class ImportConfig(Strict):
     def _names_fit(self) -> ImportConfig:
         if not self.source:
             raise ValueError("import is empty; name the files")
-        if self.variable.lower() in TAKEN:
+        if self.variable.lower() in TAKEN or self.variable.startswith("measured_"):
             raise ValueError(f"variable = {self.variable} is the name of something else in a store; choose another one")
         if self.channels is not None and self.dims.channel is not None:
             raise ValueError("channels and dims.channel are both given; keep the one that tells the channels apart")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from thermalize.config.base import Name, Strict, quantity
 from thermalize.config.simulation import MOST_FRAMES, MOST_MEMBERS, MOST_STEPS
@@ -22,6 +22,11 @@ class RolloutsConfig(Strict):
     initial: Literal["first", "random"] = Field(
         "first", description="start at the first test frame, or at one drawn for every seed and member"
     )
+    store_every: Annotated[int, Field(gt=0, le=MOST_STEPS)] | Literal["none"] = Field(
+        1,
+        description="store the states of every so many steps, `none`: of none but the first; whatever needs all of "
+        "them is measured while the rollout runs [emulator steps]",
+    )
     lost_above: float = quantity(
         "standard deviations of the data",
         "a member whose largest value exceeds this is recorded as lost",
@@ -35,3 +40,29 @@ class RolloutsConfig(Strict):
     sweeps: dict[Name, SweepConfig] = Field(
         default_factory=dict, max_length=100, description="named ablations: further ways, one per combination of values"
     )
+
+    @model_validator(mode="after")
+    def _stored_fit(self) -> RolloutsConfig:
+        every = self.store_every
+        if every == "none":
+            return self
+        if every > self.steps:
+            raise ValueError(f"store_every = {every} exceeds steps = {self.steps}; `none` stores no states")
+        if self.chunk % every and every % self.chunk:
+            raise ValueError(f"store_every = {every} neither divides chunk = {self.chunk} nor is a multiple of it")
+        return self
+
+    @property
+    def every(self) -> int:
+        """The states of every so many steps are stored."""
+        return self.chunk * (self.steps // self.chunk + 1) if self.store_every == "none" else self.store_every
+
+    @property
+    def has_states(self) -> bool:
+        """Whether states are stored beyond the first."""
+        return self.store_every != "none"
+
+    @property
+    def thinned(self) -> bool:
+        """Whether states are computed that are not stored."""
+        return self.every > 1

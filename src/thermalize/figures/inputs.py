@@ -19,6 +19,7 @@ import xarray as xr
 
 from thermalize.config import Experiment, NoStabilizerConfig
 from thermalize.figures.units import Scale, time_scale
+from thermalize.rollouts.series import EVERY, frames_of
 
 __all__ = [
     "FigureInputs",
@@ -31,6 +32,7 @@ __all__ = [
     "picked",
     "snapshots",
     "state",
+    "stored_every",
     "units",
 ]
 
@@ -93,7 +95,7 @@ class FigureInputs:
     def clock(self) -> Scale:
         """How emulator steps are shown as times: the step in units that suit the longest trajectory."""
         step = self.experiment.simulation.frame_interval
-        frames = max(dataset.sizes["time"] for dataset in (self.truth, *self.rollouts.values()))
+        frames = max(frames_of(dataset) for dataset in (self.truth, *self.rollouts.values()))
         shown = time_scale(units(self.truth["time"]), frames * step)
         return Scale(step * shown.factor, shown.units)
 
@@ -130,23 +132,33 @@ def units(variable: xr.DataArray) -> str:
 def hovmoller(dataset: xr.Dataset, member: int, start: int, stop: int) -> np.ndarray:
     """States [time, x] of one member's first channel between two frames; other grid axes are cut at their first point.
 
-    Frames beyond the end of the dataset come back as NaN.
+    Where only some frames are stored each stands until the next one. Frames beyond the end come back as NaN.
     """
-    values = state(dataset).isel(member=member, channel=0, time=slice(start, stop))
+    every, frames = stored_every(dataset), np.arange(start, min(stop, frames_of(dataset)))
+    first = start // every
+    values = state(dataset).isel(member=member, channel=0, time=slice(first, -(-stop // every)))
     cut = {str(axis): 0 for axis in values.dims[1:-1]}
-    found = values.isel(cut).to_numpy().astype(np.float64)
+    found = values.isel(cut).to_numpy().astype(np.float64)[frames // every - first]
     missing = (stop - start) - found.shape[0]
     return np.pad(found, ((0, missing), (0, 0)), constant_values=np.nan)
 
 
 def snapshots(dataset: xr.Dataset, member: int, frames: Sequence[int]) -> np.ndarray:
-    """States [frame, channel, *grid] of one member at some frames; all NaN where one is not there or not finite."""
-    field = state(dataset).isel(member=member).transpose("time", "channel", ...)
-    known = [place for place, frame in enumerate(frames) if frame < field.sizes["time"]]
+    """States [frame, channel, *grid] of one member at some frames; all NaN where one is not there or not finite.
+
+    Where only some frames are stored, the last one that is.
+    """
+    field, every = state(dataset).isel(member=member).transpose("time", "channel", ...), stored_every(dataset)
+    known = [place for place, frame in enumerate(frames) if frame < frames_of(dataset)]
     found = np.full((len(frames), *field.shape[1:]), np.nan)
-    found[known] = field.isel(time=[frames[place] for place in known]).to_numpy()
+    found[known] = field.isel(time=[frames[place] // every for place in known]).to_numpy()
     found[~np.isfinite(found).all(axis=tuple(range(1, found.ndim)))] = np.nan
     return found
+
+
+def stored_every(dataset: xr.Dataset) -> int:
+    """The states of every so many steps are there."""
+    return int(dataset.attrs.get(EVERY, 1))
 
 
 def lost_steps(rollout: xr.Dataset) -> list[int | None]:

@@ -21,7 +21,7 @@ SIZE = (10.0, 3.5)
 PLANAR_SIZE = (10.0, 4.2)
 
 
-@register("overview")
+@register("overview", when="states")
 def overview(inputs: FigureInputs) -> Figure:
     """Trajectories of the first emulator on the left, its survival curves on the right."""
     emulator = inputs.emulators[0]

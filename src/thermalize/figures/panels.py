@@ -19,8 +19,9 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from thermalize.figures.inputs import FigureInputs, Key, cause, departure, lost_steps, snapshots, units
+from thermalize.figures.inputs import FigureInputs, Key, cause, departure, lost_steps, snapshots, stored_every, units
 from thermalize.figures.units import number_scale
+from thermalize.rollouts.series import frames_of
 
 __all__ = [
     "Row",
@@ -29,6 +30,7 @@ __all__ = [
     "colour_bar",
     "described",
     "first_departure",
+    "largest_every",
     "last_step",
     "origin",
     "rollout_row",
@@ -98,7 +100,12 @@ class Row:
 
 def last_step(inputs: FigureInputs) -> int:
     """Last step of the longest rollout."""
-    return max(rollout.sizes["time"] for rollout in inputs.rollouts.values()) - 1
+    return max(map(frames_of, inputs.rollouts.values())) - 1
+
+
+def largest_every(inputs: FigureInputs) -> int:
+    """The states of every so many steps are there, of all rollouts."""
+    return max(map(stored_every, inputs.rollouts.values()))
 
 
 def first_departure(inputs: FigureInputs) -> tuple[int, int] | None:
@@ -107,21 +114,23 @@ def first_departure(inputs: FigureInputs) -> tuple[int, int] | None:
     for key in inputs.keys:
         step, lost = departure(inputs.diagnostics[key]), lost_steps(inputs.rollouts[key])[0]
         if step is not None:
-            found.append((int(step), inputs.rollouts[key].sizes["time"] if lost is None else lost))
+            found.append((int(step), frames_of(inputs.rollouts[key]) if lost is None else lost))
     return min(found, default=None)
 
 
 def chosen_steps(inputs: FigureInputs, count: int) -> list[int]:
     """`count` steps (fewer in the shortest rollouts): first and last, around the first departure, the rest spread out.
 
-    Around a departure are half the way to it, itself, and the middle of what the member still has after it.
+    Around a departure are half the way to it, itself, and the middle of what the member still has after it. Of rollouts
+    that store few states the steps are theirs.
     """
     last, leaves = last_step(inputs), first_departure(inputs)
     chosen = {0, last}
     if leaves is not None:
         step, end = leaves
         chosen |= {step // 2, step, (step + min(end, last)) // 2}
-    return spread_out(sorted(chosen), count)
+    every = largest_every(inputs)
+    return sorted({step // every * every for step in spread_out(sorted(chosen), count)})
 
 
 def spread_out(steps: list[int], count: int) -> list[int]:

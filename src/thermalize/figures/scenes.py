@@ -27,6 +27,7 @@ from thermalize.figures.panels import (
     channel_names,
     colour_bar,
     first_departure,
+    largest_every,
     last_step,
     origin,
     symmetric_limit,
@@ -55,7 +56,8 @@ class Stretch:
 def storyboard(inputs: FigureInputs) -> list[Stretch]:
     """At most about `FRAMES` frames in one stretch or several."""
     step = stride(inputs)
-    stretches = [tuple(range(start, stop, step)) for start, stop in bounds(inputs)]
+    every = largest_every(inputs)
+    stretches = [tuple(range(start // every * every, stop, step)) for start, stop in bounds(inputs)]
     return [
         Stretch(steps, truth_beside(inputs, steps, following))
         for steps, following in zip(stretches, range(len(stretches))[::-1], strict=True)
@@ -63,11 +65,14 @@ def storyboard(inputs: FigureInputs) -> list[Stretch]:
 
 
 def stride(inputs: FigureInputs) -> int:
-    """Emulator steps between two frames; at most so many that half the movie is not longer than the truth."""
+    """Emulator steps between two frames; at most so many that half the movie is not longer than the truth, unless
+    fewer states are stored.
+    """
     times = [scalar(dataset, "integral_time_truth") for dataset in inputs.diagnostics.values()]
     known = [time for time in times if np.isfinite(time)]
     wanted = round(known[0] / FRAMES_PER_INTEGRAL_TIME) if known else 1
-    return max(1, min(wanted, inputs.truth.sizes["time"] // (FRAMES // 2)))
+    every = largest_every(inputs)
+    return -(-max(1, min(wanted, inputs.truth.sizes["time"] // (FRAMES // 2))) // every) * every
 
 
 def bounds(inputs: FigureInputs) -> list[tuple[int, int]]:

@@ -21,6 +21,7 @@ from thermalize.figures.panels import colour_bar, symmetric_limit
 from thermalize.figures.registry import register
 from thermalize.figures.style import FIELD_MAP, LOST, PAGE, headline
 from thermalize.figures.units import length_scale
+from thermalize.rollouts.series import frames_of
 
 __all__ = [
     "Hovmoller",
@@ -68,7 +69,7 @@ def windows(inputs: FigureInputs) -> tuple[Window, ...]:
     The early one is long enough to see the shown members leave the envelope, if they do so soon. Otherwise there is one
     more in between, where the first of them leaves.
     """
-    frames = max(rollout.sizes["time"] for rollout in inputs.rollouts.values())
+    frames = max(map(frames_of, inputs.rollouts.values()))
     leaving = [departure(inputs.diagnostics[key]) for key in inputs.keys if key in inputs.diagnostics]
     seen = [int(FAR_ENOUGH * step) for step in leaving if step is not None and FAR_ENOUGH * step <= LONGEST]
     span = min(max([SHORTEST, *seen]), frames // 2)
@@ -148,7 +149,7 @@ GAP = 0.05
 """Room between two windows in widths of a window, so that their times do not run into each other."""
 
 
-@register("spacetime")
+@register("spacetime", when="states")
 def spacetime(inputs: FigureInputs) -> Figure:
     """One row per trajectory, one column per window of time."""
     figure = Figure(figsize=(PAGE, 0.55 + ROW * (1 + count(inputs))), layout="constrained")

@@ -99,30 +99,38 @@ class Case:
         return max(1, values // ((len(self.ensemble) + 1) * self.values))
 
 
-def cases(truth: xr.DataArray, runs: Sequence[xr.DataArray], starts: Sequence[Start], std: Array) -> Iterator[Case]:
-    """The rollouts `runs`, one per seed, whose member i began at member and frame `starts[i]` of the truth."""
+def cases(
+    truth: xr.DataArray, runs: Sequence[xr.DataArray], starts: Sequence[Start], std: Array, every: int = 1
+) -> Iterator[Case]:
+    """The rollouts `runs`, one per seed, whose member i began at member and frame `starts[i]` of the truth.
+
+    They hold the states of every so many frames, and leads count these.
+    """
     for i, (member, frame) in enumerate(starts):
         ensemble = tuple(_moving(run, i, 0) for run in runs)
-        yield Case(_moving(truth, member, frame), ensemble, *_measure(truth, std))
+        yield Case(_moving(truth, member, frame, every), ensemble, *_measure(truth, std))
 
 
 def climatology(
-    truth: xr.DataArray, size: int, starts: Sequence[Start], std: Array, rng: np.random.Generator
+    truth: xr.DataArray, size: int, starts: Sequence[Start], std: Array, rng: np.random.Generator, every: int = 1
 ) -> Iterator[Case]:
     """The same truth against `size` of its own states, of other members at random times, that stand still."""
     for member, frame in starts:
         others = rng.permutation(np.delete(np.arange(truth.shape[0]), member))
         times = rng.integers(truth.shape[1], size=size)
         ensemble = tuple(_still(truth, *place) for place in zip(np.resize(others, size), times, strict=True))
-        yield Case(_moving(truth, member, frame), ensemble, *_measure(truth, std))
+        yield Case(_moving(truth, member, frame, every), ensemble, *_measure(truth, std))
 
 
 def _measure(truth: xr.DataArray, std: Array) -> tuple[Array, int]:
     return std.reshape(-1, *(1 for _ in truth.shape[3:])), prod(truth.shape[2:])
 
 
-def _moving(field: xr.DataArray, member: int, frame: int) -> Reader:
-    return lambda start, stop: read(field, Span(member, frame + start, frame + stop))
+def _moving(field: xr.DataArray, member: int, frame: int, every: int = 1) -> Reader:
+    def frames(start: int, stop: int) -> Array:
+        return read(field, Span(member, frame + start * every, frame + (stop - 1) * every + 1, every))
+
+    return frames
 
 
 def _still(field: xr.DataArray, member: int, frame: int) -> Reader:

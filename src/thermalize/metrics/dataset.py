@@ -16,7 +16,10 @@ from thermalize.metrics.declared import dataset_of, definitions, units_of
 from thermalize.metrics.reference import Reference, comparable, measure_reference, system_parameters
 from thermalize.metrics.registry import Case, coordinates, ordered, variables
 from thermalize.metrics.rollout import measure_rollout
+from thermalize.metrics.rollout_dataset import measured_from
+from thermalize.rollouts.series import axis_of, frames_of
 from thermalize.runtime.errors import UserError
+from thermalize.runtime.members import STEP
 
 __all__ = ["diagnose"]
 
@@ -44,7 +47,7 @@ def diagnose(
         UserError: the two do not fit.
     """
     reality, field = comparable(truth, rollout)
-    frames = min(reality.shape[1], field.shape[1] - 1)
+    frames = min(reality.shape[1], frames_of(rollout) - 1)
     if reference is None:
         reference = measure_reference(reality, frames, experiment.diagnostics, system_parameters(truth))
     elif reference.compared != frames:
@@ -53,7 +56,9 @@ def diagnose(
     case = Case(
         truth=reality,
         reference=reference,
-        rollout=measure_rollout(field, reference, starts),
+        rollout=measured_from(rollout, reference, starts)
+        if axis_of(rollout) == STEP
+        else measure_rollout(field, reality, reference, starts),
         series=rollout,
         lost=np.asarray(rollout_attributes.get("lost_step", [-1] * len(starts))),
         config=experiment.diagnostics,
@@ -69,9 +74,9 @@ def diagnose(
 
 def _measured(case: Case, experiment: Experiment) -> xr.Dataset:
     """What all families measure, as a CF dataset."""
-    reference, field = case.reference, case.rollout.field
+    reference, members = case.reference, len(case.rollout.last_finite)
     numbers: dict[str, Any] = {
-        "member": case.series["member"].to_numpy() if "member" in case.series.coords else np.arange(field.shape[0]),
+        "member": case.series["member"].to_numpy() if "member" in case.series.coords else np.arange(members),
         "channel": np.array([str(name) for name in case.truth["channel"].to_numpy()]),
         "truth_mean": reference.standard.mean,
         "truth_std": reference.standard.std,
@@ -84,8 +89,8 @@ def _measured(case: Case, experiment: Experiment) -> xr.Dataset:
     attributes = {
         "title": "Diagnostics of a rollout against held-out truth",
         "experiment": experiment.name,
-        "steps": field.shape[1] - 1,
-        "members": field.shape[0],
+        "steps": case.rollout.steps,
+        "members": members,
         "frame_interval": experiment.simulation.frame_interval,
         "confidence": experiment.diagnostics.confidence,
         "block_frames": reference.block,

@@ -23,11 +23,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
-from thermalize.metrics.samples import Span, Standard, read
+from thermalize.metrics.samples import Frames, Span, Standard, read
 
 __all__ = ["autocorrelation", "correlation", "correlation_time", "integral_time", "pearson", "slow_fluctuations"]
 
@@ -57,7 +56,7 @@ def _spread(bands: Array, window: int) -> Array:
     return np.asarray(np.log(kept).std(axis=0, ddof=1))
 
 
-def autocorrelation(field: xr.DataArray, spans: Sequence[Span], standard: Standard, lags: int) -> Array:
+def autocorrelation(field: Frames, spans: Sequence[Span], standard: Standard, lags: int) -> Array:
     """R(0 … lags) of the spans of a trajectory, (lag,); NaN where no two frames are that far apart."""
     scale = (slice(None),) + (None,) * (field.ndim - 3)
     total = sum(span.stop - span.start for span in spans)
@@ -107,20 +106,22 @@ def pearson(u: Array, v: Array, channel_std: Array) -> Array:
 
 
 def correlation(
-    truth: xr.DataArray, rollout: xr.DataArray, starts: Sequence[tuple[int, int]], last: Sequence[int], std: Array
+    truth: Frames, block: Array, first: int, starts: Sequence[tuple[int, int]], last: Sequence[int], std: Array
 ) -> Array:
     """Pearson of every member with the truth it started from, (member, lead); NaN where the truth has ended.
 
-    `starts` are the truth's member and frame of each initial condition; `last` is each member's last finite frame,
-    after which a lost member has correlation 0: a forecast that is gone has no skill.
+    `block` (member, lead, channel, *grid) holds the leads from `first` on; `starts` are the truth's member and frame of
+    each initial condition; `last` is each member's last finite frame, after which a lost member has correlation 0: a
+    forecast that is gone has no skill.
     """
-    leads = [min(truth.shape[1] - frame, rollout.shape[1]) for _, frame in starts]
-    result = np.full((len(starts), max(leads)), np.nan)
-    for i, ((member, frame), lead) in enumerate(zip(starts, leads, strict=True)):
-        alive = min(lead, int(last[i]) + 1)
-        u, v = read(truth, Span(member, frame, frame + alive)), read(rollout, Span(i, 0, alive))
-        result[i, :alive] = pearson(u, v, std)
-        result[i, alive:lead] = 0.0
+    result = np.full(block.shape[:2], np.nan)
+    for i, (member, frame) in enumerate(starts):
+        known = max(0, min(truth.shape[1] - frame - first, block.shape[1]))
+        alive = max(0, min(known, int(last[i]) + 1 - first))
+        result[i, :known] = 0.0
+        if alive:
+            u = read(truth, Span(member, frame + first, frame + first + alive))
+            result[i, :alive] = pearson(u, block[i, :alive], std)
     return result
 
 

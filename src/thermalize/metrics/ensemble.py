@@ -18,6 +18,7 @@ from thermalize.metrics.declared import CHANNEL, Variable, dataset_of, with_inte
 from thermalize.metrics.reference import comparable
 from thermalize.metrics.registry import TRUTH
 from thermalize.metrics.statistics import interval, mean_weights, resampled_means
+from thermalize.rollouts.series import EVERY
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.streams import stream
 
@@ -87,22 +88,28 @@ def score(
     pairs = [comparable(truth, rollout) for rollout in rollouts.values()]
     reality, runs = pairs[0][0], [run for _, run in pairs]
     starts = common_starts(rollouts)
-    leads = min(reality.shape[1] - max(frame for _, frame in starts), *(run.shape[1] for run in runs)) - 1
+    every = int(next(iter(rollouts.values())).attrs.get(EVERY, 1))
+    followed = (reality.shape[1] - max(frame for _, frame in starts) - 1) // every
+    leads = min(followed, *(run.shape[1] - 1 for run in runs))
+    if leads < 1:
+        raise UserError("no state of the rollouts is stored while the truth goes on; lower `rollouts.store_every`")
 
     def rng(purpose: str) -> np.random.Generator:
         return stream(experiment.seed, "diagnostics", "ensemble", purpose)
 
     average = Average(len(starts), experiment.diagnostics, rng("bootstrap"))
-    forecasts = list(cases(reality, runs, starts, std))
-    references = climatology(reality, len(runs), starts, std, rng("climatology"))
+    forecasts = list(cases(reality, runs, starts, std, every))
+    references = climatology(reality, len(runs), starts, std, rng("climatology"), every)
+    histogram = histograms(forecasts, leads, average, rng("ranks"))
     numbers = {
-        "lead": np.arange(1, leads + 1),
-        "lead_time": np.arange(1, leads + 1) * experiment.simulation.frame_interval,
+        "lead": every * np.arange(1, leads + 1),
+        "lead_time": every * np.arange(1, leads + 1) * experiment.simulation.frame_interval,
         "rank": np.arange(len(runs) + 1),
         "channel": np.array([str(name) for name in reality["channel"].to_numpy()]),
         "truth_std": std,
         **by_lead(forecasts, leads, average),
-        **histograms(forecasts, leads, average, rng("ranks")),
+        **histogram,
+        "rank_lead": every * histogram["rank_lead"],
         **by_climatology(references, leads, average),
     }
     units = {"field": str(reality.attrs.get("units", "1")), "time": str(truth["time"].attrs.get("units", "1"))}

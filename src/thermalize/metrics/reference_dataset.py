@@ -1,7 +1,6 @@
 """The measured truth as one CF dataset, and back, to the last bit.
 
-Field values and increments of a block follow those of the block before it; how many there are stands beside the block
-(contiguous ragged arrays of CF). They are in double precision: distances to the truth are distances to these numbers.
+Numbers are in double precision: distances to the truth are distances to these.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ from thermalize.metrics.families.dynamics import AUTOCORRELATION, LAG
 from thermalize.metrics.families.stability import HORIZON, SHARES
 from thermalize.metrics.reference import Reference, invariants_of
 from thermalize.metrics.registry import TRUTH
-from thermalize.metrics.samples import Sample, Standard
+from thermalize.metrics.sample_dataset import BLOCK_MEMBER, SAMPLE, SERIES, ragged, sample_from, sample_numbers
+from thermalize.metrics.samples import Standard
 from thermalize.metrics.series import Series
 from thermalize.metrics.stability import Envelope, Horizon
 from thermalize.runtime.errors import UserError
@@ -32,30 +32,7 @@ COORDINATES = {
     "wavenumber": WAVENUMBER,
     "lag": LAG,
     "held_out_member": Variable(("held_out",), "member of the floor half", known=True),
-    "block_member": Variable(("block",), "member that the block belongs to", known=True),
-}
-BLOCKS = ("block", "channel", "shell")
-SAMPLE = {
-    "block_rank": Variable(("block",), "number of the block, counted back from the last one of its member", known=True),
-    "block_frames": Variable(("block",), "frames of the block", known=True),
-    "block_spectrum": Variable(BLOCKS, "variance spectrum, summed over the block's frames", "{variance}", known=True),
-    "block_energy_spectrum": Variable(
-        BLOCKS, "kinetic energy spectrum, summed over the block's frames", "{energy}", known=True, optional=True
-    ),
-    "block_values": Variable(("block",), "field values of the block", known=True),
-    "block_increments": Variable(("block",), "increments of the block", known=True),
-    "field_value": Variable(("value",), "field values, in standard deviations of the truth from its mean", known=True),
-    "increment_value": Variable(("step",), "increments, in standard deviations of the truth's increments", known=True),
-}
-SERIES = {
-    "energy": Variable(("member", "time"), "energy of the state", "{energy}", known=True),
-    "enstrophy": Variable(("member", "time"), "enstrophy of the state", "{enstrophy}", known=True),
-    "band_variance": Variable(
-        ("member", "time", "band"), "variance of the channel in the shells of the band", "{variance}", known=True
-    ),
-    "increment": Variable(
-        ("member", "time", "channel"), "root mean square of the increment, missing at the first frame", "{field}"
-    ),
+    "block_member": BLOCK_MEMBER,
 }
 VARIABLES = {
     **TRUTH,
@@ -83,7 +60,7 @@ def reference_dataset(reference: Reference, field: xr.DataArray, labels: Mapping
         "lag": np.arange(reference.autocorrelation.size),
         "held_out_member": np.array(reference.floor_half),
         **_truth(reference),
-        **_sample(reference.sample),
+        **sample_numbers(reference.sample),
     }
     attributes = {
         "title": "Held-out truth that rollouts and diffusion models are compared with",
@@ -93,10 +70,7 @@ def reference_dataset(reference: Reference, field: xr.DataArray, labels: Mapping
         **definitions(measures, units),
         "envelope": reference.envelope.to_json(),
     }
-    dataset = dataset_of(VARIABLES, COORDINATES, numbers, units, attributes, measures.names)
-    for name, dimension in {"block_values": "value", "block_increments": "step"}.items():
-        dataset[name].attrs["sample_dimension"] = dimension
-    return dataset
+    return ragged(dataset_of(VARIABLES, COORDINATES, numbers, units, attributes, measures.names))
 
 
 def _truth(reference: Reference) -> dict[str, Any]:
@@ -120,24 +94,6 @@ def _truth(reference: Reference) -> dict[str, Any]:
     }
 
 
-def _sample(sample: Sample) -> dict[str, Any]:
-    blocks = sample.frames.size
-    found = {
-        "block_member": sample.member,
-        "block_rank": sample.rank,
-        "block_frames": sample.frames,
-        "block_spectrum": sample.spectrum,
-        "block_energy_spectrum": sample.energy_spectrum,
-        "block_values": np.bincount(sample.field_block, minlength=blocks),
-        "block_increments": np.bincount(sample.increment_block, minlength=blocks),
-        "field_value": sample.field,
-        "increment_value": sample.increment,
-    }
-    if not sample.energy_spectrum.shape[1]:
-        del found["block_energy_spectrum"]
-    return found
-
-
 def reference_from(dataset: xr.Dataset, field: xr.DataArray, system: Mapping[str, Any] | None = None) -> Reference:
     """What `reference_dataset` made of the truth `field` of a simulated `system`.
 
@@ -156,25 +112,9 @@ def reference_from(dataset: xr.Dataset, field: xr.DataArray, system: Mapping[str
         standard=standard,
         autocorrelation=values["autocorrelation_truth"],
         block=int(dataset.attrs["block_frames"]),
-        sample=_sample_from(values),
+        sample=sample_from(values),
         energy_containing=values["energy_containing"].astype(np.bool_),
         series=Series(values["energy"], values["enstrophy"], values["band_variance"], values["increment"]),
         envelope=Envelope.from_json(dataset.attrs["envelope"]),
         held_out=Horizon(values["stable_horizon"], values["horizon_observed"], values["horizon_cause"]),
-    )
-
-
-def _sample_from(values: Mapping[str, np.ndarray]) -> Sample:
-    spectrum = values["block_spectrum"]
-    numbers = np.arange(len(spectrum))
-    return Sample(
-        member=values["block_member"],
-        rank=values["block_rank"],
-        frames=values["block_frames"],
-        spectrum=spectrum,
-        energy_spectrum=values.get("block_energy_spectrum", spectrum[:, :0]),
-        field=values["field_value"],
-        field_block=np.repeat(numbers, values["block_values"]),
-        increment=values["increment_value"],
-        increment_block=np.repeat(numbers, values["block_increments"]),
     )

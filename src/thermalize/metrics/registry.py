@@ -43,10 +43,10 @@ class Case:
     """A rollout and the truth that it is compared with.
 
     Attributes:
-        truth: its variable (member, time, channel, *grid), lazily, for what follows it frame by frame.
+        truth: its variable (member, time, channel, *grid), lazily.
         reference: all else that is known of the truth.
-        rollout: states (member, time, channel, *grid), lazily, and what was measured on them.
-        series: what the stabilizer recorded, variables (member, time).
+        rollout: what was measured on all of its states, and those that are stored, lazily.
+        series: what emulator and stabilizer recorded (`thermalize.rollouts.series.values_of`).
         lost: step at which a member was recorded as lost, −1 if never, (member,).
         config: how it is measured.
         seed: root of all random streams.

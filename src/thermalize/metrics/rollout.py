@@ -1,31 +1,63 @@
-"""A rollout as it is compared with the truth: all of it as series, and its last frames as a sample."""
+"""A rollout as it is compared with the truth: all of it as series, its last frames as a sample, all of it in windows.
+
+Everything that needs frames one after another is measured here, in one pass, whether they are read from a store or go
+by while a rollout runs that stores few of them:
+
+    all frames                   series, correlation with the truth that the rollout began with
+    each window, as it ends      its distances
+    last frames, at the end      sample, autocorrelation
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from thermalize.metrics.distributions import wasserstein
+from thermalize.metrics.dynamics import autocorrelation, correlation
 from thermalize.metrics.reference import Reference
-from thermalize.metrics.samples import Sample, Span, collect, final_frames, matched_members
-from thermalize.metrics.series import Series, series
+from thermalize.metrics.samples import Frames, Sample, collect, final_frames, matched_members, time_blocks
+from thermalize.metrics.series import Series
+from thermalize.metrics.spectra import log_spectral_distance
 
-__all__ = ["MeasuredRollout", "measure_rollout"]
+__all__ = ["MeasuredRollout", "Passage", "measure_rollout", "measured_passage", "window_distances", "window_starts"]
+
+Array = NDArray[np.float64]
+Starts = Sequence[tuple[int, int]]
+
+VALUES_PER_WINDOW = 200_000
 
 
 @dataclass(frozen=True)
 class MeasuredRollout:
-    """The series of every member; as a sample, the final frames of the members that are compared."""
+    """What is known of every member, and of those that are compared.
+
+    Attributes:
+        field: the states that are stored, lazily.
+        series: of every member and frame.
+        correlation: with the truth, (member, lead).
+        windows: log-spectral distance and Wasserstein-1 distance of every window, (window, 2).
+        members: that are compared.
+        sample: the final frames of these.
+        autocorrelation: R (lag,) of the same frames.
+    """
 
     field: xr.DataArray
-    starts: list[tuple[int, int]]
-    frames: int
     series: Series
+    correlation: Array
+    windows: Array
     members: list[int]
-    spans: list[Span]
     sample: Sample
+    autocorrelation: Array
+
+    @property
+    def steps(self) -> int:
+        """Emulator steps of the rollout."""
+        return self.series.energy.shape[1] - 1
 
     @property
     def last_finite(self) -> NDArray[np.int64]:
@@ -33,13 +65,84 @@ class MeasuredRollout:
         return self.series.last_finite
 
 
-def measure_rollout(field: xr.DataArray, reference: Reference, starts: list[tuple[int, int]]) -> MeasuredRollout:
-    """Measure (member, time, channel, *grid), read lazily, by the standards of the truth.
+class Passage:
+    """The frames of a rollout as they pass by; frame 0 is the initial condition.
 
-    Frame 0 is the initial condition; `starts` are the truth's (member, frame) of each.
+    Args:
+        reference: the truth as it was measured.
+        truth: its states.
+        starts: the truth's (member, frame) of each initial condition.
+        frames: of the rollout.
     """
-    measured = series(field, reference.invariants, reference.bands)
-    members = matched_members([member for member, _ in starts], reference.floor_half)
-    spans = final_frames(members, measured.last_finite.tolist(), reference.compared, first=1)
-    sample = collect(field, spans, reference.invariants, reference.standard, reference.block)
-    return MeasuredRollout(field, starts, reference.compared, measured, members, spans, sample)
+
+    def __init__(self, reference: Reference, truth: Frames, starts: Starts, frames: int) -> None:
+        self.reference, self.truth, self.starts = reference, truth, starts
+        members, bands = len(starts), reference.bands
+        self.series = Series.unknown(members, frames, truth.shape[2], len(bands))
+        self.correlation = np.full((members, frames), np.nan)
+        self.members = matched_members([member for member, _ in starts], reference.floor_half)
+        self.before: Array | None = None
+
+    def see(self, start: int, u: Array) -> None:
+        """The next frames (member, time, channel, *grid), the first of which is frame `start`."""
+        time = slice(start, start + u.shape[1])
+        self.series.enter(time, u, self.before, self.reference.invariants, self.reference.bands)
+        std, last = self.reference.standard.std, self.last(time.stop).tolist()
+        self.correlation[:, time] = correlation(self.truth, u, start, self.starts, last, std)
+        self.before = u[:, -1:].copy()
+
+    def last(self, frames: int) -> NDArray[np.int64]:
+        """Last finite frame of every member (member,) among the first so many frames, all of which were seen."""
+        finite = np.isfinite(self.series.energy[:, :frames])
+        return np.where(finite.all(axis=1), frames, np.argmin(finite, axis=1)) - 1
+
+    @property
+    def leads(self) -> int:
+        """Frames that some truth follows."""
+        frames = self.correlation.shape[1]
+        return max(min(self.truth.shape[1] - frame, frames) for _, frame in self.starts)
+
+
+def measure_rollout(field: xr.DataArray, truth: xr.DataArray, reference: Reference, starts: Starts) -> MeasuredRollout:
+    """Measure (member, time, channel, *grid), read lazily, by the standards of the truth."""
+    passage = Passage(reference, truth, starts, field.shape[1])
+    for time, u in time_blocks(field):
+        passage.see(time.start, u)
+    windows = [
+        window_distances(field, passage, start) for start in window_starts(field.shape[1], reference.compared).tolist()
+    ]
+    return measured_passage(passage, field, field, np.array(windows))
+
+
+def measured_passage(passage: Passage, last: Frames, stored: xr.DataArray, windows: Array) -> MeasuredRollout:
+    """All of a rollout that has passed, of which `last` still holds the last frames of the members to compare."""
+    reference, series = passage.reference, passage.series
+    spans = final_frames(passage.members, series.last_finite.tolist(), reference.compared, first=1)
+    return MeasuredRollout(
+        field=stored,
+        series=series,
+        correlation=passage.correlation[:, : passage.leads],
+        windows=windows,
+        members=passage.members,
+        sample=collect(last, spans, reference.invariants, reference.standard, reference.block),
+        autocorrelation=autocorrelation(last, spans, reference.standard, reference.autocorrelation.size - 1),
+    )
+
+
+def window_starts(frames: int, length: int) -> NDArray[np.int64]:
+    """First frames of the windows of `length` frames, one after another after the initial condition."""
+    return np.arange(1, frames - length + 1, length)
+
+
+def window_distances(field: Frames, passage: Passage, start: int) -> tuple[float, float]:
+    """Log-spectral distance and W₁ of field values in a window, over members still finite; NaN where none is.
+
+    `field` holds the frames of the window, all of which have passed.
+    """
+    reference, frames = passage.reference, passage.reference.compared
+    truth, end = reference.reference, start + frames
+    spans = final_frames(passage.members, passage.last(end).tolist(), frames, first=start)
+    sample = collect(field, spans, reference.invariants, reference.standard, frames, VALUES_PER_WINDOW)
+    containing, resolution = reference.energy_containing, reference.resolution
+    spectral = log_spectral_distance(sample.mean_spectrum, truth.mean_spectrum, containing, resolution)
+    return float(spectral), wasserstein(sample.field, truth.field)

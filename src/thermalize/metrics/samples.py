@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -20,10 +21,12 @@ from numpy.typing import NDArray
 from thermalize.metrics.invariants import Invariants
 
 __all__ = [
+    "Frames",
     "Sample",
     "Span",
     "Standard",
     "collect",
+    "empty",
     "final_frames",
     "halves",
     "joined",
@@ -40,13 +43,26 @@ VALUES_PER_BLOCK = 2**21
 """Numbers held at once when a trajectory is read block by block in time."""
 
 
+class Frames(Protocol):
+    """States (member, time, channel, *grid), as an array that reads what it is asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    def __getitem__(self, place: tuple[int, slice], /) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Span:
-    """Frames start … stop−1 of one member (its position)."""
+    """Frames start … stop−1 of one member (its position), or every so many of them."""
 
     member: int
     start: int
     stop: int
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -118,18 +134,18 @@ def final_frames(members: Sequence[int], last: Sequence[int], frames: int, first
     return [span for span in spans if span.stop > span.start]
 
 
-def read(field: xr.DataArray, span: Span) -> Array:
+def read(field: Frames, span: Span) -> Array:
     """Frames of one member in double precision, (time, channel, *grid)."""
-    return field[span.member, span.start : span.stop].to_numpy().astype(np.float64)
+    return np.asarray(field[span.member, span.start : span.stop : span.every], dtype=np.float64)
 
 
-def time_blocks(field: xr.DataArray) -> Iterator[tuple[slice, Array]]:
+def time_blocks(field: xr.DataArray | NDArray[np.floating]) -> Iterator[tuple[slice, Array]]:
     """All members in blocks of time that bound the memory: slices with (member, time, channel, *grid)."""
     per_frame = field.size // field.shape[1]
     frames = max(1, VALUES_PER_BLOCK // per_frame)
     for start in range(0, field.shape[1], frames):
         block = slice(start, min(start + frames, field.shape[1]))
-        yield block, field[:, block].to_numpy().astype(np.float64)
+        yield block, np.asarray(field[:, block], dtype=np.float64)
 
 
 def standardise(field: xr.DataArray, spans: Sequence[Span]) -> Standard:
@@ -146,7 +162,7 @@ def standardise(field: xr.DataArray, spans: Sequence[Span]) -> Standard:
 
 
 def collect(
-    field: xr.DataArray,
+    field: Frames,
     spans: Sequence[Span],
     invariants: Invariants,
     standard: Standard,
@@ -161,7 +177,7 @@ def collect(
     points = int(np.prod(field.shape[2:]))
     stride = _stride(sum(span.stop - span.start for span in spans) * points, values, points)
     parts = (_span_sample(field, span, invariants, standard, block, stride) for span in spans)
-    return joined([_empty(invariants), *parts])
+    return joined([empty(invariants), *parts])
 
 
 def joined(samples: Sequence[Sample]) -> Sample:
@@ -183,7 +199,7 @@ def _stride(total: int, values: int, points: int) -> int:
 
 
 def _span_sample(
-    field: xr.DataArray, span: Span, invariants: Invariants, standard: Standard, block: int, stride: int
+    field: Frames, span: Span, invariants: Invariants, standard: Standard, block: int, stride: int
 ) -> Sample:
     """The sample of one span."""
     known = read(field, replace(span, start=max(0, span.start - 1)))
@@ -210,7 +226,8 @@ def _span_sample(
     )
 
 
-def _empty(invariants: Invariants) -> Sample:
+def empty(invariants: Invariants) -> Sample:
+    """A sample of no frames."""
     number, value = np.zeros(0, dtype=np.int64), np.zeros(0)
     nothing = np.zeros((0, invariants.mean.size, *invariants.shells.shape))
     return Sample(number, number, value, *invariants.spectra(nothing), value, number, value, number)

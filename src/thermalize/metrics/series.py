@@ -30,6 +30,22 @@ class Series:
     bands: Array  # (member, time, band) variance of the shells of each band
     increment: Array  # (member, time, channel) rms of u(t) − u(t−1); NaN at the first frame
 
+    @classmethod
+    def unknown(cls, members: int, frames: int, channels: int, bands: int) -> Series:
+        """Nothing is known yet."""
+        shapes = ((), (), (bands,), (channels,))
+        return cls(*(np.full((members, frames, *rest), np.nan) for rest in shapes))
+
+    def enter(self, time: slice, u: Array, before: Array | None, invariants: Invariants, bands: Sequence[Band]) -> None:
+        """Measure the states `u` (member, time, channel, *grid), which follow on the frame `before` (member, 1, …)."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            spectrum, self.energy[:, time], self.enstrophy[:, time] = invariants.measure(u)
+            for i, (channel, first, last) in enumerate(bands):
+                self.bands[:, time, i] = spectrum[..., channel, first : last + 1].sum(axis=-1)
+            steps = np.diff(u if before is None else np.concatenate([before, u], axis=1), axis=1)
+            rms = np.sqrt((steps**2).mean(axis=tuple(range(3, u.ndim))))
+            self.increment[:, time.stop - rms.shape[1] : time.stop] = rms
+
     def select(self, members: Sequence[int]) -> Series:
         """The series of some members, by position."""
         chosen = list(members)
@@ -44,27 +60,9 @@ class Series:
 
 def series(field: xr.DataArray, invariants: Invariants, bands: Sequence[Band]) -> Series:
     """Of (member, time, channel, *grid), read lazily, block by block in time."""
-    members, frames, channels = field.shape[:3]
-    result = Series(
-        energy=np.empty((members, frames)),
-        enstrophy=np.empty((members, frames)),
-        bands=np.empty((members, frames, len(bands))),
-        increment=np.full((members, frames, channels), np.nan),
-    )
-    previous: Array | None = None
+    result = Series.unknown(field.shape[0], field.shape[1], field.shape[2], len(bands))
+    before: Array | None = None
     for time, u in time_blocks(field):
-        _block(result, time, u, previous, invariants, bands)
-        previous = u[:, -1:]
+        result.enter(time, u, before, invariants, bands)
+        before = u[:, -1:]
     return result
-
-
-def _block(
-    result: Series, time: slice, u: Array, previous: Array | None, invariants: Invariants, bands: Sequence[Band]
-) -> None:
-    with np.errstate(invalid="ignore", over="ignore"):
-        spectrum, result.energy[:, time], result.enstrophy[:, time] = invariants.measure(u)
-        for i, (channel, first, last) in enumerate(bands):
-            result.bands[:, time, i] = spectrum[..., channel, first : last + 1].sum(axis=-1)
-        steps = np.diff(u if previous is None else np.concatenate([previous, u], axis=1), axis=1)
-        rms = np.sqrt((steps**2).mean(axis=tuple(range(3, u.ndim))))
-        result.increment[:, time.stop - rms.shape[1] : time.stop] = rms

@@ -7,7 +7,7 @@ of them are written. A run that is taken up goes on after the last chunk up to w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +67,7 @@ class Unfinished:
 
     @property
     def chunks(self) -> int:
-        return -(-self.layout.shape[1] // self.layout.shard[1])
+        return -(-len(self.layout.time) // self.layout.shard[1])
 
     def resume(self, begin: State) -> State:
         """The state after the last chunk that is whole, as are all before it; `begin` where there is none."""
@@ -82,35 +82,46 @@ class Unfinished:
                 state = found
         return state
 
-    def write(self, start: int, fields: np.ndarray, record: Mapping[str, Tensor], state: State) -> None:
-        """Writes frames from `start` on, `fields` [member, frame, channel, *grid] in physical units, what was recorded
-        [member, frame], then the state.
+    def write(
+        self, start: int, fields: np.ndarray, record: Mapping[str, Tensor], state: State, notes: Mapping[str, Any]
+    ) -> None:
+        """Writes frames from `start` on, `fields` [member, frame, channel, *grid] in physical units, of which some are
+        stored, what was recorded [member, frame], then the state, and a record with further `notes`.
         """
-        everyone, when = slice(0, len(fields)), slice(start, start + fields.shape[1])
+        number, files = start // self.layout.shard[1], Files()
         recorded = {
             name: _stored(name, record[name].numpy(), dtype) for name, (dtype, *_) in self.layout.series.items()
         }
-        files = Files()
-        for name, values in {self.layout.variable: fields, **recorded}.items():
-            files |= self.log.write(self.layout, name, everyone, when, values, allow_nan=True)
-        number = start // self.layout.shard[1]
-        kept = self.log.keep_state(number, _bytes(state))
-        notes = {"step": state.step, "lost_step": state.lost_step.tolist(), "lost_cause": state.lost_cause}
-        self.log.record(number, files, state=kept, **notes)
+        for name, when in self._times(number):
+            values = recorded[name] if name in recorded else fields[:, -start % self.layout.every :: self.layout.every]
+            files |= self.log.write(self.layout, name, slice(0, len(fields)), when, values, allow_nan=True)
+        kept = self.log.keep(_state_name(number), _bytes(state))
+        lost = {"lost_step": state.lost_step.tolist(), "lost_cause": state.lost_cause}
+        self.log.record(number, files, state=kept, step=state.step, **lost, **notes)
+
+    def _times(self, chunk: int) -> Iterator[tuple[str, slice]]:
+        """The arrays that a chunk writes into, and which of their frames."""
+        frames, size = len(self.layout.time), self.layout.shard[1]
+        time = slice(chunk * size, min((chunk + 1) * size, frames))
+        stored = self.layout.stored(time)
+        if stored.start < stored.stop:
+            yield self.layout.variable, stored
+        yield from ((name, time) for name in self.layout.series)
 
     def _shards(self, chunk: int) -> list[str]:
-        frames, size = self.layout.shape[1], self.layout.shard[1]
-        time = slice(chunk * size, min((chunk + 1) * size, frames))
-        names = (self.layout.variable, *self.layout.series)
-        return [shard for name in names for shard, _ in self.layout.shards(name, time=time)]
+        return [shard for name, when in self._times(chunk) for shard, _ in self.layout.shards(name, time=when)]
 
     def _state(self, chunk: int, begin: State) -> State | None:
         """The state after a chunk, if it is as it was kept and may be one of this rollout, which began with `begin`."""
         _, notes = self.log.entry(chunk)
-        data = self.log.state(chunk, notes.get("state"), len(_bytes(begin)))
-        step = min((chunk + 1) * self.layout.shard[1], self.layout.shape[1]) - 1
+        data = self.log.kept(_state_name(chunk), notes.get("state"), len(_bytes(begin)))
+        step = min((chunk + 1) * self.layout.shard[1], len(self.layout.time)) - 1
         state = None if data is None else _read(data, notes, begin)
         return state if state is not None and notes.get("step") == step and _plausible(state, begin) else None
+
+
+def _state_name(chunk: int) -> str:
+    return f"state-{chunk:04d}.safetensors"
 
 
 def _stored(name: str, values: np.ndarray, dtype: str) -> np.ndarray:

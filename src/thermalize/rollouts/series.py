@@ -1,7 +1,8 @@
 """What emulator and stabilizer recorded in a rollout, as its store says it.
 
-A series is a variable (member, time) of the store. An attribute of the store holds what was declared of each, beyond
-what fits the attributes of a variable: what stands where nothing was recorded, and what counts network evaluations.
+A series is a variable (member, time) of the store, or (member, step) where only some states are stored. An attribute of
+the store holds what was declared of each, beyond what fits the attributes of a variable: what stands where nothing was
+recorded, and what counts network evaluations.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from dataclasses import asdict
 import numpy as np
 import xarray as xr
 
-from thermalize.runtime.members import Series
+from thermalize.runtime.members import STEP, Series
 
-__all__ = ["RECORDED", "described", "recorded", "values_of"]
+__all__ = ["EVERY", "MEASURED", "RECORDED", "axis_of", "described", "frames_of", "recorded", "values_of"]
 
 RECORDED = "recorded"
 """The attribute."""
+EVERY = "store_every"
+"""Attribute of a store that holds the states of every n-th step, n."""
+
+
+MEASURED = "measured_"
+"""Begins the names of what else was measured on the way, of which only some states are stored."""
 
 
 def described(series: Iterable[Series]) -> str:
@@ -40,8 +47,18 @@ def recorded(rollout: xr.Dataset) -> dict[str, Series]:
         raise ValueError(f"its attribute {RECORDED!r} does not say what was recorded") from error
 
 
+def axis_of(rollout: xr.Dataset) -> str:
+    """The dimension of its series."""
+    return STEP if STEP in rollout.dims else "time"
+
+
+def frames_of(trajectory: xr.Dataset) -> int:
+    """Frames of a rollout, stored or not, the initial condition among them; or of any trajectory."""
+    return trajectory.sizes[axis_of(trajectory)]
+
+
 def values_of(rollout: xr.Dataset, name: str, otherwise: float) -> np.ndarray:
-    """A series [member, time], or one number where neither emulator nor stabilizer records it."""
+    """A series [member, frame], or one number where neither emulator nor stabilizer records it."""
     if name in recorded(rollout):
-        return rollout[name].transpose("member", "time").to_numpy()
-    return np.full((rollout.sizes["member"], rollout.sizes["time"]), otherwise)
+        return rollout[name].transpose("member", axis_of(rollout)).to_numpy()
+    return np.full((rollout.sizes["member"], frames_of(rollout)), otherwise)

@@ -24,6 +24,9 @@ NAME = r"[a-z][a-z0-9_]{0,49}"
 Record = Mapping[str, Tensor]
 """Numbers [batch] of one step by the name of their series; steps at which a series has none are `missing`."""
 
+STEP = "step"
+"""Dimension of series where only some states are stored, and `time` is that of these."""
+
 
 @dataclass(frozen=True)
 class Series:

@@ -18,7 +18,8 @@ def score_ensemble(experiment: Experiment, emulator: str, stabilizer: str, paths
     """Reads the rollouts of all seeds, the test truth and its deviation, and writes the scores atomically."""
     if not experiment.has_ensembles:
         raise UserError(
-            "an ensemble needs two `seeds` or more that share their initial states, `rollouts.initial: first`"
+            "an ensemble needs two `seeds` or more that share their initial states, `rollouts.initial: first`, and two "
+            "stored states or more while the truth goes on, `rollouts.store_every`"
         )
     truth = open_store(paths.simulation("test"), storage=experiment.storage)
     rollouts = {

@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from thermalize.config import Experiment
 from thermalize.metrics import ensemble, generated, registry
 from thermalize.metrics.declared import Variable
-from thermalize.rollouts.series import RECORDED, recorded
+from thermalize.metrics.rollout_dataset import ARRAYS
+from thermalize.rollouts.series import EVERY, RECORDED, axis_of, frames_of, recorded
+from thermalize.runtime.members import STEP
 from thermalize.stages.checking import (
     LARGEST,
     attribute_faults,
@@ -51,7 +53,7 @@ def open_rollout(path: Path, experiment: Experiment, truth: xr.Dataset) -> xr.Da
     dataset = open_store(path, storage=experiment.storage)
     check_system(dataset, experiment)
     members, frames = truth.sizes["member"], truth.sizes["time"]
-    most = {"initial_member": members - 1, "initial_frame": frames - 1, "lost_step": dataset.sizes["time"] - 1}
+    most = {"initial_member": members - 1, "initial_frame": frames - 1, "lost_step": frames_of(dataset) - 1}
     faults = [*size_faults(dataset, {"member": experiment.rollouts.members})]
     for name, last in most.items():
         found, least = dataset.attrs.get(name), -1 if name == "lost_step" else 0
@@ -60,10 +62,16 @@ def open_rollout(path: Path, experiment: Experiment, truth: xr.Dataset) -> xr.Da
         elif not all(type(each) is int and least <= each <= last for each in found):
             faults.append(f"its attribute {name!r} holds what the truth or the rollout does not have")
     faults += attribute_faults(dataset, ("emulator", "stabilizer", RECORDED), str)
-    faults += attribute_faults(dataset, ("seed", "emulator_evaluations"), int)
+    faults += attribute_faults(dataset, ("seed", "emulator_evaluations", EVERY), int)
+    if axis_of(dataset) == STEP:
+        faults += entry_faults(dataset, ARRAYS)
+    if not faults and dataset.sizes["time"] != -(-frames_of(dataset) // max(1, dataset.attrs[EVERY])):
+        faults.append(f"it holds other states than those of every {dataset.attrs[EVERY]} steps")
     try:
         series = recorded(dataset)
-        described = {name: Variable(("member", "time"), each.long_name, each.units) for name, each in series.items()}
+        described = {
+            name: Variable(("member", axis_of(dataset)), each.long_name, each.units) for name, each in series.items()
+        }
         faults += entry_faults(dataset, described)
     except ValueError as error:
         faults.append(str(error))

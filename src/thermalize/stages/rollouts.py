@@ -21,13 +21,15 @@ from thermalize.config import Experiment
 from thermalize.emulators.load import load_emulator
 from thermalize.rollouts.engine import Rollout, Segment, State
 from thermalize.rollouts.recording import Behind, Unfinished, frozen
-from thermalize.rollouts.series import RECORDED, described
+from thermalize.rollouts.series import EVERY, MEASURED, RECORDED, described
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import exclusive, explaining
-from thermalize.runtime.members import member_keys
+from thermalize.runtime.members import STEP, member_keys
 from thermalize.runtime.progress import track
 from thermalize.runtime.streams import stream
+from thermalize.stages.measuring import Measuring
 from thermalize.stages.stabilizing import Parts
+from thermalize.store.blocks import say
 from thermalize.store.fingerprint import fingerprint
 from thermalize.store.home import Home
 from thermalize.store.layout import Layout
@@ -123,16 +125,21 @@ class _Stream:
         self.variable = self.truth.attrs["variable"]
         self.final = job.home.place(key) or store_path(manifest)
         self.unfinished = Unfinished(manifest, key, self._layout(), self.final)
+        self.measuring = self._measuring() if self.settings.thinned else None
 
     def run(self) -> None:
         memory, begin = self.stabilizer.memory(self.settings.members), self._initial()
-        state = self.unfinished.resume(State(begin[:, -1], memory=memory, past=begin[:, :-1]))
+        fresh = State(begin[:, -1], memory=memory, past=begin[:, :-1])
+        state = self.unfinished.resume(fresh)
+        if self.measuring and state.step and not self.measuring.resume(state):
+            say(f"What was measured of {self.unfinished.log.partial} is damaged; the rollout begins anew.")
+            state, self.measuring = fresh, self._measuring()
         label = f"rollout {self.job.emulator}/{self.job.stabilizer}/seed{self.job.seed}"
         with track(self.settings.steps, label, initial=state.step) as bar, Behind() as behind:
             while state.step < self.settings.steps:
-                steps = self._next_chunk(state.step)
+                began, steps = frozen(state), self._next_chunk(state.step)
                 segment = self.engine.advance(state, steps)
-                behind(self._writing(frozen(state), segment))
+                behind(self._writing(began, frozen(state), segment))
                 bar.update(steps)
         self._seal(state)
 
@@ -157,15 +164,19 @@ class _Stream:
     def _starts(self) -> tuple[list[int], list[int]]:
         return initial_frames(self.job.experiment, self.job.seed, self.emulator.history)
 
-    def _writing(self, state: State, segment: Segment) -> Callable[[], None]:
-        """What is left to do for a segment that ends in `state`."""
+    def _writing(self, began: State, state: State, segment: Segment) -> Callable[[], None]:
+        """What is left to do for a segment between two states."""
 
         def work() -> None:
             start, found = state.step + 1 - segment.x.shape[1], segment
             if start == 1:
                 start, found = 0, self._with_initial(segment)
             std, mean = (t.cpu()[None, None] for t in (self.emulator.std, self.emulator.mean))
-            self.unfinished.write(start, (found.x.cpu() * std + mean).numpy(), found.record, state)
+            fields, number = (found.x.cpu() * std + mean).numpy(), start // self.settings.chunk
+            notes = self.measuring.take(number, fields) if self.measuring else {}
+            self.unfinished.write(start, fields, found.record, state, notes)
+            if self.measuring:
+                self.measuring.forget(began, state)
 
         return work
 
@@ -179,8 +190,9 @@ class _Stream:
         field, frames = self.truth[self.variable], self.settings.steps + 1
         axes = {str(name): self.truth[name].values for name in field.dims[3:]}
         interval = self.job.experiment.simulation.frame_interval
-        if taken := [each.name for each in self.engine.series if each.name in (self.variable, *field.dims)]:
-            raise UserError(f"a series is called {taken[0]!r}, like what the truth holds; rename it")
+        names = [each.name for each in self.engine.series]
+        if taken := [name for name in names if name in (self.variable, *field.dims, STEP) or name.startswith(MEASURED)]:
+            raise UserError(f"a series is called {taken[0]!r}, like something else in the store; rename it")
         return Layout(
             variable=self.variable,
             long_name=field.attrs["long_name"],
@@ -195,7 +207,12 @@ class _Stream:
             chunk=(1, self.settings.chunk),
             series={each.name: (each.dtype, each.long_name, each.units) for each in self.engine.series},
             attributes=self._attributes(),
+            every=self.settings.every,
         )
+
+    def _measuring(self) -> Measuring:
+        starts = list(zip(*self._starts(), strict=True))
+        return Measuring(self.job.paths, self.truth, starts, self.unfinished.layout, self.unfinished.log)
 
     def _attributes(self) -> dict[str, Any]:
         kept = ("system", "equation", "frame_interval")
@@ -208,6 +225,7 @@ class _Stream:
             "stabilizer_config": json.dumps(self.job.experiment.stabilizers[self.job.stabilizer].model_dump()),
             "seed": self.job.seed,
             "emulator_evaluations": self.emulator.evaluations,
+            EVERY: self.settings.every,
             RECORDED: described(self.engine.series),
             "initial_member": members,
             "initial_frame": frames,
@@ -218,4 +236,5 @@ class _Stream:
         lost = {"lost_step": state.lost_step.tolist(), "lost_cause": state.lost_cause}
         unfinished, attributes = self.unfinished, {**self._attributes(), **lost}
         files = unfinished.log.files(unfinished.chunks)
-        seal(unfinished.log, unfinished.layout, self.manifest, files, attributes=attributes, home=self.job.home)
+        measured = self.measuring.arrays() if self.measuring else None
+        seal(unfinished.log, unfinished.layout, self.manifest, files, None, attributes, measured, self.job.home)

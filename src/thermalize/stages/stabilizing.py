@@ -13,6 +13,7 @@ from thermalize.config import Experiment, StabilizerConfig
 from thermalize.diffusion.load import load_diffusion
 from thermalize.emulators.load import digest_of, read_file
 from thermalize.models.folder import read_card
+from thermalize.rollouts.series import axis_of
 from thermalize.runtime.streams import stream
 from thermalize.stabilizers.base import Inputs, Stabilizer
 from thermalize.stabilizers.build import build
@@ -46,8 +47,8 @@ class Parts:
             if need.step in ("simulate", "rollout"):
                 (manifest,) = STEPS[need.step].outputs(self.paths, *need.key)
                 found.append(read_manifest(Path(manifest)).fingerprint)
-            elif need.step == "bands":
-                found.append(sealed.sums(Path(digests_of(self.paths.bands)[0])))
+            elif need.step in ("bands", "reference"):
+                found.append(sealed.sums(Path(digests_of(getattr(self.paths, need.step))[0])))
             else:
                 folder = getattr(self.paths, need.step)(*need.key)
                 card = read_card(folder, need.step, self.experiment.simulation.identity)
@@ -69,7 +70,7 @@ class Parts:
         like = self.config.needs.like
         assert like is not None
         rollout = open_store(self.paths.rollout(self.emulator, like, self.seed), storage=self.experiment.storage)
-        return rollout[name].transpose("member", "time").to_numpy()
+        return rollout[name].transpose("member", axis_of(rollout)).to_numpy()
 
     def _streams(self, purpose: str) -> list[np.random.Generator]:
         members = range(self.experiment.rollouts.members)

@@ -122,14 +122,14 @@ class BlockLog:
         """The shards of the first so many blocks."""
         return {name: known for block in range(blocks) for name, known in self.entry(block)[0].items()}
 
-    def keep_state(self, block: int, data: bytes) -> str:
+    def keep(self, name: str, data: bytes) -> str:
         """Keep what is needed to go on after a block; returns its digest, to be recorded with the block."""
-        write_bytes(self._state(block), data)
+        write_bytes(self.folder / name, data)
         return digest_of(data)
 
-    def state(self, block: int, digest: object, size: int) -> bytes | None:
-        """What was kept for a block, if it has so many bytes and is as it was."""
-        data = read_bytes(self._state(block), size)
+    def kept(self, name: str, digest: object, size: int) -> bytes | None:
+        """What was kept by that name, if it has at most so many bytes and is as it was."""
+        data = read_bytes(self.folder / name, size)
         return data if data is not None and digest_of(data) == digest else None
 
     def discard(self) -> None:
@@ -184,9 +184,6 @@ class BlockLog:
 
     def _entry(self, block: int) -> Path:
         return self.folder / f"block-{block:04d}.json"
-
-    def _state(self, block: int) -> Path:
-        return self.folder / f"state-{block:04d}.safetensors"
 
 
 def say(sentence: str) -> None:

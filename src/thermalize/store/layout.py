@@ -2,7 +2,10 @@
 
     <variable>  float32  (member, time, channel, …space)   NaN where nothing was written
     <series>             (member, time)                    further numbers per member and frame
+    <measured>           any                               what was measured on the way, once it is finished
     coordinates          member, time, channel, …space
+
+Of a thinned store the variable holds every n-th frame, 0, n, 2n, …; its series lie along `step`, which counts them all.
 
 One shard file holds a block of members × a run of frames × everything in space. It is written whole, by one task, and
 never changed, because writes that share a shard lose data (pydata/xarray#8371). Within it lie inner chunks, the unit of
@@ -14,12 +17,13 @@ reading. Files are encoded in memory, where they get their digests, and written 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
+import xarray as xr
 import zarr
 from zarr.abc.store import Store
 from zarr.codecs import ZstdCodec
@@ -27,6 +31,7 @@ from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
 from thermalize.runtime.errors import UserError
+from thermalize.runtime.members import STEP
 from thermalize.store.location import Place, digest_of, put
 
 __all__ = ["Files", "Layout", "create", "inner_chunk", "keep", "skeleton", "write"]
@@ -52,12 +57,13 @@ class Layout:
         axes: spatial coordinates in the order of the array axes.
         axis_units: their units.
         members: identifiers of the members, integers.
-        time: times of the frames.
+        time: times of all frames.
         time_units: their units.
         shard: (members, frames) of a shard file.
         chunk: (members, frames) of an inner chunk; divides the shard.
         series: further (member, time) arrays, {name: (dtype, long name, units)}.
         attributes: JSON values: equation, parameters, seed, code version and so on.
+        every: the frames of the variable that are stored, which divides those of a shard or is a multiple of them.
     """
 
     variable: str
@@ -73,10 +79,13 @@ class Layout:
     chunk: tuple[int, int]
     series: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
+    every: int = 1
 
     def __post_init__(self) -> None:
         if min(*self.shard, *self.chunk) < 1 or any(s % c for s, c in zip(self.shard, self.chunk, strict=True)):
             raise ValueError(f"the chunk {self.chunk} (members, frames) does not divide the shard {self.shard}")
+        if self.shard[1] % self.every and self.every % self.shard[1]:
+            raise ValueError(f"every {self.every} frames neither divides a shard of {self.shard[1]} nor is a multiple")
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -85,10 +94,26 @@ class Layout:
     @property
     def shape(self) -> tuple[int, ...]:
         space = (len(axis) for axis in self.axes.values())
-        return (len(self.members), len(self.time), len(self.channels), *space)
+        return (len(self.members), -(-len(self.time) // self.every), len(self.channels), *space)
+
+    @property
+    def stored_shard(self) -> tuple[int, int]:
+        """(members, stored frames) of a shard file of the variable."""
+        return self.shard[0], max(1, self.shard[1] // self.every)
+
+    @property
+    def stored_chunk(self) -> tuple[int, int]:
+        """(members, stored frames) of an inner chunk of the variable; small ones are those of a whole shard."""
+        frames = self.stored_shard[1]
+        return self.chunk[0], frames if self.every > 1 else self.chunk[1]
+
+    def stored(self, frames: slice) -> slice:
+        """Which frames of the variable are those of a range of all frames that are stored."""
+        return slice(-(-frames.start // self.every), -(-frames.stop // self.every))
 
     def shards(self, name: str, member: slice = ALL, time: slice = ALL) -> Iterator[tuple[str, Region]]:
-        """Every shard file of the array `name` in a region, with the members and frames that it holds.
+        """Every shard file of the array `name` in a region, with the members and frames (of the variable: stored ones)
+        that it holds.
 
         Raises:
             ValueError: the region does not begin and end at shard boundaries or at the end of the array.
@@ -107,12 +132,15 @@ def inner_chunk(shard: tuple[int, int], frame_bytes: int) -> tuple[int, int]:
     return 1, next(enough, frames)
 
 
-def skeleton(layout: Layout, attributes: dict[str, Any] | None = None) -> dict[str, bytes]:
+def skeleton(
+    layout: Layout, attributes: dict[str, Any] | None = None, measured: Mapping[str, xr.Variable] | None = None
+) -> dict[str, bytes]:
     """Metadata and coordinates: every file of a store but its shards, by name.
 
     Args:
         layout: of the store.
         attributes: further ones of a store that is finished, whose metadata are consolidated.
+        measured: further arrays of such a store.
     """
     files: dict[str, Buffer] = {}
     store = MemoryStore(files)
@@ -120,18 +148,20 @@ def skeleton(layout: Layout, attributes: dict[str, Any] | None = None) -> dict[s
     group = zarr.create_group(store, zarr_format=3, attributes=described)
     for name in (layout.variable, *layout.series):
         _array(store, layout, name)
-    for name, values, notes in _coordinates(layout):
+    known = ((name, xr.Variable((name,), values, notes)) for name, values, notes in _coordinates(layout))
+    for name, variable in chain(known, (measured or {}).items()):
+        values = variable.to_numpy()
         array = group.create_array(
             name,
             shape=values.shape,
             chunks=values.shape,
             dtype=str if values.dtype.kind == "U" else values.dtype,
             compressors=None,
-            dimension_names=(name,),
-            attributes=notes,
+            dimension_names=[str(dim) for dim in variable.dims],
+            attributes=variable.attrs,
             config={"write_empty_chunks": True},
         )
-        array[:] = values
+        array[...] = values
     if attributes is not None:
         with warnings.catch_warnings():
             # xarray and zarr both read it, the specification of version 3 has yet to name it
@@ -204,21 +234,34 @@ def _array(store: Store, layout: Layout, name: str) -> zarr.Array[Any]:
         store,
         name=name,
         zarr_format=3,
-        shape=(*layout.shape[:2], *rest),
-        shards=(*layout.shard, *rest),
-        chunks=(*(layout.chunk if rest else layout.shard), *rest),
+        shape=(*_extent(layout, name), *rest),
+        shards=(*_shard(layout, name), *rest),
+        chunks=(*(layout.stored_chunk if rest else layout.shard), *rest),
         dtype=dtype,
         fill_value=np.nan if np.dtype(dtype).kind == "f" else -1,
         compressors=COMPRESSOR,
-        dimension_names=layout.dims[: 2 + len(rest)],
+        dimension_names=layout.dims if rest else (layout.dims[0], STEP if layout.every > 1 else layout.dims[1]),
         attributes={"long_name": long_name, "units": units},
         config={"write_empty_chunks": True},
     )
 
 
+def _extent(layout: Layout, name: str) -> tuple[int, int]:
+    """Members and frames of the array `name`."""
+    return len(layout.members), layout.shape[1] if name == layout.variable else len(layout.time)
+
+
+def _shard(layout: Layout, name: str) -> tuple[int, int]:
+    """Members and frames of a shard of the array `name`."""
+    return layout.stored_shard if name == layout.variable else layout.shard
+
+
 def _coordinates(layout: Layout) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
     yield "member", np.asarray(layout.members, np.int64), {"long_name": "ensemble member", "units": "1"}
-    yield "time", np.asarray(layout.time, np.float64), {"long_name": "time", "units": layout.time_units, "axis": "T"}
+    time = np.asarray(layout.time, np.float64)
+    yield "time", time[:: layout.every], {"long_name": "time", "units": layout.time_units, "axis": "T"}
+    if layout.every > 1:
+        yield STEP, np.arange(len(time)), {"long_name": "emulator step", "units": "1"}
     yield "channel", np.asarray(layout.channels), {"long_name": "channel"}
     for name, values in layout.axes.items():
         attributes = {"long_name": f"{name} coordinate", "units": layout.axis_units, "axis": name.upper()}
@@ -227,7 +270,7 @@ def _coordinates(layout: Layout) -> Iterator[tuple[str, np.ndarray, dict[str, An
 
 def _parts(layout: Layout, name: str, axis: int, part: slice) -> list[tuple[int, slice]]:
     """Index along an axis of each shard in a range, with the indices that it holds."""
-    size, length = layout.shard[axis], layout.shape[axis]
+    size, length = _shard(layout, name)[axis], _extent(layout, name)[axis]
     start, stop, step = part.indices(length)
     if step != 1 or start >= stop or start % size or (stop % size and stop != length):
         raise ValueError(

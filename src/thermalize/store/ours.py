@@ -35,7 +35,9 @@ PART = rf"(zarr\.json|{ARRAY}/zarr\.json|{ARRAY}/c(/\d+)*)"
 """What a file of a finished store is called, relative to it."""
 TEMPORARY = r"\.[^/]*\.tmp[^/]*"
 STORE = re.compile(rf"{PART}|\.snakemake_timestamp")
-RECORDS = re.compile(rf"fingerprint|block-\d+\.json|state-\d+\.safetensors|{TEMPORARY}")
+RECORDS = re.compile(
+    rf"fingerprint|block-\d+\.json|(state|measured)-\d+\.safetensors|frames-\d+-\d+\.float32|{TEMPORARY}"
+)
 
 
 def strangers(names: Iterable[str], form: re.Pattern[str] = STORE) -> list[str]:

@@ -18,9 +18,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import xarray as xr
 
 from thermalize import __version__
 from thermalize.runtime.errors import UserError
@@ -43,6 +46,7 @@ def seal(
     files: Files,
     statistics: dict[str, Any] | None = None,
     attributes: dict[str, Any] | None = None,
+    measured: Mapping[str, xr.Variable] | None = None,
     home: Home | None = None,
 ) -> Manifest:
     """Make the unfinished store of `log` the finished one and write its manifest.
@@ -57,23 +61,25 @@ def seal(
         files: digests and sizes of all shards.
         statistics: per-channel "mean" and "std" and the like; also become attributes of the store.
         attributes: further JSON values, known only now; also become attributes of the store.
+        measured: further arrays of the store, known only now.
         home: where stores of this manifest lie at URLs, and outdated ones may be deleted.
 
     Raises:
         UserError: a file is missing, or has another size than it was written with.
     """
     statistics = statistics or {}
-    described = skeleton(layout, {**statistics, **(attributes or {})})
+    described = skeleton(layout, {**statistics, **(attributes or {})}, measured)
     known = {**files, **{name: (digest_of(content), len(content)) for name, content in described.items()}}
-    keep(log.place, [(METADATA, described[METADATA])])
+    began = skeleton(layout)
+    keep(log.place, [(name, content) for name, content in described.items() if began.get(name) != content])
     _compare(log.place, known)
     record = Manifest(
         store=log.final.name,
         variable=layout.variable,
         dims=layout.dims,
         shape=layout.shape,
-        chunks=(*layout.chunk, *layout.shape[2:]),
-        shards=(*layout.shard, *layout.shape[2:]),
+        chunks=(*layout.stored_chunk, *layout.shape[2:]),
+        shards=(*layout.stored_shard, *layout.shape[2:]),
         dtype="float32",
         fingerprint=log.fingerprint,
         code_version=__version__,

@@ -6,6 +6,7 @@ Arguments may be Snakemake wildcards: ``Results("demo").rollout("{emulator}", "{
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 __all__ = ["DIGEST", "MODEL_FILES", "PROGRAM", "SUMS", "Results", "digests_of", "with_digest"]
@@ -37,7 +38,7 @@ class Results:
     name: str
     root: Path = Path("results")
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         return self.root / self.name
 

@@ -232,7 +232,8 @@ def _largest(experiment: Experiment) -> str:
     splits = experiment.simulation.splits
     frames = {f"simulation.splits.{name}.frames or members": s.stored_members * s.frames for name, s in splits.items()}
     rollouts = experiment.rollouts
-    frames["rollouts.steps"] = rollouts.steps * rollouts.members * len(experiment.stabilizers) * len(experiment.seeds)
+    runs = len(experiment.stabilizers) * len(experiment.seeds)
+    frames["rollouts.steps, or raise rollouts.store_every"] = rollouts.steps // rollouts.every * rollouts.members * runs
     return max(frames, key=lambda key: frames[key])
 
 

@@ -24,12 +24,14 @@ REGISTER, MOVIE = "register", "movie"
 
 CONDITIONS: dict[str, Callable[[Experiment], bool]] = {
     "always": lambda _: True,
-    "plane": lambda experiment: len(experiment.simulation.grid) > 1,
+    "states": lambda experiment: experiment.rollouts.has_states,
+    "plane": lambda experiment: experiment.rollouts.has_states and len(experiment.simulation.grid) > 1,
     "diffusion": lambda experiment: bool(experiment.diffusion),
     "ensembles": lambda experiment: experiment.has_ensembles,
     "sweeps": lambda experiment: bool(experiment.sweeps),
 }
-"""When a figure is drawn: fields of two dimensions, a diffusion model, several seeds, a sweep."""
+"""When a figure is drawn: states of rollouts are stored, and have two dimensions; a diffusion model, several seeds, a
+sweep."""
 
 
 @dataclass(frozen=True)

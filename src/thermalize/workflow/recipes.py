@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -29,7 +30,7 @@ from thermalize.config.texts import is_url
 from thermalize.runtime.files import explaining, read_bytes, read_json, remove, write_text
 from thermalize.store.fingerprint import keep, remember
 from thermalize.store.results import DIGEST, SUMS, Results
-from thermalize.truth.imported.paths import matches, stamp
+from thermalize.truth.imported.patterns import matches, stamp
 from thermalize.workflow.differences import leaves, short
 from thermalize.workflow.steps import STEPS, Result, Settings, results_of, whole_of
 
@@ -51,6 +52,7 @@ HEAD = 120
 """Bytes at the beginning of a manifest that hold its digest."""
 MEASURED = "README.md"
 """Of a model, with the time that a training took."""
+NEVER = "it was never made"
 LONG_AGO = 1
 MARKS = Path(".snakemake") / "thermalize"
 """Folder of what Snakemake is told, below the one that it runs in."""
@@ -89,6 +91,7 @@ def result_of(step: str, wildcards: Mapping[str, Any]) -> Result:
     return Result(step, tuple(str(wildcards[name]) for name in STEPS[step].keys))
 
 
+@cache
 def record_of(paths: Results, step: str, *key: str) -> Path:
     """Where it is recorded what a result was made from; wildcards may stand in braces."""
     return paths.folder / ".recipes" / step / f"{'/'.join(key) or step}.json"
@@ -116,6 +119,7 @@ class Plan:
     paths: Results
     _known: dict[Result, Status] = field(default_factory=dict)
     _settings: dict[Result, str] = field(default_factory=dict)
+    _outputs: dict[Result, list[str]] = field(default_factory=dict)
 
     def settings(self, result: Result) -> str:
         """Digest of the settings that a result depends on, by itself or through what it is made from.
@@ -181,7 +185,9 @@ class Plan:
 
     def outputs(self, result: Result) -> list[str]:
         """Files of a result."""
-        return STEPS[result.step].outputs(self.paths, *result.key)
+        if result not in self._outputs:
+            self._outputs[result] = STEPS[result.step].outputs(self.paths, *result.key)
+        return self._outputs[result]
 
     def inputs(self, result: Result) -> list[str]:
         """Files that a result waits for: the records of other results, which stand for their files, and the user's own.
@@ -193,31 +199,41 @@ class Plan:
         needs = step.needs(self.experiment, *result.key)
         return found + [str(record_of(self.paths, *_flat(need))) for need in needs]
 
-    def everything(self) -> list[str]:
-        """All files of all results, with their records."""
-        results = [*results_of(self.experiment)]
-        records = [str(record_of(self.paths, *_flat(result))) for result in results]
-        return [name for result in results for name in self.outputs(result)] + records
+    def records(self) -> list[str]:
+        """The records of all results, which stand for their files."""
+        return [str(record_of(self.paths, *_flat(result))) for result in results_of(self.experiment)]
 
     def mark(self, folder: Path) -> None:
         """Write what makes Snakemake make results again below `folder`: a file for each, which its rule has as input.
 
         That of a result that is current is empty and older than anything. That of another is new, and holds what it
-        never held before, so that the result is made again whichever target asks for it.
+        never held before, so that the result is made again whichever target asks for it; but for one that was never
+        made, of which nothing is there, it is enough that there is one.
         """
         remember(folder.parent / SOURCES)
-        for result in results_of(self.experiment):
-            path, status = due_of(folder, result.step, *result.key), self.status(result)
-            with suppress(FileNotFoundError):
-                if status.current and path.lstat().st_mtime == LONG_AGO:
-                    continue
+        marks = {due_of(folder, *_flat(status.result)): status for status in self.results()}
+        new = {path: status for path, status in marks.items() if not self._is_marked(status, path)}
+        for above in {path.parent for path in new}:
+            with explaining(above):
+                above.mkdir(parents=True, exist_ok=True)
+        for path, status in new.items():
             with explaining(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
                 remove(path)  # whatever waits there, a link above all, is not to be written through
                 path.write_text("" if status.current else f"{time.time_ns()}: {'; '.join(status.faults)}\n")
-                now = max([time.time(), *(Path(name).stat().st_mtime + 1 for name in self._there(result))])
+                now = max([time.time(), *(Path(name).stat().st_mtime + 1 for name in self._there(status.result))])
                 os.utime(path, (LONG_AGO if status.current else now,) * 2)
         keep(folder.parent / SOURCES)
+
+    def _is_marked(self, status: Status, path: Path) -> bool:
+        """Whether what Snakemake is told of a result stands there already."""
+        try:
+            found = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if status.current:
+            return found.st_mtime == LONG_AGO
+        said = stat.S_ISREG(found.st_mode) and found.st_size > 0
+        return said and status.faults == (NEVER,) and not self._there(status.result)
 
     def _there(self, result: Result) -> list[str]:
         names = [*self.outputs(result), str(record_of(self.paths, *_flat(result)))]
@@ -226,11 +242,10 @@ class Plan:
     def _look(self, result: Result) -> Status:
         path = record_of(self.paths, *_flat(result))
         record = _mapping(read_json(path)) or _mapping(read_json(_copy_of(path)))
-        needs = [self.status(need) for need in STEPS[result.step].needs(self.experiment, *result.key)]
         there = self.content(result)
         if record is None:
-            words = "it was never made" if there is None else "it is not known what it was made from"
-            return Status(result, (words,), None)
+            return Status(result, (NEVER if there is None else "it is not known what it was made from",), None)
+        needs = [self.status(need) for need in STEPS[result.step].needs(self.experiment, *result.key)]
         recipe = self.recipe(result, {str(each.result): each.content for each in needs})
         if record.get("fingerprint") != fingerprint_of(recipe):
             return Status(result, tuple(_differences(record, recipe)), None)
@@ -281,6 +296,7 @@ def _matching(pattern: str) -> list[Path]:
     return [] if is_url(pattern) else [*matches(pattern)] or [Path(pattern)]
 
 
+@cache
 def due_of(folder: Path, step: str, *key: str) -> Path:
     """Which file below a folder says whether a result is to be made; wildcards may stand in braces."""
     return folder / step / f"{'/'.join(key) or step}.due"

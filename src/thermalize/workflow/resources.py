@@ -86,7 +86,7 @@ def store_mb(experiment: Experiment) -> float:
     splits = experiment.simulation.splits.values()
     rollouts = len(experiment.emulators) * len(experiment.stabilizers) * len(experiment.seeds)
     frames = sum(split.stored_members * split.frames for split in splits)
-    frames += rollouts * experiment.rollouts.members * (experiment.rollouts.steps + 1)
+    frames += rollouts * experiment.rollouts.members * (experiment.rollouts.steps // experiment.rollouts.every + 1)
     return frames * frame_mb(experiment)
 
 
@@ -164,19 +164,23 @@ class Needed:
     """MB; after the wildcards comes the number of processes, for a simulation."""
     minutes: int
     gpus: Callable[..., int] = lambda *_: 0
+    alike: bool = True
+    """Whether all results of a step need the same, whatever their wildcards."""
 
 
 JOBS = {
-    "simulate": Needed(simulation_memory_of, 120, lambda experiment, _: simulation_gpus_of(experiment)),
+    "simulate": Needed(simulation_memory_of, 120, lambda experiment, _: simulation_gpus_of(experiment), alike=False),
     "emulator": Needed(
         lambda experiment, name: training_memory_of(experiment, "emulators", name),
         720,
         lambda experiment, name: training_gpus_of(experiment, "emulators", name),
+        alike=False,
     ),
     "diffusion": Needed(
         lambda experiment, name: training_memory_of(experiment, "diffusion", name),
         1440,
         lambda experiment, name: training_gpus_of(experiment, "diffusion", name),
+        alike=False,
     ),
     "sample": Needed(_of_networks, 120, _gpu),
     "rollout": Needed(_of_networks, 720, _gpu),

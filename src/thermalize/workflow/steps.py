@@ -181,6 +181,8 @@ def _parts(experiment: Experiment, emulator: str, stabilizer: str, seed: str) ->
         yield Result("bands")
     if needs.truth:
         yield Result("simulate", ("train",))
+    if experiment.rollouts.thinned:
+        yield Result("reference")
 
 
 def _banded(experiment: Experiment) -> Iterator[tuple[str, ...]]:
@@ -338,6 +340,7 @@ STEPS = {
         needs=_parts,
         outputs=lambda paths, *key: [str(paths.rollout(*key))],
         files=lambda experiment, _, stabilizer, __: _own(experiment.stabilizers[stabilizer]),
+        unused=lambda experiment, *_: () if experiment.rollouts.thinned else ("thermalize.stages.measuring",),
         runs=_rolling,
     ),
     "cost": Step(
@@ -382,7 +385,7 @@ STEPS = {
     "movie": Step(
         (),
         "thermalize.stages.artifacts",
-        every=lambda _: ((),),
+        every=lambda experiment: ((),) if experiment.rollouts.has_states else (),
         reads=_whole,
         needs=_shown,
         outputs=lambda paths: _digested(paths.movie, paths.movie_in_report),

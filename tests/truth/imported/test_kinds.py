@@ -27,9 +27,9 @@ from import_data import DIMS, ocean, section, settings, waves, write
 from thermalize.config import Experiment, ImportConfig
 from thermalize.runtime.errors import UserError
 from thermalize.store.results import Results
-from thermalize.truth.imported import paths
+from thermalize.truth.imported import patterns
 from thermalize.truth.imported.archive import Archive, survey
-from thermalize.truth.imported.paths import MOST_NAMES, matches
+from thermalize.truth.imported.patterns import MOST_NAMES, matches
 from thermalize.truth.imported.splits import Row
 from thermalize.workflow.recipes import Plan
 from thermalize.workflow.steps import Result
@@ -200,7 +200,7 @@ def test_patterns_enter_no_store(tmp_path: Path) -> None:
 
 
 def test_patterns_look_at_so_many_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "MOST_NAMES", 50)
+    monkeypatch.setattr(patterns, "MOST_NAMES", 50)
     for number in range(60):
         (tmp_path / f"{number}.txt").touch()
     pattern = str(tmp_path / "**" / "*.nc")

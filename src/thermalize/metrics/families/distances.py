@@ -9,15 +9,11 @@ import numpy as np
 
 from thermalize.metrics.declared import Variable, with_floor, with_interval
 from thermalize.metrics.distances import compare
-from thermalize.metrics.distributions import wasserstein
 from thermalize.metrics.pooling import Estimate, interval_text, means, number, with_floors
 from thermalize.metrics.registry import Case, Cell, Numbers, Seeds, family
-from thermalize.metrics.samples import collect, final_frames
-from thermalize.metrics.spectra import log_spectral_distance
+from thermalize.metrics.rollout import window_starts
 
 __all__ = ["DISTANCES", "SPECTRA", "TAIL", "distances", "distances_in_windows", "spectrum"]
-
-VALUES_PER_WINDOW = 200_000
 
 DISTANCES = {
     "log_spectral_distance": "log-spectral distance over the energy-containing shells, in decades",
@@ -126,20 +122,9 @@ def distances(case: Case) -> Numbers:
 )
 def distances_in_windows(case: Case) -> Numbers:
     """The distances in consecutive windows of the sample's length, over members still finite; NaN where none is."""
-    reference, rollout = case.reference, case.rollout
-    frames, truth = reference.compared, reference.reference.mean_spectrum
-    starts = np.arange(1, rollout.field.shape[1] - frames + 1, frames)
-    spectral, values = [], []
-    for start in starts.tolist():
-        last = np.minimum(rollout.last_finite, start + frames - 1)
-        spans = final_frames(rollout.members, last.tolist(), frames, first=start)
-        sample = collect(rollout.field, spans, reference.invariants, reference.standard, frames, VALUES_PER_WINDOW)
-        spectral.append(
-            log_spectral_distance(sample.mean_spectrum, truth, reference.energy_containing, reference.resolution)
-        )
-        values.append(wasserstein(sample.field, reference.reference.field))
+    spectral, values = case.rollout.windows.T
     return {
-        "window_start": starts,
-        "log_spectral_distance_window": np.array(spectral, dtype=np.float64),
-        "wasserstein_field_window": np.array(values),
+        "window_start": window_starts(case.rollout.steps + 1, case.reference.compared),
+        "log_spectral_distance_window": spectral,
+        "wasserstein_field_window": values,
     }

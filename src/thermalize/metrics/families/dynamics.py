@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from thermalize.metrics.declared import Variable, with_interval
-from thermalize.metrics.dynamics import autocorrelation, correlation, correlation_time, integral_time, slow_fluctuations
+from thermalize.metrics.dynamics import correlation_time, integral_time, slow_fluctuations
 from thermalize.metrics.pooling import means
 from thermalize.metrics.registry import Case, Numbers, Seeds, family
 from thermalize.metrics.statistics import interval, mean_weights, resampled_means
@@ -52,9 +52,8 @@ def correlation_times(seeds: Seeds) -> Numbers:
 def correlations(case: Case) -> Numbers:
     """Per member, and the mean over the members whose truth lasts, with members resampled."""
     rollout, thresholds = case.rollout, case.config.correlation_thresholds
-    last, std = rollout.last_finite.tolist(), case.reference.standard.std
-    values = correlation(case.truth, rollout.field, rollout.starts, last, std)
-    draws = mean_weights(len(rollout.starts), case.config.resamples, case.own_stream("correlation"))
+    values = rollout.correlation
+    draws = mean_weights(len(values), case.config.resamples, case.own_stream("correlation"))
     low, high = interval(resampled_means(values, draws), case.config.confidence)
     return {
         "correlation_threshold": np.array(thresholds),
@@ -70,8 +69,7 @@ def correlations(case: Case) -> Numbers:
 def motion(case: Case) -> Numbers:
     """Autocorrelation in time and its integral; slow fluctuations, of which all of the truth shows few."""
     reference, rollout = case.reference, case.rollout
-    truth = reference.autocorrelation
-    found = autocorrelation(rollout.field, rollout.spans, reference.standard, truth.size - 1)
+    truth, found = reference.autocorrelation, rollout.autocorrelation
     return {
         "lag": np.arange(truth.size),
         "autocorrelation_truth": truth,

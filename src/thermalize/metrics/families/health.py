@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from thermalize.metrics.declared import Variable
 from thermalize.metrics.pooling import MISSING, mean
 from thermalize.metrics.registry import Case, Cell, Numbers, Seeds, family
-from thermalize.rollouts.series import recorded, values_of
+from thermalize.rollouts.series import frames_of, recorded, values_of
 
 __all__ = ["RATES", "health", "rates"]
 
@@ -62,12 +62,12 @@ def rates(rollout: xr.Dataset, last_finite: NDArray[np.integer[Any]]) -> dict[st
     """Rates per emulator step; NaN where no member survived its first step.
 
     Args:
-        rollout: with the series [member, time] that were recorded, of which `level` is -1 where nobody looked,
+        rollout: with the series [member, frame] that were recorded, of which `level` is -1 where nobody looked,
             `reverse_steps` is above 0 where the member was thermalized, and `rescaled` counts bands whose energy was
             set right; frame 0 is the initial condition.
         last_finite: last finite frame (member,); a member is alive at the steps up to it.
     """
-    step = np.arange(1, rollout.sizes["time"])
+    step = np.arange(1, frames_of(rollout))
     alive = step[None] <= np.asarray(last_finite)[:, None]
 
     def series(name: str, otherwise: float = 0.0) -> NDArray[np.float64]:
@@ -86,7 +86,7 @@ def rates(rollout: xr.Dataset, last_finite: NDArray[np.integer[Any]]) -> dict[st
 
 
 def _means(rollout: xr.Dataset, last_finite: NDArray[np.integer[Any]]) -> dict[str, xr.Variable]:
-    alive = np.arange(rollout.sizes["time"])[None] <= np.asarray(last_finite)[:, None]
+    alive = np.arange(frames_of(rollout))[None] <= np.asarray(last_finite)[:, None]
     alive[:, 0] = False
     found = {}
     for name, series in recorded(rollout).items():

@@ -1,6 +1,7 @@
 """The user's own trajectories as the truth: files → archive → rows of a split → the same store as simulated.
 
-    paths      which files there are, and when they last changed; free of xarray, for the Snakefile
+    patterns   which files there are on this machine, and when they last changed; light, for the Snakefile
+    paths      these and what lies at URLs, each of a kind that is read
     kinds      what a file is by its first bytes
     lengths    how long a file of NetCDF 3 must be
     finding    the variables that the configuration names

@@ -41,7 +41,7 @@ from thermalize.store.location import Place, listing
 from thermalize.store.location import digests as digests_of
 from thermalize.truth.imported.archive import Archive, survey
 from thermalize.truth.imported.copies import refuse_copies
-from thermalize.truth.imported.paths import contents, stamp
+from thermalize.truth.imported.patterns import contents, stamp
 from thermalize.truth.imported.splits import Row, rows, spans
 from thermalize.truth.simulated import FIRST_MEMBER
 
