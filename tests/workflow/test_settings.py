@@ -208,7 +208,7 @@ def test_no_plan_waits_for_a_pipe_or_writes_through_a_link(tmp_path: Path, path:
     os.utime(victim, (1, 1))
     results = Results("tiny", tmp_path / "results")
     plan = Plan(tiny(), results)
-    for name in (*plan.records(), *(name for result in results_of(tiny()) for name in plan.outputs(result))):
+    for name in (*plan.everything(), *(name for result in results_of(tiny()) for name in plan.outputs(result))):
         linked(Path(name), kind, victim)
         linked(Path(name).with_name(f".{Path(name).name}"), kind, victim)
     linked(results.simulation("train").with_name(".sources.json"), kind, victim)

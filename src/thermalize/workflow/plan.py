@@ -162,9 +162,12 @@ class Plan:
         """Where it is recorded what a result was made from."""
         return record_of(self.paths, result.step, *result.key)
 
-    def records(self) -> list[str]:
-        """The records of all results, which stand for their files."""
-        return [str(self.record(result)) for result in results_of(self.experiment)]
+    def everything(self) -> list[str]:
+        """The records of all results, which stand for their files, and the files that nothing else is made from."""
+        results = [*results_of(self.experiment)]
+        needed = {need for each in results for need in STEPS[each.step].needs(self.experiment, *each.key)}
+        last = [name for result in results if result not in needed for name in self.outputs(result)]
+        return [*last, *(str(self.record(result)) for result in results)]
 
     def finish(self, result: Result, inputs: Mapping[str, str | None]) -> None:
         """Record that a result is finished, and that it was made from inputs of these contents.
