@@ -24,6 +24,7 @@ from thermalize.workflow.estimates import refuse_impossible
 from thermalize.workflow.job import run_package_of
 from thermalize.workflow.marks import MARKS, due_of, mark
 from thermalize.workflow.needs import Result
+from thermalize.workflow.own import other_python, refuse_missing
 from thermalize.workflow.plan import Plan, result_of
 from thermalize.workflow.records import record_of
 from thermalize.workflow.resolved import hold_experiment
@@ -65,6 +66,8 @@ try:
     PLAN.look_at_sources()
     DUE = MARKS / EXPERIMENT.name
     if not workflow.remote_exec:  # jobs of a batch system are part of a run that has looked
+        other = other_python() or bool(workflow.deployment_settings.deployment_method)
+        refuse_missing(EXPERIMENT, elsewhere=other, files=not IMPORTED)
         mark(PLAN, DUE)
         if IMPORTED:  # no hook of a module runs before the first job
             HELD.append(hold_experiment(EXPERIMENT, RESULTS.config, GIVEN))

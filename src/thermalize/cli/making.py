@@ -25,6 +25,7 @@ from thermalize.stages.devices import device_of, processes_of, take
 from thermalize.store.results import Results
 from thermalize.workflow.estimates import core_hours, duration, refuse_impossible
 from thermalize.workflow.job import load_job, making
+from thermalize.workflow.own import refuse_missing
 from thermalize.workflow.resolved import write_experiment
 from thermalize.workflow.resources import simulation_gpus_of, training_gpus_of
 
@@ -38,6 +39,7 @@ def resolve(config: Config, root: Root = RESULTS) -> None:
     """Check a configuration (- reads it from standard input) and write it out in full beside its results."""
     source = Path("/dev/stdin") if config == Path("-") else config
     experiment = load_experiment(source)
+    refuse_missing(experiment)
     refuse_impossible(experiment, root, notes=True)
     if changed := write_experiment(experiment, Results(experiment.name, root).config, str(source)):
         typer.echo(f"{changed}; results that are there already were made with those.", err=True)

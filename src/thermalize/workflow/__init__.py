@@ -8,6 +8,7 @@ plan        all results as they are now, and which are current
 marks       what Snakemake is told of it
 why         the same in words
 differences settings as keys and values
+own         functions and files of the user's own that are not there
 resolved    the configuration beside its results, and the lock on it
 job         a command held against what it was planned with
 resources   memory
