@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -39,19 +40,40 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch) -> Path:
-    """The page followed: its files, its emulators in a configuration, and data."""
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page followed: its files, its emulators in a configuration, data, and the exported one adopted."""
+    folder = tmp_path_factory.mktemp("page")
     module, export = blocks("python")
     content = settings()
     content["emulators"] = {k: v for text in blocks("yaml") for k, v in yaml.safe_load(text)["emulators"].items()}
-    store(written(tmp_path, content), ("train", "valid", "test"))
-    (tmp_path / "my_emulator.py").write_text(module)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.delitem(sys.modules, "my_emulator", raising=False)
-    exec(compile(export, "docs/emulators.md", "exec"), {})
+    store(written(folder, content), ("train", "valid", "test"))
+    (folder / "my_emulator.py").write_text(module)
+    with pytest.MonkeyPatch.context() as patch:
+        enter(folder, patch)
+        exec(compile(export, "docs/emulators.md", "exec"), {})
+        adopt(folder, "exported")
+    return folder
+
+
+def enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.chdir(folder)
+    patch.setattr(sys, "path", [str(folder), *sys.path])
+    patch.delitem(sys.modules, "my_emulator", raising=False)
+
+
+@pytest.fixture
+def project(page, tmp_path, monkeypatch) -> Path:
+    """A copy of the folder in which the page was followed."""
+    shutil.copytree(page, tmp_path, dirs_exist_ok=True)
+    enter(tmp_path, monkeypatch)
     return tmp_path
+
+
+@pytest.fixture
+def exported(project) -> Path:
+    """The model folder of the exported emulator."""
+    return Results("small").emulator("exported")
 
 
 def adopt(project: Path, name: str) -> Path:
@@ -122,8 +144,8 @@ def test_an_emulator_that_is_none_is_refused_in_one_sentence(project, monkeypatc
     assert not Results("small").emulator("own").exists()
 
 
-def test_a_damaged_or_missing_program_is_refused_by_name(project):
-    stored = adopt(project, "exported") / "program.pt2"
+def test_a_damaged_or_missing_program_is_refused_by_name(project, exported):
+    stored = exported / "program.pt2"
     data = bytearray(stored.read_bytes())
     data[len(data) // 2] ^= 1
     stored.write_bytes(bytes(data))
@@ -253,19 +275,17 @@ def as_device(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [as_pipe, as_folder, as_device], ids=lambda each: each.__name__)
 @pytest.mark.parametrize("name", ["program.pt2", "model.json", "model.safetensors", "SHA256SUMS"])
-def test_a_part_of_a_model_folder_that_is_no_file_is_refused_and_not_waited_for(project, name, change):
-    folder = adopt(project, "exported")
-    change(folder / name)
+def test_a_part_of_a_model_folder_that_is_no_file_is_refused_and_not_waited_for(exported, name, change):
+    change(exported / name)
     with pytest.raises(UserError, match=rf"{name} is not a file"):
-        thermalize.load_emulator(folder)
+        thermalize.load_emulator(exported)
 
 
-def test_a_card_larger_than_any_is_not_read(project):
-    folder = adopt(project, "exported")
-    with (folder / "model.json").open("r+b") as file:
+def test_a_card_larger_than_any_is_not_read(exported):
+    with (exported / "model.json").open("r+b") as file:
         file.truncate(1 << 40)
     with pytest.raises(UserError, match=r"model\.json has 1099511627776 bytes"):
-        thermalize.load_emulator(folder)
+        thermalize.load_emulator(exported)
 
 
 def test_a_program_that_is_no_file_is_refused_and_not_waited_for(project):
@@ -274,7 +294,7 @@ def test_a_program_that_is_no_file_is_refused_and_not_waited_for(project):
         adopt(project, "exported")
 
 
-def test_a_loaded_program_that_fails_says_so_in_one_sentence(project):
-    emulator = thermalize.load_emulator(adopt(project, "exported"))
+def test_a_loaded_program_that_fails_says_so_in_one_sentence(exported):
+    emulator = thermalize.load_emulator(exported)
     with pytest.raises(UserError, match=r"program\.pt2|exported for states of shape"):
         emulator(torch.ones(2, 1, 16))

@@ -69,7 +69,7 @@ def arguments(name: str, results: Path, config: Path = TINY) -> list[str]:
 def run(*words: str | Path, encoding: str = "utf-8") -> Said:
     """The command `thermalize` with these words; an error that it does not explain is raised."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding, write_through=True) for _ in range(2))
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, deterministic = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     status: object = 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["thermalize", *map(str, words)])
@@ -80,7 +80,7 @@ def run(*words: str | Path, encoding: str = "utf-8") -> Said:
             status = done.code or 0
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic)
+            torch.set_deterministic_debug_mode(deterministic)
     assert isinstance(status, int), status
     said = [stream.buffer.getvalue().decode(encoding) for stream in (out, err)]
     return Said(status, *said)

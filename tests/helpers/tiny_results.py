@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import yaml
 from commands import Said, run
+from matplotlib.figure import Figure
 from workflow_run import TINY, fingerprints
 
 import thermalize
 from thermalize.config.load import load_experiment
+from thermalize.figures import scenes
+from thermalize.figures.style import styled
 from thermalize.runtime.errors import UserError
-from thermalize.stages import cost
+from thermalize.stages import artifacts, cost
+from thermalize.store import sealed
 from thermalize.workflow.pictures import figures_of
 
 __all__ = [
@@ -79,11 +84,23 @@ def pictures(config: Path) -> list[list[str]]:
 
 @contextmanager
 def hurried() -> Iterator[None]:
-    """Steps are timed over a moment."""
+    """Steps are timed over a moment, figures are sketches, and a movie is short."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cost, "STEPS", 2)
         patch.setattr(cost, "REPEATS", 1)
+        patch.setattr(artifacts, "save", sketch)
+        patch.setattr(scenes, "FRAMES", 6)
         yield
+
+
+def sketch(figure: Figure, stem: Path, provenance: Mapping[str, str]) -> None:
+    """All that the figure shows, coarsely and wherever it lies."""
+    content = BytesIO()
+    with styled():
+        figure.set_layout_engine("none")
+        figure.savefig(content, format="png", dpi=20)
+    for kind in ("pdf", "png"):
+        sealed.write(stem.with_name(f"{stem.name}.{kind}"), content.getvalue())
 
 
 def finish(config: Path, results: Path) -> None:

@@ -73,6 +73,7 @@ def foreign(nodes: Iterator[ast.AST]) -> set[str]:
     return {PACKAGE_OF.get(name, name) for name in names - sys.stdlib_module_names - {"thermalize"}}
 
 
+@cache
 def tree(module: str) -> ast.Module:
     path = file_of(module)
     assert path is not None, module

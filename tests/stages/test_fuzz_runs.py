@@ -15,6 +15,7 @@ from workflow_run import TINY
 from thermalize.config import Experiment
 from thermalize.config.load import parse_experiment
 from thermalize.runtime.errors import UserError
+from thermalize.stages import cost
 from thermalize.stages.artifacts import draw_figure, tabulate
 from thermalize.stages.bands import measure_bands
 from thermalize.stages.cost import measure_cost
@@ -184,6 +185,12 @@ def run_stabilizer(experiment: Experiment, emulator: str, label: str, results: R
         diagnose_rollout(experiment, emulator, label, seed, results)
     if experiment.has_ensembles:
         score_ensemble(experiment, emulator, label, results)
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are timed over a moment."""
+    monkeypatch.setattr(cost, "STEPS", 2)
 
 
 @pytest.mark.slow

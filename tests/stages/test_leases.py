@@ -45,7 +45,7 @@ def machine(tmp_path, monkeypatch):
     count = lambda: 2 if visible() is None else len((visible() or "").split(","))  # noqa: E731
     monkeypatch.setattr(torch.cuda, "device_count", count)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: count() > 0)
-    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **__: None)
+    monkeypatch.setattr(torch, "set_deterministic_debug_mode", lambda *_, **__: None)
     return machine
 
 

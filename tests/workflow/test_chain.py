@@ -33,7 +33,7 @@ COLUMNS = (ROOT / "tests" / "data" / "summary_columns.txt").read_text().split()
 def folder(tmp_path_factory):
     """Begun as a user does, with processes that import everything anew."""
     folder = tmp_path_factory.mktemp("tiny")
-    snakemake(folder, "results/tiny/diagnostics/small/thermalized/seed0.nc", cold=True)
+    snakemake(folder, "results/tiny/emulators/small/model.json", cold=True)
     snakemake(folder)
     return folder
 
@@ -70,23 +70,22 @@ def test_the_readme_of_a_model_says_how_to_load_it(folder, model, name, shape):
 
 
 @pytest.mark.slow
-def test_an_emulator_from_elsewhere_stands_in_the_same_table(folder, tmp_path):
+def test_an_emulator_from_elsewhere_stands_in_the_same_table(tiny, tmp_path):
     """Persistence, which is a class of torch, beside the trained emulator, raw and thermalized."""
-    own = tmp_path / "own"
-    shutil.copytree(folder, own)
-    config = yaml.safe_load(TINY.read_text())
+    shutil.copytree(tiny[1], tmp_path / "results")
+    config = yaml.safe_load(tiny[0].read_text())
     config["emulators"]["persistence"] = {"kind": "import", "target": "torch.nn:Identity"}
-    (own / "own.yaml").write_text(yaml.safe_dump(config))
-    for made in ("tables", "figures"):
-        shutil.rmtree(own / "results" / "tiny" / made)
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    results = tmp_path / "results" / "tiny"
+    shutil.rmtree(results / "tables")
     # the sources have other names as seen from here
     options = ("--rerun-triggers", "mtime")
     targets = ("results/tiny/tables/summary.csv", "results/tiny/figures/training.png")
-    done = snakemake(own, *targets, *options, config=own / "own.yaml")
+    done = snakemake(tmp_path, *targets, *options, config=tmp_path / "own.yaml")
     assert not re.search(r"^simulate +\d", done.stdout + done.stderr, re.MULTILINE), "the data were made again"
-    table = pd.read_csv(own / "results" / "tiny" / "tables" / "summary.csv")
+    table = pd.read_csv(results / "tables" / "summary.csv")
     assert set(table["emulator"]) == {"small", "persistence"}
-    raw = xr.open_zarr(own / "results/tiny/rollouts/persistence/raw/seed0.zarr", decode_times=False)["velocity"].values
+    raw = xr.open_zarr(results / "rollouts/persistence/raw/seed0.zarr", decode_times=False)["velocity"].values
     np.testing.assert_allclose(raw, np.broadcast_to(raw[:, :1], raw.shape), atol=1e-5)
     rows = table[(table["emulator"] == "persistence") & (table["stabilizer"] == "thermalized")]
     assert len(rows) == 1

@@ -17,7 +17,7 @@ from thermalize.store.fingerprint import file_of, modules, untracked
 from thermalize.store.results import Results
 from thermalize.workflow import resources
 from thermalize.workflow.pictures import figures_of
-from thermalize.workflow.recipes import settings_digest
+from thermalize.workflow.plan import settings_digest
 from thermalize.workflow.steps import STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -45,15 +45,33 @@ def test_committed_configurations_are_valid_and_point_at_the_schema(path):
     assert experiment.stabilizers
 
 
-@pytest.mark.parametrize("stage", sorted({step.stage for step in STEPS.values()}))
-def test_the_code_map_is_what_a_stage_really_imports(stage):
+STAGES = sorted({step.stage for step in STEPS.values()})
+# A process for each stage, forked from one that has imported the libraries and nothing of the package.
+IMPORTING = """
+import os, sys
+from importlib import import_module
+import dask.array, distributed, matplotlib.figure, netCDF4, pandas, scipy.stats, torch, xarray, zarr
+for stage in sys.argv[1:]:
+    if not os.fork():
+        import_module(stage)
+        print(stage, *(name for name in sys.modules if name.split(".")[0] == "thermalize"), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, list[str]]:
+    """Modules that each stage imports at once."""
+    command = [sys.executable, "-c", IMPORTING, *STAGES]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {stage: names for stage, *names in map(str.split, lines)}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_code_map_is_what_a_stage_really_imports(stage, imported):
     """Imported for real in a fresh process; modules that a run imports later count as well, so static may exceed it."""
-    script = (
-        f"import sys, {stage}\n"
-        "print('\\n'.join(name for name, module in sys.modules.items() if name.split('.')[0] == 'thermalize'))"
-    )
-    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    real = {name for name in output.split() if not untracked(name)}
+    real = {name for name in imported[stage] if not untracked(name)}
     mapped = set(modules(stage))
     assert real - PLANNING <= mapped
     assert len(mapped - real) <= 3, sorted(mapped - real)

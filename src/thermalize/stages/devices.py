@@ -32,7 +32,7 @@ def device_of(experiment: Experiment, threads: int, gpus: int | None, needed: in
     from thermalize.runtime.devices import resolve
 
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # without the compiler, whose import takes seconds
     needed = gpus_of(experiment) if needed is None else needed
     take(gpus, needed)
     return resolve(experiment.device, gpus, needed)

@@ -180,4 +180,10 @@ def _prepared(model: nn.Module, config: TrainingConfig) -> nn.Module:
     """The same parameters, laid out in memory and compiled as wanted."""
     if config.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return torch.compile(model) if config.compile else model  # type: ignore[return-value]
+    if not config.compile:
+        return model
+    # The compiler has a setting of its own, which follows from this call alone.
+    torch.use_deterministic_algorithms(
+        torch.are_deterministic_algorithms_enabled(), warn_only=torch.is_deterministic_algorithms_warn_only_enabled()
+    )
+    return torch.compile(model)  # type: ignore[return-value]
