@@ -28,4 +28,4 @@ rule all:
     default_target: True
     input:
         # Also of what others are made from: a lost one is made again though nothing waits for it.
-        PLAN.records(),
+        PLAN.everything(),

@@ -22,11 +22,15 @@ from thermalize.runtime.errors import UserError
 from thermalize.store.results import Results, digests_of, with_digest
 from thermalize.workflow.estimates import refuse_impossible
 from thermalize.workflow.job import run_package_of
-from thermalize.workflow.recipes import MARKS, Plan, due_of, record_of, result_of
+from thermalize.workflow.marks import MARKS, due_of, mark
+from thermalize.workflow.needs import Result
+from thermalize.workflow.own import other_python, refuse_missing
+from thermalize.workflow.plan import Plan, result_of
+from thermalize.workflow.records import record_of
 from thermalize.workflow.resolved import hold_experiment
 from thermalize.workflow.resources import JOBS, simulation_threads_of
 from thermalize.workflow.pictures import caption_of, figures_of
-from thermalize.workflow.steps import STEPS, Result
+from thermalize.workflow.steps import STEPS
 
 # The name of the module as which another workflow imports these files.
 IMPORTED = __name__
@@ -62,7 +66,9 @@ try:
     PLAN.look_at_sources()
     DUE = MARKS / EXPERIMENT.name
     if not workflow.remote_exec:  # jobs of a batch system are part of a run that has looked
-        PLAN.mark(DUE)
+        other = other_python() or bool(workflow.deployment_settings.deployment_method)
+        refuse_missing(EXPERIMENT, elsewhere=other, files=not IMPORTED)
+        mark(PLAN, DUE)
         if IMPORTED:  # no hook of a module runs before the first job
             HELD.append(hold_experiment(EXPERIMENT, RESULTS.config, GIVEN))
 except UserError as error:

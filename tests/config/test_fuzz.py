@@ -27,7 +27,7 @@ from thermalize.runtime.errors import UserError
 from thermalize.store.results import Results
 from thermalize.workflow.estimates import core_hours, refuse_impossible
 from thermalize.workflow.pictures import figures_of
-from thermalize.workflow.recipes import Plan
+from thermalize.workflow.plan import Plan
 from thermalize.workflow.resources import (
     JOBS,
     analysis_memory_of,

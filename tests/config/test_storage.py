@@ -13,7 +13,7 @@ from thermalize.config import Experiment
 from thermalize.config.load import parse_experiment, resolved_yaml
 from thermalize.figures.saving import config_digest
 from thermalize.runtime.errors import UserError
-from thermalize.workflow.recipes import settings_digest
+from thermalize.workflow.plan import settings_digest
 
 SECRET = "hunter2"
 ENVIRONMENT = "leave it out, credentials belong into the environment or the provider's own files"

@@ -19,7 +19,7 @@ from thermalize.config.load import load_experiment, parse_experiment, resolved_y
 from thermalize.config.stabilizers import StabilizerConfig
 from thermalize.config.sweeps import expand, sweep_of, value_text
 from thermalize.workflow.pictures import figures_of
-from thermalize.workflow.recipes import settings_digest
+from thermalize.workflow.plan import settings_digest
 
 VALUES = {
     "start": st.integers(0, 150) | st.just("auto"),

@@ -31,7 +31,8 @@ from thermalize.store.fingerprint import file_of
 from thermalize.store.manifest import open_store
 from thermalize.store.results import Results
 from thermalize.training.processes import ALONE
-from thermalize.workflow.steps import STEPS, Result, results_of
+from thermalize.workflow.needs import Result
+from thermalize.workflow.steps import STEPS, results_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 CPU = torch.device("cpu")

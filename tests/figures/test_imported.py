@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from thermalize.config import Experiment
 from thermalize.figures import FIGURES
-from thermalize.figures.imported import imported_figure
+from thermalize.figures.imported import imported_figure, refusing
+from thermalize.figures.saving import save
 from thermalize.runtime.errors import UserError
 from thermalize.workflow.pictures import CONDITIONS, caption_of, figures_of, pictures
 from thermalize.workflow.steps import STEPS, settings_of
@@ -28,6 +29,22 @@ def portrait(inputs, title="none"):
 
 def nothing(inputs):
     return None
+
+
+def sized(inputs, width, height):
+    figure = Figure()
+    figure.set_size_inches(width, height)
+    return figure
+
+
+def leaving(inputs):
+    raise SystemExit(0)
+
+
+def undrawable(inputs):
+    figure = Figure()
+    figure.add_axes((0, 0, 1, 1)).xaxis.set_major_formatter(lambda value, place: 1 / 0)
+    return figure
 """
 
 
@@ -64,12 +81,32 @@ def test_a_figure_of_the_users_own_is_drawn_from_what_the_others_are_drawn_from(
         ({"target": "own_figures:nothing"}, "returns NoneType; it must return a matplotlib.figure.Figure"),
         ({"options": {"colour": 1}}, r"raises TypeError: portrait\(\) got an unexpected keyword argument 'colour'"),
         ({"target": "own_figures:missing"}, "has no function or class 'missing'"),
+        ({"target": "own_figures:leaving"}, "raises SystemExit: 0"),
+        (
+            {"target": "own_figures:sized", "options": {"width": 0, "height": 3}},
+            "0 × 3 inches; make it 0.1 to 50 inches",
+        ),
+        ({"target": "own_figures:sized", "options": {"width": 3, "height": 1e-9}}, "3 × 1e-09 inches; make it"),
+        ({"target": "own_figures:sized", "options": {"width": 3, "height": 1e4}}, "3 × 10000 inches; make it"),
+        ({"target": "own_figures:sized", "options": {"width": -3, "height": 3}}, "raises ValueError: "),
     ],
 )
 def test_a_wrong_answer_is_refused_in_one_sentence(told, sentence):
     config = asking(mine=told)
     with pytest.raises(UserError, match=sentence):
         imported_figure("mine", config.figures["mine"], artifact_data.inputs(config))
+
+
+def test_what_cannot_be_drawn_is_refused_in_one_sentence_and_leaves_nothing(tmp_path):
+    config = asking(mine={"target": "own_figures:undrawable"}).figures["mine"]
+    with (
+        pytest.raises(
+            UserError, match="own_figures:undrawable returns a figure that raises ZeroDivisionError: division"
+        ),
+        refusing("mine", config),
+    ):
+        save(imported_figure("mine", config, artifact_data.inputs(asking())), tmp_path / "figures" / "mine")
+    assert not (tmp_path / "figures").exists()
 
 
 def test_a_name_of_ours_is_refused():

@@ -20,6 +20,7 @@ from thermalize.metrics.declared import Variable
 from thermalize.metrics.pooling import means, number
 from thermalize.metrics.registry import Cell, Seeds, columns_of
 from thermalize.runtime.errors import UserError
+from thermalize.store.netcdf import read_dataset, write_dataset
 from thermalize.workflow.steps import STEPS as TABLE
 from thermalize.workflow.steps import settings_of
 
@@ -63,6 +64,23 @@ def words(truth, rollout):
 
 def number(truth, rollout):
     return 1.0
+
+
+def odd(truth, rollout, dtype="float64", name="own", coordinate="float64", **attributes):
+    found = xr.DataArray(np.ones(2).astype(dtype), dims="pair", attrs={"long_name": "ones", "units": "1", **attributes})
+    return xr.Dataset({name: found}, {"pair": np.arange(2).astype(coordinate)})
+
+
+def attribute(truth, rollout, value):
+    return xr.DataArray(1.0, attrs={"long_name": "one", "units": "1", "q": eval(value)})
+
+
+def lazy(truth, rollout):
+    return xr.apply_ufunc(lambda block: 1 / 0, rollout.chunk(), dask="parallelized", output_dtypes=[float])
+
+
+def leaving(truth, rollout):
+    raise SystemExit(0)
 """
 
 
@@ -127,6 +145,33 @@ def test_what_a_function_needs_is_given_as_options():
         (("answer", {"value": {}}), "returns dict; return a Dataset or DataArray"),
         ("words", "returns 'own' of type <U1; only numbers are kept"),
         (("array", {"units": "1"}), "returns 'own' without the attribute 'long_name'; set it to a text"),
+        ("leaving", "raises SystemExit: 0"),
+        ("lazy", "raises ZeroDivisionError: division by zero"),
+        (("odd", {"dtype": "complex128"}), "returns 'own_own' of type complex128; only numbers are kept"),
+        (("odd", {"dtype": "object"}), "returns 'own_own' of type object; only numbers are kept"),
+        (("odd", {"dtype": "datetime64[s]"}), r"returns 'own_own' of type datetime64\[s\]; only numbers are kept"),
+        (("odd", {"dtype": "float16"}), "returns 'own_own' of type float16; float32 or float64 are kept"),
+        (("odd", {"coordinate": "complex128"}), "returns 'own_pair' of type complex128; only numbers are kept"),
+        (("odd", {"coordinate": "datetime64[s]"}), r"returns 'own_pair' of type datetime64\[s\]; only numbers"),
+        (("odd", {"coordinate": "object"}), "returns 'own_pair' of type object; only numbers are kept"),
+        (("odd", {"name": "a/b"}), "returns 'own_a/b'; names are made of letters of the alphabet, digits and _"),
+        (("odd", {"name": "a "}), "returns 'own_a '; names are made of"),
+        (
+            ("odd", {"scale_factor": 2.0}),
+            "with the attribute 'scale_factor', which a file cannot keep or reads otherwise",
+        ),
+        (("odd", {"_FillValue": 1.0}), "with the attribute '_FillValue', which a file cannot keep or reads otherwise"),
+        (("odd", {"NAME": "x"}), "with the attribute 'NAME', which a file cannot keep"),
+        (("odd", {"a/b": "x"}), "with the attribute 'a/b', which a file cannot keep"),
+        (("odd", {"units": "days since 2000-01-01"}), "'own_own' in 'days since 2000-01-01', which is read as a date"),
+        (("attribute", {"value": "None"}), "with the attribute 'q', which is of type NoneType; make it a text"),
+        (("attribute", {"value": "{}"}), "with the attribute 'q', which is of type dict"),
+        (("attribute", {"value": "True"}), "with the attribute 'q', which is of type bool"),
+        (("attribute", {"value": "1j"}), "with the attribute 'q', which is of type complex"),
+        (("attribute", {"value": "2**70"}), "with the attribute 'q', which is of type int"),
+        (("attribute", {"value": "np.ones((2, 2))"}), "with the attribute 'q', which has 2 dimensions"),
+        (("attribute", {"value": "[[1], [1, 2]]"}), "with the attribute 'q', which "),
+        (("attribute", {"value": "chr(0xD800)"}), "with the attribute 'q', which "),
         (("array", {"long_name": "ones"}), "returns 'own' without the attribute 'units'; set it to a text"),
         (
             ("skewness", {"strength": 3}),
@@ -137,6 +182,16 @@ def test_what_a_function_needs_is_given_as_options():
 def test_a_wrong_answer_is_refused_in_one_sentence(told, sentence):
     with pytest.raises(UserError, match=sentence):
         diagnosed(asking(own=told))
+
+
+@pytest.mark.parametrize("value", ["'text'", "1", "2.5", "[1, 2]", "['a', 'b']", "np.arange(3)", "np.float32(1)", "[]"])
+def test_attributes_and_texts_beside_numbers_are_kept(tmp_path, value):
+    config = asking(own=("attribute", {"value": value}), texts=("odd", {"coordinate": "str"}))
+    found = diagnosed(config)
+    write_dataset(tmp_path / "a.nc", found)
+    read = read_dataset(tmp_path / "a.nc")
+    assert np.array_equal(read["own"].attrs["q"], found["own"].attrs["q"])
+    assert [*read["texts_pair"].values] == ["0", "1"]
 
 
 def test_a_name_of_ours_or_of_another_metric_is_refused():

@@ -38,9 +38,10 @@ from thermalize.stages.reference import measure_truth, read_reference
 from thermalize.store.manifest import open_store, read_manifest
 from thermalize.store.netcdf import read_dataset, write_dataset
 from thermalize.store.results import Results
-from thermalize.workflow.recipes import settings_digest
+from thermalize.workflow.needs import Result
+from thermalize.workflow.plan import settings_digest
 from thermalize.workflow.steps import STEPS as TABLE
-from thermalize.workflow.steps import Result, results_of
+from thermalize.workflow.steps import results_of
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,7 @@ from thermalize.store.fingerprint import file_of, modules, untracked
 from thermalize.store.results import Results
 from thermalize.workflow import resources
 from thermalize.workflow.pictures import figures_of
-from thermalize.workflow.recipes import settings_digest
+from thermalize.workflow.plan import settings_digest
 from thermalize.workflow.steps import STEPS
 
 ROOT = Path(__file__).parents[2]

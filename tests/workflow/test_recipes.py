@@ -21,8 +21,11 @@ from thermalize.runtime.errors import UserError
 from thermalize.store import fingerprint as fingerprints
 from thermalize.store.fingerprint import modules
 from thermalize.store.results import Results
-from thermalize.workflow.recipes import Plan, due_of, fingerprint_of, record_of, result_of
-from thermalize.workflow.steps import STEPS, Result, results_of
+from thermalize.workflow.marks import due_of, mark
+from thermalize.workflow.needs import Result
+from thermalize.workflow.plan import Plan, result_of
+from thermalize.workflow.records import fingerprint_of, record_of
+from thermalize.workflow.steps import STEPS, results_of
 from thermalize.workflow.why import say
 
 PICTURES = ("figure", "movie")
@@ -217,14 +220,14 @@ def test_a_damaged_record_says_nothing(plan: Plan, text: str) -> None:
 
 def due(plan: Plan, folder: Path) -> set[str]:
     """Steps of what is marked as due below a folder."""
-    plan.mark(folder)
+    mark(plan, folder)
     outputs = {result: [Path(name) for name in plan.outputs(result)] for result in results_of(plan.experiment)}
     found = set()
     for result, paths in outputs.items():
-        mark = due_of(folder, result.step, *result.key)
+        written = due_of(folder, result.step, *result.key)
         newest = max([0.0, *(path.stat().st_mtime for path in paths if path.exists())])
-        assert (mark.stat().st_mtime > newest) == bool(mark.read_text())
-        found |= {result.step} if mark.read_text() else set()
+        assert (written.stat().st_mtime > newest) == bool(written.read_text())
+        found |= {result.step} if written.read_text() else set()
     return found - {*PICTURES}
 
 
@@ -239,30 +242,30 @@ def test_what_is_due_is_newer_than_any_result_and_all_else_older(plan: Plan, tmp
 
 def test_what_is_due_once_more_says_so_in_other_words(plan: Plan, tmp_path: Path) -> None:
     """Snakemake makes nothing again whose inputs have the contents of the last time."""
-    changed, mark = again(plan, diagnostics__resamples=50), due_of(tmp_path, "diagnose", "small", "raw", "0")
+    changed, path = again(plan, diagnostics__resamples=50), due_of(tmp_path, "diagnose", "small", "raw", "0")
     texts = set()
     for _ in range(3):
-        changed.mark(tmp_path)
-        texts.add(mark.read_text())
+        mark(changed, tmp_path)
+        texts.add(path.read_text())
     assert len(texts) == 3
 
 
 def test_what_was_never_made_is_marked_once(plan: Plan, tmp_path: Path) -> None:
     """It is made because nothing is there; a mark that is none, or where something is there, is written again."""
-    nothing, mark = Plan(plan.experiment, Results("tiny", tmp_path / "nowhere")), due_of(tmp_path, "reference")
-    nothing.mark(tmp_path)
-    before = mark.read_text()
+    nothing, path = Plan(plan.experiment, Results("tiny", tmp_path / "nowhere")), due_of(tmp_path, "reference")
+    mark(nothing, tmp_path)
+    before = path.read_text()
     assert before.endswith("it was never made\n")
-    nothing.mark(tmp_path)
-    assert mark.read_text() == before
-    mark.write_text("")
-    nothing.mark(tmp_path)
-    assert before < mark.read_text()
+    mark(nothing, tmp_path)
+    assert path.read_text() == before
+    path.write_text("")
+    mark(nothing, tmp_path)
+    assert before < path.read_text()
     nothing.paths.reference.parent.mkdir(parents=True)
     nothing.paths.reference.touch()
-    before = mark.read_text()
-    nothing.mark(tmp_path)
-    assert before < mark.read_text()
+    before = path.read_text()
+    mark(nothing, tmp_path)
+    assert before < path.read_text()
 
 
 def test_a_kill_while_a_result_is_made_again_is_no_loss_of_what_is_known(plan: Plan) -> None:
@@ -276,9 +279,9 @@ def test_a_kill_while_a_result_is_made_again_is_no_loss_of_what_is_known(plan: P
 
 def test_planning_leaves_results_alone(plan: Plan, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in plan.paths.root.rglob("*")}
-    again(plan, seed=8).mark(tmp_path / "due")
+    mark(again(plan, seed=8), tmp_path / "due")
     assert {path: path.stat().st_mtime_ns for path in plan.paths.root.rglob("*")} == before
-    Plan(plan.experiment, Results("tiny", tmp_path / "nowhere")).mark(tmp_path / "due")
+    mark(Plan(plan.experiment, Results("tiny", tmp_path / "nowhere")), tmp_path / "due")
     assert not (tmp_path / "nowhere").exists()
 
 

@@ -20,7 +20,8 @@ from thermalize.config import Experiment
 from thermalize.config.load import load_experiment, resolved_yaml
 from thermalize.runtime.errors import UserError
 from thermalize.store.results import Results
-from thermalize.workflow.recipes import Plan, due_of, settings_digest
+from thermalize.workflow.marks import due_of, mark
+from thermalize.workflow.plan import Plan, settings_digest
 from thermalize.workflow.resolved import check_settings, hold_experiment, write_experiment
 from thermalize.workflow.steps import STEPS, results_of
 
@@ -207,14 +208,14 @@ def test_no_plan_waits_for_a_pipe_or_writes_through_a_link(tmp_path: Path, path:
     os.utime(victim, (1, 1))
     results = Results("tiny", tmp_path / "results")
     plan = Plan(tiny(), results)
-    for name in (*plan.records(), *(name for result in results_of(tiny()) for name in plan.outputs(result))):
+    for name in (*plan.everything(), *(name for result in results_of(tiny()) for name in plan.outputs(result))):
         linked(Path(name), kind, victim)
         linked(Path(name).with_name(f".{Path(name).name}"), kind, victim)
     linked(results.simulation("train").with_name(".sources.json"), kind, victim)
     assert not [status for status in plan.results() if status.current]
     for result in results_of(tiny()):
         linked(due_of(tmp_path / "due", result.step, *result.key), kind, victim)
-    plan.mark(tmp_path / "due")
+    mark(plan, tmp_path / "due")
     linked(path, kind, victim)
     linked(path.with_name(".config.before.yaml"), kind, victim)
     write_experiment(tiny(seed=8), path, "b.yaml")

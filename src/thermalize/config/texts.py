@@ -1,12 +1,9 @@
-"""Text in a configuration that becomes more than text: names of files, labels of figures, URLs.
-
-Text in a configuration that becomes file names, labels of figures and attributes: what it may hold.
+"""Text in a configuration that becomes more than text: names of files, labels of figures, attributes, URLs.
 
 Names become folders and files beside those that are made on the way (`small.partial`, `seed0.zarr`): a name that ends
 like one of these could be taken for it, and is refused. Units and titles are drawn by Matplotlib and written into LaTeX
-and NetCDF: signs that have a meaning there are refused, so that no text is ever read as a formula.
-
-URLs in a configuration: what one may look like, said without repeating what may be a secret.
+and NetCDF: signs that have a meaning there are refused, so that no text is ever read as a formula. What is wrong with a
+URL is said without repeating it, since it may hold a secret.
 """
 
 from __future__ import annotations

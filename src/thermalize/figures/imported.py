@@ -9,15 +9,21 @@ in the style of the others.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from matplotlib.figure import Figure
 
 from thermalize.config import ImportedFigureConfig
 from thermalize.figures.inputs import FigureInputs
 from thermalize.figures.style import styled
 from thermalize.runtime.errors import UserError
-from thermalize.runtime.targets import factory, said
+from thermalize.runtime.targets import RAISED, factory, said
 
-__all__ = ["imported_figure"]
+__all__ = ["imported_figure", "refusing"]
+
+LEAST, MOST = 0.1, 50.0
+"""Inches of a side; a poster has 47."""
 
 
 def imported_figure(name: str, config: ImportedFigureConfig, inputs: FigureInputs) -> Figure:
@@ -32,8 +38,23 @@ def imported_figure(name: str, config: ImportedFigureConfig, inputs: FigureInput
             figure = function(inputs, **config.options)
         except UserError:
             raise
-        except Exception as error:
+        except RAISED as error:
             raise UserError(f"{where} raises {said(error)}") from error
     if not isinstance(figure, Figure):
         raise UserError(f"{where} returns {type(figure).__name__}; it must return a matplotlib.figure.Figure")
+    width, height = figure.get_size_inches()
+    if not all(LEAST <= each <= MOST for each in (width, height)):
+        size = f"{width:g} × {height:g} inches"
+        raise UserError(f"{where} returns a figure of {size}; make it {LEAST:g} to {MOST:g} inches wide and high")
     return figure
+
+
+@contextmanager
+def refusing(name: str, config: ImportedFigureConfig) -> Iterator[None]:
+    """Turn what Matplotlib finds wrong with the parts of a figure, while it draws them, into a UserError."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except RAISED as error:
+        raise UserError(f"figures.{name}: {config.target} returns a figure that raises {said(error)}") from error

@@ -53,10 +53,11 @@ def save(figure: Figure, stem: Path, provenance: Mapping[str, str] | None = None
         "pdf": {"Title": stem.name, "Subject": origin, "Creator": "thermalize", "Producer": None, "CreationDate": None},
         "png": {"Title": stem.name, "Description": origin, "Software": "thermalize"},
     }
-    for kind, entries in metadata.items():
-        content = BytesIO()
+    contents = {kind: BytesIO() for kind in metadata}
+    for kind, content in contents.items():
         with styled():
-            figure.savefig(content, format=kind, metadata=entries)
+            figure.savefig(content, format=kind, metadata=metadata[kind])
+    for kind, content in contents.items():
         sealed.write(stem.with_name(f"{stem.name}.{kind}"), content.getvalue())
 
 

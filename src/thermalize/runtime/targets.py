@@ -13,7 +13,10 @@ from typing import Any
 
 from thermalize.runtime.errors import UserError
 
-__all__ = ["factory", "made", "said"]
+__all__ = ["RAISED", "factory", "made", "said"]
+
+RAISED = (Exception, SystemExit)
+"""What code of a user's may raise; one that ends the process says no more than that."""
 
 
 def factory(target: str) -> Callable[..., Any]:
@@ -28,14 +31,14 @@ def factory(target: str) -> Callable[..., Any]:
         raise UserError(
             f"target {target!r}: no module {error.name!r} is installed or in {here}; check the name"
         ) from error
-    except Exception as error:
+    except RAISED as error:
         raise UserError(f"target {target!r}: importing {name} raises {said(error)}") from error
     if not callable(found := getattr(module, attribute, None)):
         raise UserError(f"target {target!r}: {name} ({module.__file__}) has no function or class {attribute!r}")
     return found
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """What an exception of a user's function says, in a sentence."""
     return f"{type(error).__name__}: {error}"
 
@@ -45,7 +48,7 @@ def made(target: str, options: Mapping[str, Any], given: Mapping[str, Any]) -> A
     make = factory(target)
     try:
         return make(**given, **options)
-    except Exception as error:
+    except RAISED as error:
         plain = {name: value for name, value in given.items() if isinstance(value, int)}
         called = ", ".join(f"{name}={value!r}" for name, value in {**plain, **options}.items())
         how = f"called with {called} it" if called else "it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,7 @@ import xarray as xr
 
 from thermalize.config import DiffusionConfig, EmulatorConfig, Experiment
 from thermalize.figures import FigureInputs, draw, save
-from thermalize.figures.imported import imported_figure
+from thermalize.figures.imported import imported_figure, refusing
 from thermalize.figures.movie import durations, palette, pictures
 from thermalize.figures.saving import as_text, encode, provenance
 from thermalize.figures.tables import summarise, sweep_table, with_point_names
@@ -35,7 +36,8 @@ def draw_figure(experiment: Experiment, paths: Results, name: str) -> None:
     inputs = (_numbers if picture(name).shows == "tables" else _inputs)(experiment, paths)
     own = experiment.figures.get(name)
     figure = draw(name, inputs) if own is None else imported_figure(name, own, inputs)
-    save(figure, paths.figure(name), provenance(experiment))
+    with nullcontext() if own is None else refusing(name, own):
+        save(figure, paths.figure(name), provenance(experiment))
 
 
 def make_movie(experiment: Experiment, paths: Results) -> None:

@@ -1,17 +1,12 @@
 """Datasets as NetCDF files with digests, and files of others that would read more than themselves.
 
-NetCDF files that would read other files of this machine.
+The library parses our files in memory, and so never sees bytes that were not compared. It writes them to the disk: what
+it makes in memory ends in bytes that differ from run to run.
 
 NetCDF 4 is HDF5, in which a file may say that a variable, or its numbers, lie in another file of any path: external
 links, external storage, virtual datasets. The library opens what they name without a word, so that a file from somebody
-else could bring private files among the results. NetCDF itself writes none of them, so that they are refused.
-
-HDF5 is asked itself, through the library that netCDF4 has loaded.
-
-Datasets as NetCDF files with a digest beside them.
-
-The library parses them in memory, and so never sees bytes that were not compared. It writes them to the disk: what it
-makes in memory ends in bytes that differ from run to run.
+else could bring private files among the results. NetCDF itself writes none of them, so that they are refused. HDF5 is
+asked itself, through the library that netCDF4 has loaded.
 """
 
 from __future__ import annotations

@@ -1,17 +1,11 @@
-"""Windows that are read while the model trains, and the order in which they come.
-
-The order in which data are read that memory cannot hold: shards at random, windows shuffled within groups of them.
+"""Windows that are read while the model trains, for data that memory cannot hold, and the order in which they come.
 
     epoch    all blocks, shuffled, in groups of `buffer` or one fewer
     group    the windows of its blocks, shuffled
     batches  cut from the windows of one group after another; those at the end that fill no batch are left out
 
-Everything follows from (seed, epoch, group); nothing is remembered.
-
-Windows that are read while the model trains, for data that do not fit into memory.
-
-`thermalize.training.streamed` says in which order. Two groups of blocks are in memory: the one that batches are drawn
-from, and the next, which is being read.
+Everything follows from (seed, epoch, group); nothing is remembered. Two groups are in memory: the one that batches are
+drawn from, and the next, which is being read.
 """
 
 from __future__ import annotations
@@ -34,6 +28,11 @@ from thermalize.training.reading import Ahead, Blocks, Group, Reader
 
 __all__ = ["BlockOrder", "Rows", "Streamed"]
 
+GROUPS = 2
+"""That are in memory."""
+DECODING = 2
+"""Blocks that zarr needs to read one, as bytes of the file and once decoded."""
+
 
 class Rows(NamedTuple):
     """Rows of a batch."""
@@ -43,6 +42,13 @@ class Rows(NamedTuple):
     offset: np.ndarray  # of the first frame among those of the group
     member: np.ndarray  # index of the member
     frame: np.ndarray  # index of the first frame
+
+
+class Epoch(NamedTuple):
+    """All windows, once."""
+
+    groups: list[Group]
+    ends: np.ndarray  # how many windows there are up to the end of each group
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,9 @@ class BlockOrder:
 
     def rows(self, update: int, share: slice = ALL) -> Rows:
         """Where the rows of update 0, 1, … come from."""
-        epoch, position = divmod(update, self._total // self._size)
+        epoch, position = divmod(update, self._batches)
         places = position * self._size + np.arange(self._size)[share]
-        ends = _groups(self.blocks, self.buffer, self.seed, epoch)[1]
-        group = np.searchsorted(ends, places, side="right")
+        group = np.searchsorted(self._epoch(epoch).ends, places, side="right")
         found = np.empty((3, len(places)), np.int64)
         for number in np.unique(group):
             of_it = group == number
@@ -67,43 +72,45 @@ class BlockOrder:
         return Rows(epoch, group, *found)
 
     def group(self, epoch: int, number: int) -> Group:
-        return _groups(self.blocks, self.buffer, self.seed, epoch)[0][number]
+        return self._epoch(epoch).groups[number]
 
     def following(self, epoch: int, number: int) -> Group:
         """The group that is needed after this one."""
-        ends = _groups(self.blocks, self.buffer, self.seed, epoch)[1]
-        used = self._total // self._size * self._size
-        return self.group(epoch, number + 1) if ends[number] < used else self.group(epoch + 1, 0)
+        is_last = self._epoch(epoch).ends[number] >= self._batches * self._size
+        return self.group(epoch + 1, 0) if is_last else self.group(epoch, number + 1)
 
     @property
-    def _total(self) -> int:
-        return int(self.blocks.windows.sum())
+    def _batches(self) -> int:
+        """Of an epoch."""
+        return int(self.blocks.windows.sum()) // self._size
 
     @property
     def _size(self) -> int:
-        return min(self.batch_size, self._total)
+        return min(self.batch_size, int(self.blocks.windows.sum()))
+
+    def _epoch(self, number: int) -> Epoch:
+        return _epoch(self.blocks, self.buffer, self.seed, number)
 
     def _find(self, epoch: int, number: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Offsets in the group, members and first frames of the windows at these places of the epoch."""
-        groups, ends = _groups(self.blocks, self.buffer, self.seed, epoch)
-        ids = np.array(groups[number].ids)
+        ids = np.array(self.group(epoch, number).ids)
         windows, frames = self.blocks.windows[ids], self.blocks.frames[ids]
         total = int(windows.sum())
-        chosen = _shuffled(total, self.seed, epoch, number)[places - (ends[number] - total)]
+        chosen = _shuffled(total, self.seed, epoch, number)[places - (self._epoch(epoch).ends[number] - total)]
         at = np.searchsorted(np.cumsum(windows), chosen, side="right")
-        row, start = np.divmod(chosen - (np.cumsum(windows) - windows)[at], self.blocks.starts[ids[at]])
-        offset = (np.cumsum(frames) - frames)[at] + row * self.blocks.reach[ids[at]] + start
-        return offset, self.blocks.member[ids[at]] + row, self.blocks.frame[ids[at]] + start
+        block = ids[at]
+        row, start = np.divmod(chosen - _before(windows)[at], self.blocks.starts[block])
+        offset = _before(frames)[at] + row * self.blocks.reach[block] + start
+        return offset, self.blocks.member[block] + row, self.blocks.frame[block] + start
 
 
 @lru_cache(maxsize=4)
-def _groups(blocks: Blocks, buffer: int, seed: int, epoch: int) -> tuple[list[Group], np.ndarray]:
-    """The groups of an epoch, and how many windows there are up to the end of each."""
+def _epoch(blocks: Blocks, buffer: int, seed: int, number: int) -> Epoch:
     count = len(blocks.windows)
     # of even sizes: a small last group would make batches of few trajectories; sorted: neighbours are read in turn
-    parts = np.array_split(stream(seed, "blocks", epoch).permutation(count), -(-count // buffer))
-    windows = np.cumsum([blocks.windows[part].sum() for part in parts])
-    return [Group(blocks, tuple(sorted(part.tolist()))) for part in parts], windows
+    parts = np.array_split(stream(seed, "blocks", number).permutation(count), -(-count // buffer))
+    ends = np.cumsum([blocks.windows[part].sum() for part in parts])
+    return Epoch([Group(blocks, tuple(sorted(part.tolist()))) for part in parts], ends)
 
 
 @lru_cache(maxsize=4)
@@ -111,8 +118,9 @@ def _shuffled(count: int, seed: int, epoch: int, group: int) -> np.ndarray:
     return stream(seed, "group", epoch, group).permutation(count)
 
 
-GROUPS = 2
-DECODING = 2  # blocks: what zarr needs to read one, as bytes of the file and once decoded
+def _before(counts: np.ndarray) -> np.ndarray:
+    """How many there are before each."""
+    return np.cumsum(counts) - counts
 
 
 class Streamed:

@@ -15,7 +15,8 @@ from thermalize.store.fingerprint import remember
 from thermalize.store.ours import refuse_links
 from thermalize.store.results import Results
 from thermalize.workflow.estimates import refuse_impossible
-from thermalize.workflow.recipes import MARKS, SOURCES, Plan, result_of, write_record
+from thermalize.workflow.marks import MARKS, SOURCES
+from thermalize.workflow.plan import Plan, result_of
 from thermalize.workflow.resolved import check_settings, refuse_other
 
 __all__ = ["SETTINGS", "load_job", "making", "run_package_of"]
@@ -48,7 +49,7 @@ def making(config: Path, root: Path, step: str, **wildcards: object) -> Iterator
     inputs = Plan(experiment, paths).contents(result)
     yield experiment, paths
     if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun one speaks
-        write_record(experiment, paths, result, inputs)
+        Plan(experiment, paths).finish(result, inputs)
 
 
 def run_package_of(source: Path) -> None:

@@ -21,7 +21,7 @@ from thermalize.config.load import load_experiment, resolved_yaml
 from thermalize.runtime.errors import UserError
 from thermalize.runtime.files import explaining, open_lock, read_bytes, write_bytes, write_text
 from thermalize.workflow.differences import leaves, short
-from thermalize.workflow.recipes import settings_digest
+from thermalize.workflow.plan import settings_digest
 
 __all__ = ["check_settings", "hold_experiment", "refuse_other", "write_experiment"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from thermalize.config.load import load_experiment
 from thermalize.runtime.errors import UserError
 from thermalize.store.results import Results
-from thermalize.workflow.recipes import Plan, Status
+from thermalize.workflow.plan import Plan, Status
 
 __all__ = ["say"]
 

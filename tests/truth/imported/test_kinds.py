@@ -31,8 +31,8 @@ from thermalize.truth.imported import patterns
 from thermalize.truth.imported.archive import Archive, survey
 from thermalize.truth.imported.patterns import MOST_NAMES, matches
 from thermalize.truth.imported.splits import Row
-from thermalize.workflow.recipes import Plan
-from thermalize.workflow.steps import Result
+from thermalize.workflow.needs import Result
+from thermalize.workflow.plan import Plan
 
 
 def archive(source: Any, **changes: Any) -> Archive:

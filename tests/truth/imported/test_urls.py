@@ -17,8 +17,8 @@ from thermalize.runtime.errors import UserError
 from thermalize.store.manifest import open_store, read_manifest, verify
 from thermalize.store.results import Results
 from thermalize.truth.simulate import simulate
-from thermalize.workflow.recipes import Plan, settings_digest
-from thermalize.workflow.steps import Result
+from thermalize.workflow.needs import Result
+from thermalize.workflow.plan import Plan, settings_digest
 
 __all__ = ["bucket", "server"]
 

@@ -14,6 +14,7 @@ the mean over seeds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -25,13 +26,20 @@ from thermalize.config import ImportedMetricConfig
 from thermalize.metrics.pooling import mean
 from thermalize.metrics.registry import Case, Numbers, Seeds, coordinates, family, variables
 from thermalize.runtime.errors import UserError
-from thermalize.runtime.targets import factory, said
+from thermalize.runtime.targets import RAISED, factory, said
 
 __all__ = ["imported", "imported_metric"]
 
 METRIC = "metric"
 """Attribute of every variable of an imported metric, its name."""
 SHARED = ("member", "channel")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+"""Of a variable, dimension or attribute, as CF has it."""
+NOT_THEIRS = {
+    *("add_offset", "coordinates", "dtype", "missing_value", "scale_factor"),
+    *("CLASS", "DIMENSION_LABELS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST"),
+}
+"""Attributes that make other numbers of what is read, or that the library keeps for itself."""
 
 
 def columns(seeds: Seeds) -> Numbers:
@@ -63,14 +71,16 @@ def imported_metric(name: str, config: ImportedMetricConfig, truth: xr.DataArray
     where, function = f"diagnostics.metrics.{name}: {config.target}", factory(config.target)
     try:
         returned = function(truth, rollout, **config.options)
+        if isinstance(returned, xr.Dataset | xr.DataArray):
+            returned = returned.load()
     except UserError:
         raise
-    except Exception as error:
+    except RAISED as error:
         raise UserError(f"{where} raises {said(error)}") from error
-    made = _renamed(name, _dataset(where, name, returned), dict(rollout.sizes))
+    made = _renamed(name, _dataset(where, name, returned), dict(rollout.sizes)).drop_encoding()
+    if fault := _fault(made):
+        raise UserError(f"{where} returns {fault}")
     for each in made.data_vars.values():
-        if each.dtype.kind not in "iufb":
-            raise UserError(f"{where} returns {each.name!r} of type {each.dtype}; only numbers are kept")
         for attribute in ("long_name", "units"):
             if not isinstance(each.attrs.get(attribute), str):
                 raise UserError(f"{where} returns {each.name!r} without the attribute {attribute!r}; set it to a text")
@@ -80,9 +90,9 @@ def imported_metric(name: str, config: ImportedMetricConfig, truth: xr.DataArray
 
 def _dataset(where: str, name: str, returned: Any) -> xr.Dataset:
     if isinstance(returned, xr.Dataset):
-        return returned.load()
+        return returned
     if isinstance(returned, xr.DataArray):
-        return returned.load().to_dataset(name="")
+        return returned.to_dataset(name="")
     numbers = returned if isinstance(returned, Mapping) else {"": returned}
     if not numbers or not all(isinstance(each, Real | np.number) for each in numbers.values()):
         found = type(returned).__name__
@@ -97,3 +107,48 @@ def _renamed(name: str, made: xr.Dataset, sizes: Mapping[Any, int]) -> xr.Datase
     kept = made.drop_vars([dim for dim in shared if dim in made.coords])
     own = {*kept.variables, *kept.dims} - {*shared}
     return kept.rename({each: f"{name}_{each}" if each else name for each in own})
+
+
+def _fault(made: xr.Dataset) -> str | None:
+    """What NetCDF would not keep as it is, in words."""
+    if wrong := sorted(name for name in {*map(str, made.variables), *map(str, made.dims)} if not NAME.fullmatch(name)):
+        return f"{wrong[0]!r}; names are made of letters of the alphabet, digits and _"
+    for name, each in made.variables.items():
+        if not (_is_kept(each.dtype) or (name in made.coords and _is_text(each))):
+            kind = "float32 or float64 are" if each.dtype.kind == "f" else "only numbers are"
+            return f"{name!r} of type {each.dtype}; {kind} kept"
+        for key, value in each.attrs.items():
+            if not NAME.fullmatch(str(key)) or key in NOT_THEIRS:
+                return f"{name!r} with the attribute {key!r}, which a file cannot keep or reads otherwise; leave it out"
+            if fault := _attribute_fault(value):
+                return (
+                    f"{name!r} with the attribute {key!r}, which {fault}; make it a text, a number or a list of these"
+                )
+        if " since " in str(each.attrs.get("units", "")):
+            return (
+                f"{name!r} in {each.attrs['units']!r}, which is read as a date; count from the beginning of the rollout"
+            )
+    return None
+
+
+def _is_kept(kind: np.dtype[Any]) -> bool:
+    return kind.kind in "iub" or (kind.kind == "f" and kind.itemsize in (4, 8))
+
+
+def _is_text(variable: xr.Variable) -> bool:
+    return variable.dtype.kind in "US" or all(isinstance(each, str) for each in variable.values.flat)
+
+
+def _attribute_fault(value: Any) -> str | None:
+    try:
+        values = np.asarray(value)
+        str(value).encode()
+    except ValueError as error:  # ragged lists, half characters
+        return str(error)
+    if values.ndim > 1:
+        return f"has {values.ndim} dimensions"
+    return (
+        None
+        if values.dtype.kind in "US" or (values.dtype != bool and _is_kept(values.dtype))
+        else (f"is of type {type(value).__name__}")
+    )

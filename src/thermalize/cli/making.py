@@ -1,72 +1,37 @@
-"""The command ``thermalize``: one subcommand per stage. A stage reads files, writes files, and needs no Snakemake."""
+"""Commands that make results: one per stage, and `resolve` before them, `device` before the first of a workflow."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from thermalize.cli.options import (
+    RESULTS,
+    Config,
+    DiffusionName,
+    EmulatorName,
+    Gpus,
+    Root,
+    Seed,
+    StabilizerName,
+    Threads,
+)
 from thermalize.config.cluster import MOST_WORKERS
-from thermalize.config.load import load_experiment, schema_text
-from thermalize.runtime.errors import UserError, printable
-from thermalize.runtime.files import refused
-from thermalize.runtime.terminal import any_terminal
+from thermalize.config.load import load_experiment
 from thermalize.stages.devices import device_of, processes_of, take
 from thermalize.store.results import Results
 from thermalize.workflow.estimates import core_hours, duration, refuse_impossible
-from thermalize.workflow.job import SETTINGS, load_job, making
+from thermalize.workflow.job import load_job, making
+from thermalize.workflow.own import refuse_missing
 from thermalize.workflow.resolved import write_experiment
 from thermalize.workflow.resources import simulation_gpus_of, training_gpus_of
 
-if TYPE_CHECKING:
-    pass
+__all__ = ["app"]
 
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    name="thermalize",
-    help="Long, stable rollouts of neural emulators: simulate, train, thermalize, diagnose.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-MOST_THREADS = 4096
-"""As many as the largest machines have cores; PyTorch begins them all at once."""
-
-
-def _folder(text: str) -> Path:
-    """A folder that was named; an empty name would be the working folder."""
-    if not str(text):
-        raise UserError("--results is empty; name a folder, such as results, or write . for the working folder")
-    return Path(text)
-
-
-Config = Annotated[Path, typer.Argument(help="configuration of the experiment (YAML)")]
-Root = Annotated[Path, typer.Option("--results", parser=_folder, metavar="PATH", help="folder of all results")]
-EmulatorName = Annotated[str, typer.Option("--emulator", help="name under `emulators`")]
-DiffusionName = Annotated[str, typer.Option("--diffusion", help="name under `diffusion`")]
-StabilizerName = Annotated[
-    str, typer.Option("--stabilizer", help="name under `rollouts.stabilizers`, or of a point of a sweep")
-]
-Seed = Annotated[int, typer.Option("--seed", help="one of `seeds`")]
-Threads = Annotated[int, typer.Option("--threads", min=1, max=MOST_THREADS, help="CPU threads of the networks")]
-Gpus = Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs that the scheduler granted")]
-RESULTS = Path("results")
-
-
-@app.callback()
-def common(
-    settings: Annotated[
-        str | None, typer.Option("--settings", help="fingerprint of the settings that the workflow planned a job with")
-    ] = None,
-) -> None:
-    """Long, stable rollouts of neural emulators: simulate, train, thermalize, diagnose."""
-    SETTINGS.set(settings)
+app = typer.Typer()
 
 
 @app.command()
@@ -74,6 +39,7 @@ def resolve(config: Config, root: Root = RESULTS) -> None:
     """Check a configuration (- reads it from standard input) and write it out in full beside its results."""
     source = Path("/dev/stdin") if config == Path("-") else config
     experiment = load_experiment(source)
+    refuse_missing(experiment)
     refuse_impossible(experiment, root, notes=True)
     if changed := write_experiment(experiment, Results(experiment.name, root).config, str(source)):
         typer.echo(f"{changed}; results that are there already were made with those.", err=True)
@@ -255,82 +221,3 @@ def ablation(config: Config, root: Root = RESULTS) -> None:
 
     with making(config, root, "ablation") as (experiment, paths):
         tabulate_sweeps(experiment, paths)
-
-
-@app.command()
-def why(
-    results: Annotated[list[Path], typer.Argument(help="results, or folders of them, below results/NAME")],
-    config: Annotated[
-        Path | None, typer.Option("--config", help="configuration instead of the one beside the results")
-    ] = None,
-) -> None:
-    """Say which results are those of today's settings, inputs and code, and why the others are not."""
-    from thermalize.workflow.why import say
-
-    for line in say(results, config):
-        print(printable(line))
-
-
-@app.command()
-def show(table: Annotated[Path, typer.Argument(help="a summary.csv or ablation.csv")]) -> None:
-    """Print the summary table, or the table of the sweeps."""
-    from thermalize.stages.artifacts import print_table
-
-    print_table(table)
-
-
-@app.command()
-def verify(paths: Annotated[list[Path], typer.Argument(help="files or folders of the results")]) -> None:
-    """Compare stores, models and all other results with their digests, and name every fault."""
-    from thermalize.store.audit import audit
-
-    faults = 0
-    for path in paths:
-        found = audit(path)
-        for fault in found.faults:
-            print(f"Error: {printable(fault)}", file=sys.stderr)
-        print(printable(found.summary()))
-        faults += len(found.faults)
-    if faults:
-        raise typer.Exit(2)
-
-
-@app.command()
-def doctor(
-    configs: Annotated[
-        list[Path] | None, typer.Argument(help="configurations; config.yaml and configs/*.yaml when left out")
-    ] = None,
-    root: Root = RESULTS,
-) -> None:
-    """Say in one page what this machine has and which configurations fit."""
-    from thermalize.workflow.doctor import fit, page
-    from thermalize.workflow.machine import look
-
-    found = configs or [
-        path for path in (Path("config.yaml"), *sorted(Path("configs").glob("*.yaml"))) if path.is_file()
-    ]
-    machine = look(root)
-    print(page(machine, [fit(load_experiment(path), machine) for path in found]))
-
-
-@app.command()
-def schema() -> None:
-    """Print the JSON schema of the configuration."""
-    print(schema_text(), end="")
-
-
-def main() -> None:
-    """Run the command; an error that the user can mend is one sentence and exit status 2.
-
-    So is whatever the disk refuses, wherever a command meets it.
-    """
-    any_terminal()
-    try:
-        app()
-    except UserError as error:
-        sentence = str(error)
-    except OSError as error:
-        sentence = refused(error)
-    if os.environ.get("RANK", "0") == "0":  # of the processes of torchrun one speaks
-        print(f"Error: {printable(sentence)}", file=sys.stderr)
-    sys.exit(2)

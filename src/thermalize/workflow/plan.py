@@ -1,9 +1,5 @@
-"""What every result was made from; whether it still is what would be made now; and if not, why.
+"""All results of an experiment, and whether each still is what would be made now; and if not, why.
 
-    recipe       {settings, inputs, files, code}       settings that the step reads, contents of the results that it
-                                                       needs, contents of the user's files, modules that it runs
-    fingerprint  SHA-256 of it
-    record       results/{name}/.recipes/{step}/….json, written when a result is finished
     current      outputs there ∧ recorded fingerprint = fingerprint of today's recipe
 
 Nothing depends on times of change or on Snakemake's memory: a copy, a clone or `touch` makes nothing outdated, and a
@@ -13,10 +9,6 @@ will be made again with the same content, so that what was made from it stays.
 
 from __future__ import annotations
 
-import json
-import os
-import stat
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,25 +19,23 @@ from typing import Any
 
 from thermalize.config import Experiment, ImportConfig
 from thermalize.config.texts import is_url
-from thermalize.runtime.files import explaining, read_bytes, read_json, remove, write_text
-from thermalize.store.fingerprint import keep, remember
+from thermalize.runtime.files import read_bytes, read_json
 from thermalize.store.results import DIGEST, SUMS, Results
 from thermalize.truth.imported.patterns import matches, stamp
-from thermalize.workflow.differences import leaves, short
-from thermalize.workflow.steps import STEPS, Result, Settings, results_of, whole_of
+from thermalize.workflow.needs import Result
+from thermalize.workflow.records import (
+    Recipe,
+    differences,
+    fingerprint_of,
+    mapping,
+    read_record,
+    record_of,
+    write_record,
+)
+from thermalize.workflow.settings import Settings, whole_of
+from thermalize.workflow.steps import STEPS, results_of
 
-__all__ = [
-    "MARKS",
-    "SOURCES",
-    "Plan",
-    "Status",
-    "due_of",
-    "fingerprint_of",
-    "record_of",
-    "result_of",
-    "settings_digest",
-    "write_record",
-]
+__all__ = ["NEVER", "Plan", "Status", "result_of", "settings_digest"]
 
 MANIFEST, METADATA = ".manifest.json", ".zarr/zarr.json"
 HEAD = 120
@@ -53,12 +43,6 @@ HEAD = 120
 MEASURED = "README.md"
 """Of a model, with the time that a training took."""
 NEVER = "it was never made"
-LONG_AGO = 1
-MARKS = Path(".snakemake") / "thermalize"
-"""Folder of what Snakemake is told, below the one that it runs in."""
-SOURCES = ".sources.json"
-"""Time of change of what is to be older than any result [s since 1970]."""
-Recipe = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -76,11 +60,6 @@ class Status:
         return not self.faults
 
 
-def fingerprint_of(recipe: Recipe) -> str:
-    """SHA-256 of a recipe in canonical JSON."""
-    return sha256(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
 def settings_digest(experiment: Experiment, step: str, wildcards: Mapping[str, Any]) -> str:
     """Digest of the settings that a result depends on; see `Plan.settings`. KeyError where there is no such result."""
     return Plan(experiment, Results(experiment.name)).settings(result_of(step, wildcards))
@@ -89,26 +68,6 @@ def settings_digest(experiment: Experiment, step: str, wildcards: Mapping[str, A
 def result_of(step: str, wildcards: Mapping[str, Any]) -> Result:
     """The result of a step that wildcards name."""
     return Result(step, tuple(str(wildcards[name]) for name in STEPS[step].keys))
-
-
-@cache
-def record_of(paths: Results, step: str, *key: str) -> Path:
-    """Where it is recorded what a result was made from; wildcards may stand in braces."""
-    return paths.folder / ".recipes" / step / f"{'/'.join(key) or step}.json"
-
-
-def write_record(experiment: Experiment, paths: Results, result: Result, inputs: Mapping[str, str | None]) -> None:
-    """Say that a result is finished, and that it was made from inputs of these contents.
-
-    Args:
-        inputs: by name, as `Plan.contents` gave them before it was made.
-    """
-    plan = Plan(experiment, paths)
-    recipe = plan.recipe(result, inputs)
-    record = {"fingerprint": fingerprint_of(recipe), "content": plan.content(result), **recipe}
-    path = record_of(paths, result.step, *result.key)
-    for copy in (_copy_of(path), path):
-        write_text(copy, json.dumps(record, indent=1) + "\n")
 
 
 @dataclass
@@ -197,58 +156,36 @@ class Plan:
         step = STEPS[result.step]
         found = [str(path) for name in step.files(self.experiment, *result.key) for path in _matching(name)]
         needs = step.needs(self.experiment, *result.key)
-        return found + [str(record_of(self.paths, *_flat(need))) for need in needs]
+        return found + [str(self.record(need)) for need in needs]
 
-    def records(self) -> list[str]:
-        """The records of all results, which stand for their files."""
-        return [str(record_of(self.paths, *_flat(result))) for result in results_of(self.experiment)]
+    def record(self, result: Result) -> Path:
+        """Where it is recorded what a result was made from."""
+        return record_of(self.paths, result.step, *result.key)
 
-    def mark(self, folder: Path) -> None:
-        """Write what makes Snakemake make results again below `folder`: a file for each, which its rule has as input.
+    def everything(self) -> list[str]:
+        """The records of all results, which stand for their files, and the files that nothing else is made from."""
+        results = [*results_of(self.experiment)]
+        needed = {need for each in results for need in STEPS[each.step].needs(self.experiment, *each.key)}
+        last = [name for result in results if result not in needed for name in self.outputs(result)]
+        return [*last, *(str(self.record(result)) for result in results)]
 
-        That of a result that is current is empty and older than anything. That of another is new, and holds what it
-        never held before, so that the result is made again whichever target asks for it; but for one that was never
-        made, of which nothing is there, it is enough that there is one.
+    def finish(self, result: Result, inputs: Mapping[str, str | None]) -> None:
+        """Record that a result is finished, and that it was made from inputs of these contents.
+
+        Args:
+            inputs: by name, as `contents` gave them before it was made.
         """
-        remember(folder.parent / SOURCES)
-        marks = {due_of(folder, *_flat(status.result)): status for status in self.results()}
-        new = {path: status for path, status in marks.items() if not self._is_marked(status, path)}
-        for above in {path.parent for path in new}:
-            with explaining(above):
-                above.mkdir(parents=True, exist_ok=True)
-        for path, status in new.items():
-            with explaining(path):
-                remove(path)  # whatever waits there, a link above all, is not to be written through
-                path.write_text("" if status.current else f"{time.time_ns()}: {'; '.join(status.faults)}\n")
-                now = max([time.time(), *(Path(name).stat().st_mtime + 1 for name in self._there(status.result))])
-                os.utime(path, (LONG_AGO if status.current else now,) * 2)
-        keep(folder.parent / SOURCES)
-
-    def _is_marked(self, status: Status, path: Path) -> bool:
-        """Whether what Snakemake is told of a result stands there already."""
-        try:
-            found = path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        if status.current:
-            return found.st_mtime == LONG_AGO
-        said = stat.S_ISREG(found.st_mode) and found.st_size > 0
-        return said and status.faults == (NEVER,) and not self._there(status.result)
-
-    def _there(self, result: Result) -> list[str]:
-        names = [*self.outputs(result), str(record_of(self.paths, *_flat(result)))]
-        return [name for name in names if Path(name).exists()]
+        write_record(self.record(result), self.recipe(result, inputs), self.content(result))
 
     def _look(self, result: Result) -> Status:
-        path = record_of(self.paths, *_flat(result))
-        record = _mapping(read_json(path)) or _mapping(read_json(_copy_of(path)))
-        there = self.content(result)
+        path = self.record(result)
+        record, there = read_record(path), self.content(result)
         if record is None:
             return Status(result, (NEVER if there is None else "it is not known what it was made from",), None)
         needs = [self.status(need) for need in STEPS[result.step].needs(self.experiment, *result.key)]
         recipe = self.recipe(result, {str(each.result): each.content for each in needs})
         if record.get("fingerprint") != fingerprint_of(recipe):
-            return Status(result, tuple(_differences(record, recipe)), None)
+            return Status(result, tuple(differences(record, recipe)), None)
         if there is None or not path.exists() or self._has_gone(result):
             return Status(result, ("a part of it has gone",), record.get("content"))
         if there != record.get("content"):
@@ -276,14 +213,14 @@ class Plan:
             return {}
         if not isinstance(self.experiment.simulation, ImportConfig) or names != [*self.experiment.simulation.source]:
             return {name: _digest(Path(name)) for name in names}
-        known = _mapping(read_json(self.paths.simulation("train").with_name(".sources.json"))) or {}
+        known = mapping(read_json(self.paths.simulation("train").with_name(".sources.json"))) or {}
         found = {}
         for pattern in names:
             if is_url(pattern):
                 found[pattern] = "at a URL"
                 continue
             for path in matches(pattern) or [Path(pattern)]:
-                entry = _mapping(known.get(str(path))) or {}
+                entry = mapping(known.get(str(path))) or {}
                 same = path.exists() and entry.get("stamp") == stamp([path])
                 # the folder does not count: data may be moved
                 name = f"{path.name} ({len(found) + 1})" if path.name in found else path.name
@@ -294,25 +231,6 @@ class Plan:
 def _matching(pattern: str) -> list[Path]:
     """Of this machine; a pattern that matches nothing stands for itself, as a missing input."""
     return [] if is_url(pattern) else [*matches(pattern)] or [Path(pattern)]
-
-
-@cache
-def due_of(folder: Path, step: str, *key: str) -> Path:
-    """Which file below a folder says whether a result is to be made; wildcards may stand in braces."""
-    return folder / step / f"{'/'.join(key) or step}.due"
-
-
-def _copy_of(record: Path) -> Path:
-    """That stays where Snakemake deletes the files of a result before it is made again."""
-    return record.with_name(f".{record.name}")
-
-
-def _flat(result: Result) -> tuple[str, ...]:
-    return (result.step, *result.key)
-
-
-def _mapping(value: Any) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) else None
 
 
 def _head(path: Path) -> bytes | None:
@@ -331,15 +249,3 @@ def _digest(path: Path) -> str:
     except OSError:
         pass
     return "missing"
-
-
-def _differences(record: Mapping[str, Any], recipe: Recipe) -> Iterator[str]:
-    """What is not as it was, in words."""
-    before, now = (dict(leaves(each.get("settings"))) for each in (record, recipe))
-    for key in dict.fromkeys([*before, *now]):
-        if before.get(key) != now.get(key):
-            yield f"setting {key}: {short(before, key)} → {short(now, key)}"
-    words = {"inputs": "input {} was made again, or will be", "files": "file {} changed", "code": "module {} changed"}
-    for part, sentence in words.items():
-        old, new = _mapping(record.get(part)) or {}, recipe[part]
-        yield from (sentence.format(name) for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name))
