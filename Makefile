@@ -8,6 +8,8 @@ MACHINE_PATH := $(PATH)
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.peers
 export PATH := $(abspath $(BIN)):$(PATH)
+# Tests and workflow start hundreds of processes, each of which would compile the package anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import xarray as xr
 import yaml
-from workflow_run import ROOT, TINY, environment
+from workflow_run import ROOT, TINY, environment, python
 
 FILES = {
     "src/thermalize/config/stabilizers/damping.py": '''
@@ -180,10 +179,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(home: Path, *command: str, cwd: Path) -> str:
-    settings = {**environment(cold=True), "PYTHONPATH": str(home / "src")}
-    done = subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, check=False, cwd=cwd, env=settings
-    )
+    source = home / "src"
+    settings = {**environment(source=source), "PYTHONPATH": str(source)}
+    parts = [str(python(source=source)), *command]
+    done = subprocess.run(parts, capture_output=True, text=True, check=False, cwd=cwd, env=settings)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done.stdout
 

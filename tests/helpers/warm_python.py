@@ -50,13 +50,15 @@ os._exit(abs(status))
 
 
 @cache
-def python() -> Path:
-    """The executable; the process that waits ends with this one."""
+def python(source: Path | None = None) -> Path:
+    """The executable, of the package below `source` if that is given; the process that waits ends with this one."""
     # Not in a folder of pytest's: the address of a socket has at most a hundred bytes.
     folder = Path(tempfile.mkdtemp(prefix="warm"))
     address, executable = str(folder / "socket"), folder / "python"
     command = [sys.executable, __file__, address]
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    settings = {**os.environ, **({"PYTHONPATH": str(source)} if source else {})}
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    server = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nothing, env=settings)
     atexit.register(server.communicate)  # which ends it
     assert server.stdout
     assert server.stdout.readline() == b"warm\n"

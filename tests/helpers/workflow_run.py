@@ -21,13 +21,16 @@ TINY = ROOT / "configs" / "tiny.yaml"
 TIMED = ("seconds_per_step", "processor_seconds_per_step", "cost_ratio")
 
 
-def python(cold: bool = False) -> Path:
-    """The Python that runs the commands; a cold one imports everything anew in every process, as a user's does."""
-    return Path(sys.executable) if cold else warm_python.python()
+def python(cold: bool = False, source: Path | None = None) -> Path:
+    """The Python that runs the commands, those of the package below `source` if that is given.
+
+    A cold one imports everything anew in every process, as a user's does.
+    """
+    return Path(sys.executable) if cold else warm_python.python(source)
 
 
-def environment(cold: bool = False) -> dict[str, str]:
-    folders = (python(cold).parent, Path(sys.executable).parent, os.environ["PATH"])
+def environment(cold: bool = False, source: Path | None = None) -> dict[str, str]:
+    folders = (python(cold, source).parent, Path(sys.executable).parent, os.environ["PATH"])
     return {**os.environ, "PATH": os.pathsep.join(map(str, folders)), "OMP_NUM_THREADS": "1"}
 
 

@@ -143,7 +143,7 @@ def test_the_summary_has_a_row_per_emulator_and_stabilizer(results):
 
 
 def test_no_job_takes_more_memory_than_it_asked_for(folder):
-    """As far as this run began as a user's; `test_workflow_faults` looks at a whole one."""
+    """As far as this run began as a user's; `test_faults` looks at a whole one."""
     found = list(jobs(folder / "logs" / "tiny"))
     assert {job.name.split()[0] for job in found} >= {
         "simulate",
