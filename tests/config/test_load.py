@@ -105,8 +105,8 @@ ONE_FAULT = [
     ),
     (
         {"rollouts__stabilizers__raw": None},
-        "rollouts.stabilizers.raw: an empty value is not a section; write `kind:` below it, one of import, none, "
-        "thermalizer",
+        "rollouts.stabilizers.raw: an empty value is not a section; write `kind:` below it, one of cap, import, "
+        "none, projection, thermalizer",
     ),
     (
         {"rollouts__stabilizers": ["raw"]},
@@ -135,7 +135,7 @@ ONE_FAULT = [
     (
         {"rollouts__stabilizers__thermalized__kind": "thermaliser"},
         "rollouts.stabilizers.thermalized.kind: 'thermaliser' is unknown; did you mean 'thermalizer'? "
-        "Known: import, none, thermalizer",
+        "Known: cap, import, none, projection, thermalizer",
     ),
     # unknown and missing keys
     ({"simulation__spinup": 100}, "simulation.spinup: this key is unknown; did you mean 'spin_up'?"),
@@ -149,7 +149,7 @@ ONE_FAULT = [
     ({"simulation__system__kind": REMOVED}, f"simulation.system.kind: this key is missing; known: {SYSTEMS}"),
     (
         {"rollouts__stabilizers__raw": {}},
-        "rollouts.stabilizers.raw.kind: this key is missing; known: import, none, thermalizer",
+        "rollouts.stabilizers.raw.kind: this key is missing; known: cap, import, none, projection, thermalizer",
     ),
     ({"emulators__unet": {}}, "emulators.unet.training: this section is missing; add it with at least updates"),
     (

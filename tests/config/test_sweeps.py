@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
-from thermalize.config import Experiment
+from thermalize.config import CapConfig, Experiment
 from thermalize.config.base import Name, Strict
 from thermalize.config.load import load_experiment, parse_experiment, resolved_yaml
 from thermalize.config.stabilizers import StabilizerConfig
@@ -193,8 +193,9 @@ def test_a_sweep_changes_no_rollout_that_was_there():
 
 def test_the_schema_of_a_sweep_knows_every_key_of_the_stabilizer(tmp_path):
     sweep = experiment(one={"of": "thermalized", "stop": [0]}).rollouts.sweeps["one"]
-    model: type[BaseModel] = type(experiment().rollouts.stabilizers["thermalized"])
-    assert {*type(sweep).model_fields} == {*model.model_fields} - {"kind"} | {"of", "options"}
+    models: list[type[BaseModel]] = [CapConfig, type(experiment().rollouts.stabilizers["thermalized"])]
+    keys = {name for model in models for name in model.model_fields}
+    assert {*type(sweep).model_fields} == keys - {"kind"} | {"of", "options"}
     path = tmp_path / "resolved.yaml"
     path.write_text(resolved_yaml(experiment(one={"of": "thermalized", "stop": [0]})))
     assert load_experiment(path).sweeps

@@ -178,7 +178,9 @@ def test_an_emulator_with_shared_weights_is_kept(project, monkeypatch):
         "    return torch.nn.Sequential(first, second)\n"
     )
     importlib.invalidate_caches()
-    written(project, {**settings(), "emulators": {"tied": {"kind": "import", "target": "tied:make"}}})
+    written(
+        project, {**settings(), "emulators": {"tied": {"kind": "import", "target": "tied:make", "project": "none"}}}
+    )
     folder = adopt(project, "tied")
     stored = load_file(folder / "model.safetensors")
     first, second = (stored[f"network.{n}.weight"] for n in (0, 1))

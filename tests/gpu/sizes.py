@@ -97,6 +97,7 @@ def published() -> Size:
             network=unet,
             unroll=UnrollConfig(start=1, maximum=4, grow_every=20000),
             noise=1e-5,
+            project="none",
             training=TrainingConfig(
                 updates=187500, batch_size=32, learning_rate=5e-4, weight_decay=0.05,
                 validate_every=2000, checkpoint_every=2000,

@@ -51,7 +51,7 @@ def load_emulator(
     refuse_larger(folder, config.network, card["dims"], card["channels"])
     kind = import_module(config.implementation)
     model: Emulator = kind.build(config, card["dims"], card["channels"], normalization)
-    model.held = Held.of(card["held"])
+    model.held = Held.of(card.get("held"))
     load_weights(folder, model, card)
     return model.to(device)
 
@@ -70,7 +70,7 @@ def _external(
         network = imported(ImportedEmulatorConfig.model_validate(card["config"]))
     name = f"emulators.{card['name']}"
     model = ForeignEmulator(network, card["config"]["units"], card["dims"], normalization, name)
-    model.held = Held.of(card["held"])
+    model.held = Held.of(card.get("held"))
     load_weights(folder, model, card)
     return model.to(device)
 

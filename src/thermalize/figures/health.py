@@ -88,8 +88,8 @@ def masked(rollout: xr.Dataset, values: np.ndarray, fill: float, frames: np.ndar
 BINS = {"seen": 120, "work": 60, "energy": 120}
 KNOWN = ("level", "reverse_steps", "displacement", "drift", "rescaled")
 """Series that have a panel, or go with one that has."""
-WIDTH = 30
-"""Characters in a line of the energy's label."""
+WIDTH, NARROW = 30, 20
+"""Characters in a line of the energy's label, and of those of lower panels."""
 
 LOST_ENERGY = np.inf
 START_DASH = (0, (1, 1.5))
@@ -210,7 +210,7 @@ def draw_series(inputs: FigureInputs, axes: Axes, emulator: str, name: str) -> N
             if np.isfinite(values[:, 1:]).any():
                 draw_spread(axes, values[:, 1:], looks[label], label)
     if series:
-        axes.set_ylabel(fill(f"{series[name].long_name} [{typeset(series[name].units)}]", WIDTH))
+        axes.set_ylabel(fill(f"{series[name].long_name} [{typeset(series[name].units)}]", NARROW))
 
 
 def draw_energy(inputs: FigureInputs, axes: Axes, emulator: str) -> None:

@@ -117,10 +117,11 @@ class FigureInputs:
 
 
 def picked(inputs: FigureInputs, emulator: str) -> list[str]:
-    """The first raw and the first stabilised rollout of an emulator, by stabilizer."""
+    """The first raw and the first stabilised rollout of an emulator, one with a diffusion model where there is one."""
     configured, present = inputs.experiment.stabilizers, inputs.stabilizers(emulator)
     raw = [label for label in present if isinstance(configured[label], NoStabilizerConfig)]
     others = [label for label in present if label not in raw]
+    others.sort(key=lambda label: configured[label].needs.diffusion is None)
     return raw[:1] + others[:1]
 
 

@@ -93,7 +93,7 @@ class HeldForm(Form):
 
 class EmulatorForm(ModelForm):
     config: AnyEmulator
-    held: HeldForm | None
+    held: HeldForm | None = None
     program_digest: str | None = None
 
     @model_validator(mode="after")
