@@ -95,7 +95,8 @@ IMPOSSIBLE = [
             "seeds": list(range(9000)),
             "storage": "s3://bucket/x",
         },
-        r"simulation\.splits and rollouts make [\d.e+]+ GB of trajectories, .*; lower rollouts\.steps, or raise rollouts\.store_every$",
+        r"simulation\.splits and rollouts make [\d.e+]+ GB of trajectories, .*; lower rollouts\.steps, "
+        r"or raise rollouts\.store_every$",
     ),
 ]
 
