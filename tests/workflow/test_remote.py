@@ -19,11 +19,11 @@ from thermalize.store.results import Results
 __all__ = ["bucket", "server"]
 
 
-def interrupted(folder: Path, config: Path, begun: str) -> None:
+def interrupted(folder: Path, targets: list[str], config: Path, begun: str) -> None:
     """Starts the workflow and kills it with all its children once a file of this pattern is there."""
     folder.mkdir()
     process = subprocess.Popen(
-        command(folder, config=config), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        command(folder, *targets, config=config), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env=environment(), start_new_session=True,
     )  # fmt: skip
     while process.poll() is None and not list(folder.glob(begun)):
@@ -51,7 +51,7 @@ def test_a_killed_workflow_with_stores_at_urls_ends_with_the_numbers_of_a_local_
     compared = [str(paths.diagnostics("small", label, seed)) for label in ("raw", "thermalized") for seed in (0, 1)]
     # a figure reads stores too
     wanted = [*compared, f"{paths.figure('overview')}.png"]
-    interrupted(there, config, "results/tiny/rollouts/*/*/*.partial.blocks/block-0000.json")
+    interrupted(there, wanted, config, "results/tiny/rollouts/*/*/*.partial.blocks/block-0000.json")
     done = snakemake(there, *wanted, config=config)
     for mine, theirs in zip(manifests(there), manifests(here), strict=True):
         record = verify(mine, bucket.url)
