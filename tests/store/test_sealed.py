@@ -22,7 +22,10 @@ def table() -> xr.Dataset:
     return xr.Dataset({"energy": (("name", "k"), values, {"units": "1"})}, {"name": names}, {"note": "μ", "n": [1, 2]})
 
 
-@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum is a program of GNU")
+@pytest.mark.skipif(
+    shutil.which("sha256sum") is None,
+    reason="this machine has no sha256sum (GNU coreutils), which users may check with",
+)
 def test_sha256sum_checks_files_and_folders(tmp_path: Path) -> None:
     sealed.write(tmp_path / "a.json", b"{}")
     (tmp_path / "b").write_bytes(b"1")

@@ -47,8 +47,9 @@ UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError, OverflowError, MemoryError),
 )
-"""What zipfile raises: the first five on damage, NotImplementedError on a compression unknown to it, RuntimeError
-on an encrypted member, the last two on sizes that no number or memory holds."""
+"""What zipfile is documented, or was seen, to raise on a file from anybody: the first five on damage,
+NotImplementedError on a compression that it does not know, RuntimeError on an encrypted member, the last two on sizes
+that no number or memory holds. Each is refused with one sentence."""
 
 
 UINT8 = 1

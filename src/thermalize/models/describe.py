@@ -52,7 +52,8 @@ def operations(network: nn.Module, channels: int, grid: tuple[int, ...]) -> int:
     x = torch.zeros(1, channels, *grid, dtype=dtype)
     try:
         return _counted(deepcopy(network).eval().to("meta"), x.to("meta"))
-    except (NotImplementedError, RuntimeError):  # what torch raises where an operation needs numbers, not shapes alone
+    # what torch raises where an operation needs numbers and not shapes alone; other errors come again with numbers
+    except (NotImplementedError, RuntimeError):
         return _counted(deepcopy(network).eval().cpu(), x)
 
 
