@@ -140,7 +140,7 @@ SIZE = {"relative_size": Variable((), "root mean square of the last frame, over 
 
 @family(SIZE, columns=means(*SIZE))
 def size(case):
-    last = case.rollout.field[:, -1].to_numpy()
+    last = case.states[:, -1].to_numpy()
     return {"relative_size": float(np.sqrt(np.nanmean(last**2)) / case.reference.standard.std[0])}
 ''',
     "src/thermalize/figures/sizes.py": '''

@@ -222,7 +222,7 @@ def test_a_family_of_metrics_is_all_that_a_new_metric_takes(monkeypatch):
 
     @registry.family({"largest": largest}, columns=means("largest"), cells=(cell,))
     def extremes(case):
-        return {"largest": float(abs(case.rollout.field).max())}
+        return {"largest": float(abs(case.states).max())}
 
     found = diagnosed(asking())
     assert found["largest"].attrs == {"long_name": "largest value of the rollout", "units": "1"}

@@ -129,6 +129,10 @@ def test_statistics_of_band_energies_follow_from_their_file_at_once(tmp_path):
         expected, other = BandStatistics.of(truth, memory), BandStatistics.of_energies(found.energy, memory)
         assert torch.equal(expected.mean, other.mean)
         assert torch.equal(expected.spread, other.spread)
+    for held in ('{"grid": [32], "along": [1, 2], "shell": 3}', '{"grid": ["x"], "along": [1], "shell": 3}', "[", "7"):
+        write_dataset(paths.bands, read_dataset(paths.bands).assign_attrs(held=held))
+        with pytest.raises(UserError, match="holds no band energies of this version; run its stage again"):
+            read_bands(paths.bands)
     write_dataset(paths.bands, xr.Dataset({"band_energy": ("member", [1.0])}))
     with pytest.raises(UserError, match="holds no band energies of this version; run its stage again"):
         read_bands(paths.bands)

@@ -20,7 +20,7 @@ from torch import Tensor
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 
-__all__ = ["Held", "held_wavenumbers", "projected"]
+__all__ = ["Held", "held_wavenumbers", "projected", "wavenumbers"]
 
 ROUNDING = 2.0**-48 / 3
 """Variance of the rounding of a number to single precision, relative to its square."""
@@ -56,7 +56,7 @@ def held_wavenumbers(x: Tensor, normalization: Normalization) -> Held | None:
     held = (energy > ABOVE * rounding.reshape(-1, *(1 for _ in grid))).any(0).cpu()
     if not held.any():
         return None
-    along = tuple(int(axis[held].max()) for axis in _wavenumbers(grid))
+    along = tuple(int(axis[held].max()) for axis in wavenumbers(grid))
     found = Held(grid, along, int(_shell(grid)[held].max()))
     return None if bool(mask(found).all()) else found
 
@@ -77,11 +77,11 @@ def projected(x: Tensor, held: Held | None) -> Tensor:
 @cache
 def mask(held: Held) -> Tensor:
     """Which modes [*half grid] of the half spectrum are held."""
-    within = [axis <= most for axis, most in zip(_wavenumbers(held.grid), held.along, strict=True)]
+    within = [axis <= most for axis, most in zip(wavenumbers(held.grid), held.along, strict=True)]
     return torch.stack([*within, _shell(held.grid) <= held.shell]).all(0)
 
 
-def _wavenumbers(grid: tuple[int, ...]) -> list[Tensor]:
+def wavenumbers(grid: tuple[int, ...]) -> list[Tensor]:
     """|n_i| of every mode of the half spectrum, by axis."""
     along = [torch.fft.fftfreq(n, 1 / n) for n in grid[:-1]] + [torch.fft.rfftfreq(grid[-1], 1 / grid[-1])]
     return [each.abs().round().long() for each in torch.meshgrid(*along, indexing="ij")]
@@ -89,4 +89,4 @@ def _wavenumbers(grid: tuple[int, ...]) -> list[Tensor]:
 
 def _shell(grid: tuple[int, ...]) -> Tensor:
     """|n| rounded up of every mode."""
-    return torch.stack(_wavenumbers(grid)).double().square().sum(0).sqrt().ceil().long()
+    return torch.stack(wavenumbers(grid)).double().square().sum(0).sqrt().ceil().long()

@@ -56,7 +56,8 @@ def diagnose(
     case = Case(
         truth=reality,
         reference=reference,
-        rollout=measured_from(rollout, reference, starts)
+        states=field,
+        rollout=measured_from(rollout, reference)
         if axis_of(rollout) == STEP
         else measure_rollout(field, reality, reference, starts),
         series=rollout,

@@ -45,7 +45,8 @@ class Case:
     Attributes:
         truth: its variable (member, time, channel, *grid), lazily.
         reference: all else that is known of the truth.
-        rollout: what was measured on all of its states, and those that are stored, lazily.
+        states: of the rollout, (member, time, channel, *grid), lazily; those that are stored.
+        rollout: what was measured on all of its states.
         series: what emulator and stabilizer recorded (`thermalize.rollouts.series.values_of`).
         lost: step at which a member was recorded as lost, −1 if never, (member,).
         config: how it is measured.
@@ -55,6 +56,7 @@ class Case:
 
     truth: xr.DataArray
     reference: Reference
+    states: xr.DataArray
     rollout: MeasuredRollout
     series: xr.Dataset
     lost: NDArray[np.integer[Any]]

@@ -42,20 +42,16 @@ class MeasuredRollout:
     """What is known of every member, and of those that are compared.
 
     Attributes:
-        field: the states that are stored, lazily.
         series: of every member and frame.
         correlation: with the truth, (member, lead).
         windows: log-spectral distance and Wasserstein-1 distance of every window, (window, 2).
-        members: that are compared.
-        sample: the final frames of these.
+        sample: the final frames of the members that are compared.
         autocorrelation: R (lag,) of the same frames.
     """
 
-    field: xr.DataArray
     series: Series
     correlation: Array
     windows: Array
-    members: list[int]
     sample: Sample
     autocorrelation: Array
 
@@ -87,12 +83,16 @@ class Passage:
         self.correlation = np.full((members, frames), np.nan)
         self.members = matched_members([member for member, _ in starts], reference.floor_half)
         self.before: Array | None = None
+        self.gone = np.full(members, NEVER)
         self.left = np.full(members, NEVER)
 
     def see(self, start: int, u: Array) -> None:
         """The next frames (member, time, channel, *grid), the first of which is frame `start`."""
         time = slice(start, start + u.shape[1])
         self.series.enter(time, u, self.before, self.reference.invariants, self.reference.bands)
+        lost = ~np.isfinite(self.series.energy[:, time])
+        new = (self.gone == NEVER) & lost.any(axis=1)
+        self.gone = np.where(new, start + lost.argmax(axis=1), self.gone)
         std, last = self.reference.standard.std, self.last(time.stop).tolist()
         self.correlation[:, time] = correlation(self.truth, u, start, self.starts, last, std)
         self.before = u[:, -1:].copy()
@@ -100,8 +100,7 @@ class Passage:
 
     def last(self, frames: int) -> NDArray[np.int64]:
         """Last finite frame of every member (member,) among the first so many frames, all of which were seen."""
-        finite = np.isfinite(self.series.energy[:, :frames])
-        return np.where(finite.all(axis=1), frames, np.argmin(finite, axis=1)) - 1
+        return np.where(self.gone == NEVER, frames, np.minimum(self.gone, frames)) - 1
 
     def ends(self, frames: int) -> NDArray[np.int64]:
         """Last frame of every member (member,) that is compared, among the first so many."""
@@ -132,20 +131,18 @@ def measure_rollout(field: xr.DataArray, truth: xr.DataArray, reference: Referen
     windows = [
         window_distances(field, passage, start) for start in window_starts(field.shape[1], reference.compared).tolist()
     ]
-    return measured_passage(passage, field, field, np.array(windows))
+    return measured_passage(passage, field, np.array(windows))
 
 
-def measured_passage(passage: Passage, last: Frames, stored: xr.DataArray, windows: Array) -> MeasuredRollout:
+def measured_passage(passage: Passage, last: Frames, windows: Array) -> MeasuredRollout:
     """All of a rollout that has passed, of which `last` still holds the last frames of the members to compare."""
     reference, series = passage.reference, passage.series
     ends = passage.ends(series.energy.shape[1])
     spans = final_frames(passage.members, ends.tolist(), reference.compared, first=1)
     return MeasuredRollout(
-        field=stored,
         series=series,
         correlation=passage.correlation[:, : passage.leads],
         windows=windows,
-        members=passage.members,
         sample=collect(last, spans, reference.invariants, reference.standard, reference.block),
         autocorrelation=autocorrelation(last, spans, reference.standard, reference.autocorrelation.size - 1),
     )

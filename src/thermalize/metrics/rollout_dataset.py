@@ -7,7 +7,7 @@ The sample is missing where every member was lost at its first step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +15,10 @@ import numpy as np
 import xarray as xr
 
 from thermalize.metrics.declared import Variable, dataset_of
-from thermalize.metrics.reference import Reference, field_of
+from thermalize.metrics.reference import Reference
 from thermalize.metrics.rollout import MeasuredRollout
 from thermalize.metrics.sample_dataset import BLOCK_MEMBER, SAMPLE, SERIES, ragged, sample_from, sample_numbers
-from thermalize.metrics.samples import empty, matched_members
+from thermalize.metrics.samples import empty
 from thermalize.metrics.series import Series
 from thermalize.rollouts.series import MEASURED
 from thermalize.runtime.errors import UserError
@@ -67,7 +67,7 @@ def measured_arrays(rollout: MeasuredRollout, units: Mapping[str, str]) -> dict[
     return {f"{MEASURED}{name}": each.variable for name, each in found.items()}
 
 
-def measured_from(dataset: xr.Dataset, reference: Reference, starts: Sequence[tuple[int, int]]) -> MeasuredRollout:
+def measured_from(dataset: xr.Dataset, reference: Reference) -> MeasuredRollout:
     """What `measured_arrays` was made of.
 
     Raises:
@@ -78,11 +78,9 @@ def measured_from(dataset: xr.Dataset, reference: Reference, starts: Sequence[tu
     if shapes != {"band_variance": len(reference.bands), "autocorrelation": reference.autocorrelation.size}:
         raise UserError("the rollout was measured by another reference; run its stage again")
     return MeasuredRollout(
-        field=field_of(dataset),
         series=Series(values["energy"], values["enstrophy"], values["band_variance"], values["increment"]),
         correlation=values["correlation"],
         windows=np.stack([values["spectral_distance"], values["wasserstein_field"]], axis=1),
-        members=matched_members([member for member, _ in starts], reference.floor_half),
         sample=sample_from(values) if "block_spectrum" in values else empty(reference.invariants),
         autocorrelation=values["autocorrelation"],
     )

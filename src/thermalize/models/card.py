@@ -20,7 +20,7 @@ from thermalize.config import DiffusionConfig
 from thermalize.config.emulators import AnyEmulator
 from thermalize.models.external import names_code
 
-__all__ = ["card_fault", "readme"]
+__all__ = ["HeldForm", "card_fault", "readme"]
 
 LARGEST = 1e30  # far from the ends of single precision
 MOST_STATES = 2**53

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from thermalize.emulators.projection import Held
+from thermalize.emulators.projection import Held, wavenumbers
 
 __all__ = ["BandEnergies", "Bands", "band_energies"]
 
@@ -68,9 +68,7 @@ class Bands:
 
 def shells(grid: tuple[int, ...]) -> Tensor:
     """|n| rounded of every mode of the half spectrum, n in waves per domain length along each axis."""
-    along = [torch.fft.fftfreq(n, 1 / n) for n in grid[:-1]] + [torch.fft.rfftfreq(grid[-1], 1 / grid[-1])]
-    squares = torch.stack(torch.meshgrid(*along, indexing="ij")).square().sum(0)
-    return squares.sqrt().round().long()
+    return torch.stack(wavenumbers(grid)).square().sum(0).float().sqrt().round().long()
 
 
 def edges(last: int) -> list[int]:

@@ -14,6 +14,7 @@ import xarray as xr
 
 from thermalize.config import Experiment
 from thermalize.emulators.projection import Held, held_wavenumbers
+from thermalize.models.card import HeldForm
 from thermalize.models.normalization import Normalization
 from thermalize.runtime.errors import UserError
 from thermalize.stabilizers.bands import BandEnergies, Bands, band_energies
@@ -95,7 +96,8 @@ def read_bands(path: Path) -> BandEnergies:
     if not grid or energy is None or modes is None:
         raise fault
     try:
-        held = Held.of(json.loads(dataset.attrs[HELD]))
+        said = json.loads(dataset.attrs[HELD])
+        held = Held.of(None if said is None else HeldForm.model_validate(said).model_dump())
     except (KeyError, TypeError, ValueError, RecursionError):
         raise fault from None
     bands = Bands(grid)

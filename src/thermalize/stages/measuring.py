@@ -85,7 +85,7 @@ class Measuring:
 
     def arrays(self) -> dict[str, xr.Variable]:
         """All of it as further arrays of the store, once all frames have passed."""
-        measured = measured_passage(self.passage, self.retained, self.truth, self.windows)
+        measured = measured_passage(self.passage, self.retained, self.windows)
         return measured_arrays(measured, units_of(self.truth, self.reference.invariants))
 
     def _ended(self, start: int, stop: int) -> list[int]:
@@ -105,6 +105,7 @@ class Measuring:
             "correlation": passage.correlation[:, time],
             "windows": self.windows[self._ended(start, stop)],
             "before": passage.before,
+            "gone": passage.gone,
             "left": passage.left,
         }
         return {name: np.ascontiguousarray(values) for name, values in {**series, **rest}.items()}
@@ -118,7 +119,8 @@ class Measuring:
                 getattr(self.passage.series, name)[:, start:stop] = found[name]
             self.passage.correlation[:, start:stop] = found["correlation"]
             self.windows[self._ended(start, stop)] = found["windows"]
-            self.passage.before, self.passage.left = found["before"], found["left"]
+            self.passage.before = found["before"]
+            self.passage.gone, self.passage.left = found["gone"], found["left"]
         except (SafetensorError, KeyError, TypeError, ValueError):
             return False
         return isinstance(notes.get("retained"), dict)

@@ -55,7 +55,7 @@ def imported(case: Case) -> Numbers:
     truth = case.truth.assign_attrs(reference_half=case.reference.reference_half)
     found: Numbers = {}
     for name, config in case.config.metrics.items():
-        made = imported_metric(name, config, truth, case.rollout.field)
+        made = imported_metric(name, config, truth, case.states)
         if twice := sorted({*map(str, made.variables)} & {*variables(), *coordinates(), *found}):
             raise UserError(f"diagnostics.metrics.{name} returns {twice[0]!r}, as another metric is called; rename one")
         found |= {str(each): made[each].variable for each in made.variables}
